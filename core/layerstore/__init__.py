@@ -1,0 +1,1 @@
+"""The shared core store: layers, as containers/storage keeps them. See `LayerStore`."""

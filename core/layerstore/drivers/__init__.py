@@ -1,0 +1,1 @@
+"""Graph drivers: how a layer's files lie on disk."""

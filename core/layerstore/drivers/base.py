@@ -1,0 +1,102 @@
+"""What the store asks of a driver.
+
+The contract follows containers/storage's drivers.Driver, cut down to what the store needs. A driver takes full layer
+IDs only, takes no lock (the store holds the write lock for `create`, `remove`, `apply_diff`, and the mounts lock for
+`get` and `put`), and raises `LayerStoreError` or the `OSError` of the file it could not use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from layerstore.archive.read import TarEntry
+from layerstore.model import Change, DiskUsage, Progress, ShouldStop
+
+
+@runtime_checkable
+class Driver(Protocol):
+    """How layers lie on disk. `parent` is "" for a layer without one."""
+
+    @property
+    def name(self) -> str:
+        """The name that stands in the store's paths, such as "vfs"."""
+        ...
+
+    def create(
+        self,
+        layer_id: str,
+        parent: str,
+        *,
+        writable: bool = True,
+        mount_label: str = "",
+        options: Mapping[str, str] | None = None,
+        should_stop: ShouldStop | None = None,
+    ) -> None:
+        """Make an empty diff on top of `parent`. On any failure nothing of the layer is left behind."""
+        ...
+
+    def remove(self, layer_id: str) -> None:
+        """Delete the layer's files; a layer without files is no error.
+
+        They are renamed aside first, so a crash leaves either the whole layer or none of it, and what is left over
+        aside is removed later.
+        """
+        ...
+
+    def get(self, layer_id: str, *, mount_label: str = "", read_only: bool = False) -> Path:
+        """Make the layer's whole file system visible and return where."""
+        ...
+
+    def put(self, layer_id: str) -> None:
+        """End what `get` began; a layer that is not mounted is no error."""
+        ...
+
+    def exists(self, layer_id: str) -> bool:
+        """Tell whether there are files of this layer."""
+        ...
+
+    def list_layers(self) -> list[str]:
+        """Return the IDs that there are files of, with a record or without."""
+        ...
+
+    def apply_diff(
+        self, layer_id: str, parent: str, entries: Iterable[TarEntry], *, should_stop: ShouldStop | None = None
+    ) -> int:
+        """Unpack a diff into the layer; return the bytes of the files in it. On failure the layer is incomplete."""
+        ...
+
+    def changes(self, layer_id: str, parent: str, *, should_stop: ShouldStop | None = None) -> list[Change]:
+        """Return how `layer_id` differs from `parent`, sorted by path."""
+        ...
+
+    def diff(self, layer_id: str, parent: str, *, should_stop: ShouldStop | None = None) -> Iterator[bytes]:
+        """Yield a tar of the changes, with whiteouts for what was deleted, in pieces of up to 1 MiB."""
+        ...
+
+    def diff_size(self, layer_id: str, parent: str, *, should_stop: ShouldStop | None = None) -> int:
+        """Return the bytes of the files that `changes` adds or modifies, hard links counted once."""
+        ...
+
+    def diff_root(self, layer_id: str) -> Path:
+        """Return the folder that holds the files a tar-split of this layer names."""
+        ...
+
+    def usage(
+        self, layer_id: str, *, progress: Progress | None = None, should_stop: ShouldStop | None = None
+    ) -> DiskUsage:
+        """Return what the layer's own files take on disk, without its parents where they are kept apart."""
+        ...
+
+    def paths(self, layer_id: str) -> dict[str, Path]:
+        """Return the folders that make up the layer, by the driver's own word for each."""
+        ...
+
+    def status(self) -> list[tuple[str, str]]:
+        """Return facts about the driver for people."""
+        ...
+
+    def cleanup(self) -> None:
+        """Delete what an interrupted `remove` left aside. The store calls it with the write lock held."""
+        ...

@@ -1,0 +1,1 @@
+"""layertui: an interactive terminal browser for container layers."""
