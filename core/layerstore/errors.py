@@ -166,7 +166,7 @@ class NotSupported(LayerStoreError, NotImplementedError):
 
 
 class Cancelled(LayerStoreError):
-    """`should_stop` said so; the store is as it was before the call."""
+    """`should_stop` said so. Unless the text says otherwise the store is as it was before the call."""
 
-    def __init__(self, what: str = "the operation") -> None:
-        super().__init__(f"{what} was cancelled; nothing was changed")
+    def __init__(self, what: str = "the operation", outcome: str = "nothing was changed") -> None:
+        super().__init__(f"{what} was cancelled; {outcome}")

@@ -100,3 +100,11 @@ class Driver(Protocol):
     def cleanup(self) -> None:
         """Delete what an interrupted `remove` left aside. The store calls it with the write lock held."""
         ...
+
+    def clone(self, layer_id: str, new_id: str, *, should_stop: ShouldStop | None = None) -> None:
+        """Make a second layer with the same parent and the same content. On any failure nothing of it is left."""
+        ...
+
+    def replace(self, layer_id: str, new_id: str) -> None:
+        """Exchange the files of two layers in one step: each then holds what the other held."""
+        ...

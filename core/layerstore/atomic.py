@@ -1,0 +1,81 @@
+"""Files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+
+
+class PendingFile:
+    """A file being written under another name, until `commit` puts it in its place.
+
+    The temporary file lies beside the target, so that the rename stays inside one file system, and is named the way
+    containers/storage names its own (`.tmp-NAME*`), so that people know what a left-over is. Used as a context
+    manager it commits where the block ends well and aborts where it does not.
+    """
+
+    def __init__(self, path: str, *, mode: int = 0o600, sync: bool = True) -> None:
+        self.path = path
+        self._sync = sync
+        directory, base = os.path.split(path)
+        self._directory = directory or "."
+        descriptor, self._temporary = tempfile.mkstemp(prefix=f".tmp-{base}", dir=self._directory)
+        self.file = os.fdopen(descriptor, "wb")
+        os.fchmod(descriptor, mode)
+
+    def commit(self) -> os.stat_result:
+        """Make the new content durable and visible; return its stat. On failure the old file stays."""
+        try:
+            self.file.flush()
+            if self._sync:
+                os.fsync(self.file.fileno())
+            status = os.fstat(self.file.fileno())
+            self.file.close()
+            os.rename(self._temporary, self.path)
+        except BaseException:
+            self.abort()
+            raise
+        if self._sync:
+            sync_folder(self._directory)
+        return status
+
+    def abort(self) -> None:
+        """Leave no trace."""
+        with suppress(OSError):
+            self.file.close()
+        with suppress(FileNotFoundError):
+            os.unlink(self._temporary)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.commit()
+        else:
+            self.abort()
+
+
+def write_file(path: str, data: bytes, *, mode: int = 0o600, sync: bool = True) -> os.stat_result:
+    """Replace the content of `path` with `data`, whole or not at all; return the new file's stat."""
+    pending = PendingFile(path, mode=mode, sync=sync)
+    try:
+        pending.file.write(data)
+    except BaseException:
+        pending.abort()
+        raise
+    return pending.commit()
+
+
+def sync_folder(path: str) -> None:
+    """Make a rename or removal inside the folder durable."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

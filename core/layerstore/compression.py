@@ -1,0 +1,148 @@
+"""Compressed streams: what they are, what is in them, and how to make one.
+
+Everything works on pieces of bytes, so a stream of any length takes a few MiB. The exceptions are zstd and xz, where the
+stream itself names the window that its decoder must keep: that is bounded too, at 128 and 256 MiB.
+"""
+
+from __future__ import annotations
+
+import bz2
+import lzma
+import sys
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from typing import Protocol
+
+from isal import igzip_lib, isal_zlib
+
+from layerstore.errors import BadArchive, NotSupported
+from layerstore.model import Compression
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+PIECE = 1 << 20
+"""The most bytes of a piece that a decompressor gives out."""
+
+DETECT_BYTES = 8
+"""How many leading bytes `detect` needs."""
+
+_MAGIC = {
+    Compression.BZIP2: b"BZh",
+    Compression.GZIP: b"\x1f\x8b\x08",
+    Compression.XZ: b"\xfd7zXZ\0",
+    Compression.ZSTD: b"\x28\xb5\x2f\xfd",
+}
+_SKIPPABLE = b"\x2a\x4d\x18"
+_XZ_MEMORY = 256 << 20
+_GZIP_LEVEL = 2
+_ZSTD_LEVEL = 3
+_XZ_PRESET = 3
+_BROKEN = (OSError, EOFError, ValueError, zlib.error, isal_zlib.error, lzma.LZMAError, zstd.ZstdError)
+
+
+class _Decoder(Protocol):
+    """What the decoders of all four libraries have in common."""
+
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def needs_input(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, max_length: int, /) -> bytes: ...
+
+
+class Compressor(Protocol):
+    """Compresses a stream: `compress` each piece, then `flush` once; either may return b""."""
+
+    def compress(self, data: bytes, /) -> bytes:
+        """Take the next piece and return what is ready."""
+        ...
+
+    def flush(self) -> bytes:
+        """End the stream and return the rest of it."""
+        ...
+
+
+def detect(leading: bytes) -> Compression:
+    """Tell how a stream is compressed from its first bytes, `DETECT_BYTES` of them or the whole if it is shorter.
+
+    The signatures are those of containers/storage's archive.DetectCompression, and zstd's skippable frames (RFC 8878,
+    section 3.1.2), which a zstd stream may begin with.
+    """
+    for compression, magic in _MAGIC.items():
+        if leading.startswith(magic):
+            return compression
+    if len(leading) >= DETECT_BYTES and leading[0] & 0xF0 == 0x50 and leading[1:4] == _SKIPPABLE:
+        return Compression.ZSTD
+    return Compression.NONE
+
+
+def decompress(chunks: Iterable[bytes], compression: Compression) -> Iterator[bytes]:
+    """Yield the content of a compressed stream in pieces of up to 1 MiB.
+
+    Streams that follow one another (gzip members, zstd frames, bzip2 and xz streams) are read as one, as Go does; what
+    follows the last one must be another, or xz's padding of zeros.
+
+    Raises:
+        BadArchive: The stream is broken, ends early, or is followed by something else.
+    """
+    if compression is Compression.NONE:
+        yield from chunks
+        return
+    make = _DECODERS[compression]
+    decoder: _Decoder | None = None
+    for chunk in chunks:
+        data = chunk
+        while data or decoder is not None:
+            if decoder is None:
+                data = data.lstrip(b"\0") if compression is Compression.XZ else data
+                if not data:
+                    break
+                decoder = make()
+            out, data = _step(decoder, data, compression)
+            if out:
+                yield out
+            if decoder.eof:
+                data = decoder.unused_data
+                decoder = None
+            elif decoder.needs_input:
+                break
+    if decoder is not None:
+        raise BadArchive(f"its {compression.name.lower()} stream ends early")
+
+
+def compressor(compression: Compression) -> Compressor:
+    """Return a compressor that makes one stream.
+
+    Raises:
+        NotSupported: `compression` is NONE, which needs no compressor.
+    """
+    if compression is Compression.NONE:
+        raise NotSupported("a stream that is not compressed has no compressor")
+    return _ENCODERS[compression]()
+
+
+def _step(decoder: _Decoder, data: bytes, compression: Compression) -> tuple[bytes, bytes]:
+    """Decode one piece; the decoder keeps what it has not used of `data`."""
+    try:
+        return decoder.decompress(data, PIECE), b""
+    except _BROKEN as error:
+        raise BadArchive(f"its {compression.name.lower()} stream is broken: {error}") from error
+
+
+_DECODERS: dict[Compression, Callable[[], _Decoder]] = {
+    Compression.BZIP2: bz2.BZ2Decompressor,
+    Compression.GZIP: lambda: igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP),
+    Compression.XZ: lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY),
+    Compression.ZSTD: zstd.ZstdDecompressor,
+}
+_ENCODERS: dict[Compression, Callable[[], Compressor]] = {
+    Compression.BZIP2: bz2.BZ2Compressor,
+    Compression.GZIP: lambda: isal_zlib.compressobj(_GZIP_LEVEL, isal_zlib.DEFLATED, 31),
+    Compression.XZ: lambda: lzma.LZMACompressor(lzma.FORMAT_XZ, preset=_XZ_PRESET),
+    Compression.ZSTD: lambda: zstd.ZstdCompressor(_ZSTD_LEVEL),
+}

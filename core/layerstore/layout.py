@@ -1,0 +1,105 @@
+"""Where a store keeps its files."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from layerstore.errors import NotSupported, StoreMissing
+
+DRIVERS = ("overlay", "vfs")
+"""The drivers that this package knows, the best first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The paths of one driver's store below a graph root and a run root (containers/storage, store.go)."""
+
+    graph_root: str
+    run_root: str
+    driver: str
+
+    @property
+    def layers(self) -> str:
+        """The folder of the layers' records."""
+        return os.path.join(self.graph_root, f"{self.driver}-layers")
+
+    @property
+    def run_layers(self) -> str:
+        """The folder of what does not outlive a boot."""
+        return os.path.join(self.run_root, f"{self.driver}-layers")
+
+    @property
+    def layers_lock(self) -> str:
+        """The lock over both files of records."""
+        return os.path.join(self.layers, "layers.lock")
+
+    @property
+    def layers_json(self) -> str:
+        """The records of layers that outlive a crash."""
+        return os.path.join(self.layers, "layers.json")
+
+    @property
+    def volatile_json(self) -> str:
+        """The records of containers' writable layers, written without fsync."""
+        return os.path.join(self.layers, "volatile-layers.json")
+
+    @property
+    def mounts_lock(self) -> str:
+        """The lock over mountpoints.json, taken inside the layers lock."""
+        return os.path.join(self.run_layers, "mountpoints.lock")
+
+    @property
+    def mounts_json(self) -> str:
+        """Which layers are mounted, where, and how many times."""
+        return os.path.join(self.run_layers, "mountpoints.json")
+
+    def tar_split(self, layer_id: str) -> str:
+        """The tar-split data of a layer."""
+        return os.path.join(self.layers, f"{layer_id}.tar-split.gz")
+
+    def big_data(self, layer_id: str) -> str:
+        """The folder of a layer's named blobs."""
+        return os.path.join(self.layers, layer_id)
+
+    def references(self, kind: str) -> str:
+        """The folder of the images' or containers' records; `kind` is "images" or "containers"."""
+        return os.path.join(self.graph_root, f"{self.driver}-{kind}")
+
+
+def drivers_in(graph_root: str | Path) -> list[str]:
+    """Return the names of all drivers that have a store below `graph_root`, known to this package or not."""
+    try:
+        entries = os.listdir(graph_root)
+    except FileNotFoundError:
+        return []
+    suffix = "-layers"
+    return sorted(name.removesuffix(suffix) for name in entries if name.endswith(suffix) and name != suffix)
+
+
+def choose_driver(graph_root: str | Path, asked: str | None, *, must_exist: bool) -> str:
+    """Decide which driver's store to open.
+
+    The one that was asked for; else the one that has a store there, the best of several; else, for a new store, vfs.
+
+    Raises:
+        NotSupported: the driver is none of `DRIVERS`.
+        StoreMissing: `must_exist` and there is none.
+    """
+    found = drivers_in(graph_root)
+    if asked is None:
+        known = [name for name in DRIVERS if name in found]
+        if known:
+            return known[0]
+        if found:
+            raise NotSupported(f"{graph_root} holds a store of driver {found[0]!r}; known are {', '.join(DRIVERS)}")
+        if must_exist:
+            raise StoreMissing(graph_root, "give --root, or make one with `layertui demo`")
+        return "vfs"
+    if asked not in DRIVERS:
+        raise NotSupported(f"driver {asked!r} is not known here; known are {', '.join(DRIVERS)}")
+    if must_exist and asked not in found:
+        there = f"it has {', '.join(found)}" if found else ""
+        raise StoreMissing(os.path.join(graph_root, f"{asked}-layers"), there)
+    return asked

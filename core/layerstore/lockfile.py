@@ -1,0 +1,180 @@
+"""Podman's lock files: who may read or write now, and who wrote last.
+
+containers/storage (pkg/lockfile) locks the whole file with fcntl record locks, a read lock to read, and keeps the name
+of the last write in the file's first 64 bytes. Here the locks are open-file-description locks: they conflict with
+Podman's, and unlike POSIX record locks they also exclude the threads of one process from each other and are not
+dropped when some other descriptor of the file is closed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import itertools
+import os
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+
+from filelock import BaseFileLock, Timeout
+
+from layerstore.errors import LockTimeout, StoreAccess, StoreReadOnly
+from layerstore.lockholders import holders
+
+TOKEN_SIZE = 64
+POLL_SECONDS = 0.01
+# struct flock of 64-bit Linux: type, whence, start, length (0: to the end), pid (0 for these locks).
+_FLOCK = struct.Struct("hhqqi4x")
+
+_counter = itertools.count(1)
+
+
+def new_token() -> bytes:
+    """Return a name for a write that no other write has: time, counter, PID, and random bytes (lastwrite.go)."""
+    return struct.pack("<QQI", time.time_ns(), next(_counter), os.getpid()) + os.urandom(TOKEN_SIZE - 20)
+
+
+class _RecordLock(BaseFileLock):
+    """A record lock on a whole file. The subclass says which kind."""
+
+    _kind: int
+    _flags: int
+
+    def _acquire(self) -> None:
+        # No O_TRUNC and no unlink ever: the file's content is the token, and its inode is what others have open.
+        descriptor = os.open(self.lock_file, self._flags | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, _FLOCK.pack(self._kind, os.SEEK_SET, 0, 0, 0))
+        except (BlockingIOError, PermissionError):
+            os.close(descriptor)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        else:
+            self._context.lock_file_fd = descriptor
+
+    def _release(self) -> None:
+        descriptor = self._context.lock_file_fd
+        self._context.lock_file_fd = None
+        if descriptor is not None:
+            os.close(descriptor)  # the only descriptor of its open file description, so this unlocks
+
+
+class WriteLock(_RecordLock):
+    """Excludes readers and writers."""
+
+    _kind = fcntl.F_WRLCK
+    _flags = os.O_RDWR | os.O_CREAT
+
+
+class ReadLock(_RecordLock):
+    """Excludes writers. Needs no more than permission to read."""
+
+    _kind = fcntl.F_RDLCK
+    _flags = os.O_RDONLY
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Proof that a lock is held; valid inside the `with` block that gave it. Functions that need a lock ask for one."""
+
+    lock: LockFile
+    writing: bool
+    _descriptor: int | None
+
+    def token(self) -> bytes:
+        """Return the name of the last write; empty for a store that nobody has written to yet."""
+        return b"" if self._descriptor is None else os.pread(self._descriptor, TOKEN_SIZE, 0)
+
+    def record_write(self) -> bytes:
+        """Name the write that is about to happen, and return its token.
+
+        Done before the data is written: a crash in between costs the others a reload, the other order would hide an
+        update from them.
+        """
+        if not self.writing or self._descriptor is None:
+            raise StoreReadOnly(self.lock.path, "record a write")
+        token = new_token()
+        os.pwrite(self._descriptor, token, 0)
+        return token
+
+
+class LockFile:
+    """A lock file of the store, shared by all threads of this process.
+
+    `read` and `write` give a `Held` and wait up to `timeout` seconds (negative: without end). A thread that holds the
+    lock may ask again and gets what it has; asking for a write lock while it holds a read lock is a mistake and raises
+    RuntimeError, since two threads doing so would wait for each other. With `optional`, a lock file that is not there
+    is no error for readers: nobody who could write has ever opened this store.
+    """
+
+    def __init__(self, path: str, *, timeout: float = 10.0, optional: bool = False) -> None:
+        self.path = path
+        self.timeout = timeout
+        self._optional = optional
+        self._local = threading.local()
+
+    def read(self, timeout: float | None = None) -> AbstractContextManager[Held]:
+        """Hold the lock for reading, together with other readers."""
+        return self._hold(writing=False, timeout=timeout)
+
+    def write(self, timeout: float | None = None) -> AbstractContextManager[Held]:
+        """Hold the lock for writing, alone. The file is made where it is missing."""
+        return self._hold(writing=True, timeout=timeout)
+
+    def detached_read(self, timeout: float | None = None) -> Callable[[], None]:
+        """Hold the lock for reading until the returned function is called, from whatever thread, once."""
+        lock = self._acquire(ReadLock, self.timeout if timeout is None else timeout)
+        return lock.release if lock is not None else lambda: None
+
+    def peek(self) -> bytes:
+        """Return the last write's token without the lock: enough to see that something changed, not what."""
+        try:
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return b""
+        try:
+            return os.pread(descriptor, TOKEN_SIZE, 0)
+        finally:
+            os.close(descriptor)
+
+    @contextmanager
+    def _hold(self, *, writing: bool, timeout: float | None) -> Iterator[Held]:
+        outer: Held | None = getattr(self._local, "held", None)
+        if outer is not None:
+            if writing and not outer.writing:
+                raise RuntimeError(f"{self.path}: asked for the write lock inside a read lock")
+            yield outer
+            return
+        lock = self._acquire(WriteLock if writing else ReadLock, self.timeout if timeout is None else timeout)
+        descriptor = None if lock is None else lock._context.lock_file_fd  # noqa: SLF001 - the subclass is ours
+        self._local.held = Held(self, writing, descriptor)
+        try:
+            yield self._local.held
+        finally:
+            self._local.held = None
+            if lock is not None:
+                lock.release()
+
+    def _acquire(self, kind: type[_RecordLock], timeout: float) -> _RecordLock | None:
+        lock = kind(self.path, timeout=timeout, thread_local=False, poll_interval=POLL_SECONDS)
+        try:
+            lock.acquire()
+        except Timeout:
+            raise LockTimeout(self.path, timeout, holders(self.path)) from None
+        except FileNotFoundError:
+            if self._optional and kind is ReadLock:
+                return None
+            if kind is ReadLock:
+                return self._make_then_read(timeout)
+            raise
+        except PermissionError as error:
+            raise StoreAccess(self.path, "this user may not lock it", "use sudo, or --read-only") from error
+        return lock
+
+    def _make_then_read(self, timeout: float) -> _RecordLock | None:
+        """Make the missing lock file, since the first reader of a new store comes before its first writer."""
+        os.close(os.open(self.path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644))
+        return self._acquire(ReadLock, timeout)

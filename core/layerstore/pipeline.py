@@ -1,0 +1,143 @@
+"""Threads that work on one stream: a bounded channel between two of them, and one that hashes.
+
+A thread of this module belongs to the object that started it and has ended when that object is closed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import deque
+from collections.abc import Sequence
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+DEPTH = 4
+"""Pieces of up to 1 MiB that wait in a channel at most."""
+
+
+class ChannelClosed(Exception):
+    """The other side has gone; there is nobody to work for."""
+
+
+class Channel(Generic[T]):
+    """A queue of at most `DEPTH` items between a thread that puts and one that gets.
+
+    Either side may end it: the putting side by `finish` or `fail`, after which the items in it are still given out; the
+    getting side by `close`, which drops them and wakes a blocked `put`.
+    """
+
+    def __init__(self, depth: int = DEPTH) -> None:
+        self._depth = depth
+        self._items: deque[T] = deque()
+        self._changed = threading.Condition()
+        self._finished = False
+        self._closed = False
+        self._error: BaseException | None = None
+
+    def put(self, item: T) -> None:
+        """Add an item, waiting for room.
+
+        Raises:
+            ChannelClosed: The getting side has closed the channel.
+        """
+        with self._changed:
+            while len(self._items) >= self._depth and not self._closed:
+                self._changed.wait()
+            if self._closed:
+                raise ChannelClosed
+            self._items.append(item)
+            self._changed.notify()
+
+    def get(self, timeout: float | None = None) -> T | None:
+        """Return the next item, or None at the end of the stream.
+
+        Raises:
+            TimeoutError: There was none for `timeout` seconds.
+            ChannelClosed: The channel was closed.
+            BaseException: Whatever the putting side has failed with.
+        """
+        with self._changed:
+            if not self._changed.wait_for(self._ready, timeout):
+                raise TimeoutError
+            if self._closed:
+                raise ChannelClosed
+            if self._items:
+                self._changed.notify()
+                return self._items.popleft()
+            if self._error is not None:
+                raise self._error
+            return None
+
+    def finish(self) -> None:
+        """Say that no item follows."""
+        with self._changed:
+            self._finished = True
+            self._changed.notify_all()
+
+    def fail(self, error: BaseException) -> None:
+        """Say that no item follows because of an error, which the getting side then raises."""
+        self._error = error
+        self.finish()
+
+    def close(self) -> None:
+        """Drop what is in the channel and let every `put` and `get` fail; doing so again does nothing."""
+        with self._changed:
+            self._closed = True
+            self._items.clear()
+            self._changed.notify_all()
+
+    def _ready(self) -> bool:
+        return bool(self._items) or self._finished or self._closed
+
+
+class HashThread:
+    """Computes SHA-256 digests and lengths of several streams at once, on a thread of its own.
+
+    `put` may come from any one thread; `finish` waits for the rest of the work, `close` drops it.
+    """
+
+    def __init__(self, streams: int = 1) -> None:
+        self._hashes = [hashlib.sha256() for _ in range(streams)]
+        self._sizes = [0] * streams
+        self._work: Channel[tuple[int, bytes]] = Channel()
+        self._thread = threading.Thread(target=self._run, name="layerstore-hash", daemon=True)
+        self._thread.start()
+
+    def put(self, data: bytes, stream: int = 0) -> None:
+        """Add bytes to a stream; they must not change afterwards.
+
+        Raises:
+            ChannelClosed: `close` was called.
+        """
+        self._work.put((stream, data))
+
+    def finish(self) -> None:
+        """Wait until everything is hashed."""
+        self._work.finish()
+        self._thread.join()
+
+    def close(self) -> None:
+        """End the thread, whatever is still to be hashed; doing so again does nothing."""
+        self._work.close()
+        self._thread.join()
+
+    @property
+    def digests(self) -> Sequence[str]:
+        """The digest of each stream, as "sha256:" and 64 hex digits; right once `finish` has returned."""
+        return [f"sha256:{value.hexdigest()}" for value in self._hashes]
+
+    @property
+    def sizes(self) -> Sequence[int]:
+        """The bytes of each stream; right once `finish` has returned."""
+        return list(self._sizes)
+
+    def _run(self) -> None:
+        try:
+            while (item := self._work.get()) is not None:
+                stream, data = item
+                self._hashes[stream].update(data)
+                self._sizes[stream] += len(data)
+        except ChannelClosed:
+            pass

@@ -1,0 +1,5 @@
+"""`python -m layertui`."""
+
+from layertui.cli import main
+
+main()

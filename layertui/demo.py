@@ -1,0 +1,137 @@
+"""A demo store: three families of layers with believable content, made without root in the user's cache folder."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import random
+import shutil
+import tarfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from platformdirs import user_cache_path
+
+from layerstore import LayerStore, StorePlace
+from layerstore.atomic import write_file
+from layertui.demo_content import CONTAINERS, FAMILIES, IMAGES, DemoLayer, Text
+
+_VERSION = "1"
+_WHEN = 1_760_000_000  # all of the demo's files are as old as this, so that the store is the same every time
+
+
+def prepare(*, reset: bool = False, place: Path | None = None) -> StorePlace:
+    """Return the demo store, made first where it is not there or `reset` asks for it.
+
+    It is built aside and renamed, so an interrupted build leaves nothing that would be taken for the store.
+    """
+    home = place or user_cache_path("layertui") / "demo"
+    marker = home / "version"
+    if reset or not marker.is_file() or marker.read_text() != _VERSION:
+        _remove(home)
+        aside = home.with_name(f"{home.name}.{os.getpid()}")
+        _remove(aside)
+        (aside / "root").mkdir(parents=True)
+        _build(aside / "root", aside / "run")
+        (aside / "version").write_text(_VERSION)
+        aside.rename(home)
+        _mount(home)
+    return StorePlace(str(home / "root"), str(home / "run"), "vfs", "the demo store")
+
+
+def _build(root: Path, run: Path) -> None:
+    store = LayerStore.open(root, run, driver="vfs")
+    ids: dict[str, str] = {}
+    for family in FAMILIES:
+        for layer in family:
+            diff = _tar(layer)
+            made, _ = store.put(
+                diff,
+                id=layer.id,
+                parent=ids.get(layer.parent),
+                names=layer.names,
+                flags=layer.flags,
+            )
+            ids[layer.key] = made.id
+            if layer.metadata:
+                store.set_metadata(made.id, layer.metadata)
+    _write_users(root, "images", IMAGES, ids)
+    _write_users(root, "containers", CONTAINERS, ids)
+
+
+def _mount(home: Path) -> None:
+    """Mount after the rename, since mountpoints.json holds absolute paths."""
+    store = LayerStore.open(home / "root", home / "run", driver="vfs")
+    store.mount("web-1-rw")
+
+
+def _write_users(root: Path, kind: str, users: list[dict[str, Any]], ids: dict[str, str]) -> None:
+    folder = root / f"vfs-{kind}"
+    folder.mkdir(mode=0o700)
+    (folder / f"{kind}.lock").touch()
+    records = [{**user, "layer": ids[user["layer"]]} for user in users]
+    write_file(str(folder / f"{kind}.json"), json.dumps(records, separators=(",", ":")).encode())
+
+
+def _tar(layer: DemoLayer) -> bytes:
+    buffer = io.BytesIO()
+    mode = f"w:{layer.compression}"
+    with tarfile.open(fileobj=buffer, mode=mode, format=tarfile.PAX_FORMAT) as tar:  # type: ignore[call-overload]
+        for info, data in _members(layer):
+            tar.addfile(info, io.BytesIO(data) if data else None)
+    return buffer.getvalue()
+
+
+@dataclass(slots=True)
+class _Maker:
+    """Makes tar members with times and owners that do not depend on who runs it."""
+
+    when: int
+
+    def member(self, path: str, kind: bytes, mode: int, *, link: str = "", size: int = 0) -> tarfile.TarInfo:
+        info = tarfile.TarInfo(path)
+        info.type, info.mode, info.mtime, info.linkname, info.size = kind, mode, self.when, link, size
+        return info
+
+
+def _members(layer: DemoLayer) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
+    make = _Maker(_WHEN + 86_400 * layer.day)
+    noise = random.Random(layer.key)  # noqa: S311 - the same bytes every time are what is wanted
+    for path in _folders(layer):
+        yield make.member(path, tarfile.DIRTYPE, 0o755), b""
+    for path, content in layer.files.items():
+        if isinstance(content, Text):
+            data = content.text.encode()
+            yield make.member(path, tarfile.REGTYPE, content.mode, size=len(data)), data
+        else:
+            data = noise.randbytes(content)
+            yield make.member(path, tarfile.REGTYPE, 0o755 if "/bin/" in path else 0o644, size=content), data
+    for path, target in layer.links.items():
+        yield make.member(path, tarfile.SYMTYPE, 0o777, link=target), b""
+    for path in layer.opaque:
+        yield make.member(f"{path}/.wh..wh..opq", tarfile.REGTYPE, 0o600), b""
+    for path in layer.deleted:
+        folder, _, base = path.rpartition("/")
+        yield make.member(f"{folder}/.wh.{base}".lstrip("/"), tarfile.REGTYPE, 0o600), b""
+
+
+def _folders(layer: DemoLayer) -> list[str]:
+    paths = [*layer.files, *layer.links, *layer.deleted, *(f"{path}/x" for path in layer.opaque)]
+    folders: dict[str, None] = {}
+    for path in paths:
+        parts = path.split("/")[:-1]
+        folders.update(dict.fromkeys("/".join(parts[: end + 1]) for end in range(len(parts))))
+    return sorted(folders)
+
+
+def _remove(path: Path) -> None:
+    def allow_and_retry(function: Any, name: str, _: Any) -> None:
+        os.chmod(os.path.dirname(name), 0o700)
+        os.chmod(name, 0o700)
+        function(name)
+
+    if path.exists():
+        shutil.rmtree(path, onerror=allow_and_retry)

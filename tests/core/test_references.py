@@ -1,0 +1,66 @@
+"""Who uses a layer: every image and container above it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from layerstore import StoreCorrupt
+from layerstore.layout import Layout
+from layerstore.references import ReferenceFiles
+
+PARENTS = {"top": "middle", "middle": "base", "other": "base", "c": "top", "loop1": "loop2", "loop2": "loop1"}
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    layout = Layout(str(tmp_path), str(tmp_path / "run"), "vfs")
+    for kind in ("images", "containers"):
+        Path(layout.references(kind)).mkdir()
+    return layout
+
+
+def write(layout: Layout, kind: str, name: str, records: object) -> Path:
+    path = Path(layout.references(kind)) / name
+    path.write_text(records if isinstance(records, str) else json.dumps(records))
+    return path
+
+
+def test_users_reach_down_to_the_base(layout: Layout) -> None:
+    images = [
+        {"id": "i1" * 32, "names": ["localhost/web:1"], "layer": "top"},
+        {"id": "i2" * 32, "layer": "other", "mapped-layers": ["middle"]},
+        {"id": "i3" * 32, "names": None, "layer": "loop1"},
+    ]
+    write(layout, "images", "images.json", images)
+    write(layout, "containers", "containers.json", [{"id": "c1", "names": ["db"], "layer": "c"}])
+    write(layout, "containers", "volatile-containers.json", [{"id": "c2", "names": ["tmp"], "layer": "other"}])
+    found = ReferenceFiles(layout, lock_timeout=1).load(PARENTS)
+    assert found.images("base") == ("localhost/web:1", "i2i2i2i2i2i2")
+    assert found.images("middle") == ("localhost/web:1", "i2i2i2i2i2i2")
+    assert found.images("loop2") == ("i3i3i3i3i3i3",)
+    assert found.containers("base") == ("db", "tmp")
+    assert found.containers("top") == ("db",)
+    assert found.top_images("top") == ("localhost/web:1",)
+    assert found.used("c")
+    assert not found.used("nobody")
+
+
+def test_no_files_no_users(tmp_path: Path) -> None:
+    layout = Layout(str(tmp_path), str(tmp_path / "run"), "vfs")
+    assert not ReferenceFiles(layout, lock_timeout=1).load(PARENTS).used("base")
+
+
+def test_a_broken_file_is_an_error_not_an_unused_layer(layout: Layout) -> None:
+    path = write(layout, "images", "images.json", '[{"id":"a"')
+    with pytest.raises(StoreCorrupt, match=str(path)):
+        ReferenceFiles(layout, lock_timeout=1).load(PARENTS)
+
+
+def test_the_stamp_changes_with_the_files(layout: Layout) -> None:
+    files = ReferenceFiles(layout, lock_timeout=1)
+    before = files.stamp()
+    write(layout, "containers", "volatile-containers.json", [])
+    assert files.stamp() != before
