@@ -1,5 +1,77 @@
-"""The shared core store: layers, as containers/storage keeps them. See `LayerStore`."""
+"""The shared core store: layers, as containers/storage keeps them on a host.
 
-from layerstore.errors import *  # noqa: F403 - for the time until all modules are there
-from layerstore.config import StorePlace, find_store  # noqa: F401
-from layerstore.model import *  # noqa: F403
+Begin with `LayerStore.open`, or with `find_store` to learn where Podman would look. Nothing here knows a screen.
+"""
+
+from __future__ import annotations
+
+from layerstore.config import StorePlace, find_store
+from layerstore.errors import (
+    BadArchive,
+    Cancelled,
+    DamagedLayer,
+    DuplicateID,
+    DuplicateName,
+    LayerInUse,
+    LayerStoreError,
+    LayerUnknown,
+    LockTimeout,
+    NotSupported,
+    ParentUnknown,
+    StoreAccess,
+    StoreCorrupt,
+    StoreMissing,
+    StoreReadOnly,
+    UnusableID,
+)
+from layerstore.export import DiffReader
+from layerstore.model import (
+    Change,
+    ChangeKind,
+    Compression,
+    DiskUsage,
+    IDMap,
+    Layer,
+    MountPoint,
+    Progress,
+    ShouldStop,
+)
+from layerstore.records import Problem
+from layerstore.references import References
+from layerstore.removal import Dependents
+from layerstore.store import LayerStore
+
+__all__ = [
+    "BadArchive",
+    "Cancelled",
+    "Change",
+    "ChangeKind",
+    "Compression",
+    "DamagedLayer",
+    "Dependents",
+    "DiffReader",
+    "DiskUsage",
+    "DuplicateID",
+    "DuplicateName",
+    "IDMap",
+    "Layer",
+    "LayerInUse",
+    "LayerStore",
+    "LayerStoreError",
+    "LayerUnknown",
+    "LockTimeout",
+    "MountPoint",
+    "NotSupported",
+    "ParentUnknown",
+    "Problem",
+    "Progress",
+    "References",
+    "ShouldStop",
+    "StoreAccess",
+    "StoreCorrupt",
+    "StoreMissing",
+    "StorePlace",
+    "StoreReadOnly",
+    "UnusableID",
+    "find_store",
+]

@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 from typing import Any, BinaryIO
 
 from layerstore.atomic import PendingFile
-from layerstore.errors import DuplicateID, DuplicateName, LayerStoreError, LayerUnknown, ParentUnknown
+from layerstore.errors import DuplicateID, DuplicateName, LayerStoreError, LayerUnknown, ParentUnknown, UnusableID
 from layerstore.ingest import Ingest, IngestResult
+from layerstore.layout import file_name
 from layerstore.model import COMPRESSION_FLAG, INCOMPLETE_FLAG, Layer, Progress, ShouldStop
 from layerstore.records import Records
 from layerstore.transaction import Transaction
@@ -80,9 +81,10 @@ def fresh_id(records: Records) -> str:
 
 
 def check_id(layer_id: str) -> None:
-    """Refuse an ID that could not be the name of a folder."""
-    if layer_id.startswith(".") or "/" in layer_id or not layer_id.isprintable() or len(layer_id) > 200:
-        raise LayerStoreError(f"not a usable layer ID: {layer_id!r}")
+    """Refuse an ID for a new layer that would be hidden, or odd on a screen, as the name of a folder."""
+    if layer_id.startswith(".") or not layer_id.isprintable():
+        raise UnusableID(layer_id)
+    file_name(layer_id)
 
 
 def check_names(names: Iterable[str]) -> tuple[str, ...]:

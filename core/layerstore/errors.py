@@ -46,6 +46,14 @@ class DuplicateID(LayerStoreError, ValueError):
         super().__init__(f"a layer with ID {layer_id!r} is there already")
 
 
+class UnusableID(LayerStoreError, ValueError):
+    """The ID cannot be the name of a folder, so there can be no such layer on disk."""
+
+    def __init__(self, layer_id: str) -> None:
+        self.layer_id = layer_id
+        super().__init__(f"not a usable layer ID: {layer_id!r}")
+
+
 class DuplicateName(LayerStoreError, ValueError):
     """Another layer has this name."""
 

@@ -6,10 +6,12 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from layerstore.errors import NotSupported, StoreMissing
+from layerstore.errors import NotSupported, StoreMissing, UnusableID
 
 DRIVERS = ("overlay", "vfs")
 """The drivers that this package knows, the best first."""
+
+_NAME_MAX = 200  # the longest suffix of a file named by an ID fits into the file system's 255, too
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,15 +59,27 @@ class Layout:
 
     def tar_split(self, layer_id: str) -> str:
         """The tar-split data of a layer."""
-        return os.path.join(self.layers, f"{layer_id}.tar-split.gz")
+        return os.path.join(self.layers, f"{file_name(layer_id)}.tar-split.gz")
 
     def big_data(self, layer_id: str) -> str:
         """The folder of a layer's named blobs."""
-        return os.path.join(self.layers, layer_id)
+        return os.path.join(self.layers, file_name(layer_id))
 
     def references(self, kind: str) -> str:
         """The folder of the images' or containers' records; `kind` is "images" or "containers"."""
         return os.path.join(self.graph_root, f"{self.driver}-{kind}")
+
+
+def file_name(layer_id: str) -> str:
+    """Return the ID if it can be a file's name. An ID from a record may be anything; no path is made of others.
+
+    Raises:
+        UnusableID: it cannot.
+    """
+    bad = not layer_id or layer_id in {".", ".."} or "/" in layer_id or "\0" in layer_id
+    if bad or len(os.fsencode(layer_id)) > _NAME_MAX:
+        raise UnusableID(layer_id)
+    return layer_id
 
 
 def drivers_in(graph_root: str | Path) -> list[str]:

@@ -125,7 +125,13 @@ class LockFile:
         return self._hold(writing=True, timeout=timeout)
 
     def detached_read(self, timeout: float | None = None) -> Callable[[], None]:
-        """Hold the lock for reading until the returned function is called, from whatever thread, once."""
+        """Hold the lock for reading until the returned function is called, from whatever thread, once.
+
+        Where this thread holds the write lock it holds on no longer than that one.
+        """
+        outer: Held | None = getattr(self._local, "held", None)
+        if outer is not None and outer.writing:
+            return lambda: None
         lock = self._acquire(ReadLock, self.timeout if timeout is None else timeout)
         return lock.release if lock is not None else lambda: None
 
@@ -159,14 +165,14 @@ class LockFile:
                 lock.release()
 
     def _acquire(self, kind: type[_RecordLock], timeout: float) -> _RecordLock | None:
+        if self._optional and kind is ReadLock and not os.path.exists(self.path):
+            return None  # filelock would make the folder
         lock = kind(self.path, timeout=timeout, thread_local=False, poll_interval=POLL_SECONDS)
         try:
             lock.acquire()
         except Timeout:
             raise LockTimeout(self.path, timeout, holders(self.path)) from None
         except FileNotFoundError:
-            if self._optional and kind is ReadLock:
-                return None
             if kind is ReadLock:
                 return self._make_then_read(timeout)
             raise

@@ -2,50 +2,316 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+
+from layerstore.archive.header import (
+    BLOCK,
+    HEADER_ONLY,
+    MAX_REGIONS,
+    ZERO_BLOCK,
+    Malformed,
+    TarEntry,
+    check_regions,
+    old_gnu_real_size,
+    old_gnu_regions,
+    parse_header,
+)
+from layerstore.archive.pax import (
+    MAX_META,
+    Records,
+    SparseMap,
+    apply_records,
+    apply_sparse_records,
+    parse_records,
+    regions_of_map,
+    sparse_version,
+)
+from layerstore.errors import BadArchive
+
+__all__ = ["TarEntry", "TarReader", "name_text"]
+
+_META = frozenset((b"x", b"g", b"L", b"K"))
+_HELD_RAW = 1 << 20
 
 
-class TarEntry:
-    r"""One entry of a tar: its header, with PAX records and GNU long names already applied, and its payload.
+def name_text(name: bytes) -> str:
+    """Return a name of an archive as text, bytes that are not UTF-8 surrogate-escaped."""
+    return name.decode("utf-8", "surrogateescape")
 
-    Values are what Go's archive/tar gives, since that is what containers/storage unpacks by. `name` and `linkname` are
-    bytes as they stand in the archive, not cleaned and not safe. `type` is the typeflag; b"\0" and "7" arrive as b"0",
-    and an entry of type b"0" whose name ends in "/" arrives as b"5". `mtime_ns` may be negative. `xattrs` holds the
-    SCHILY.xattr. records without that prefix. `size` is the length of the file once unpacked; `sparse` is None, or the
-    (offset, length) regions that `pieces` yields the bytes of, in order, the rest of the file being holes.
+
+class TarReader:
+    """Iterates over the entries of a tar that arrives as chunks of bytes of any length.
+
+    What is accepted is what Go's archive/tar accepts: ustar, v7, GNU (long names, base-256 numbers, sparse files), star
+    and PAX. The archive ends at two blocks of zeros, or where the stream ends between two entries; what follows is read
+    to its end, whatever it is. Memory stays bounded by a chunk and a few MiB, whatever the stream says.
+
+    `payload` gets every piece of every payload as it is drained, taken by the caller or not. `raw` gets every other
+    byte (headers, sparse maps, padding, end blocks and what follows): all that stands before an entry's payload, in
+    one call up to 1 MiB, before that entry is given out. The two together get the stream exactly, in its order.
+
+    Iterating raises `BadArchive`, with the entry and the offset, for a stream that is no tar, is damaged or ends early.
+    After an error the reader must not be used again.
     """
 
-    __slots__ = (
-        "devmajor",
-        "devminor",
-        "gid",
-        "linkname",
-        "mode",
-        "mtime_ns",
-        "name",
-        "size",
-        "sparse",
-        "type",
-        "uid",
-        "xattrs",
-    )
+    def __init__(
+        self,
+        chunks: Iterable[bytes | bytearray | memoryview],
+        *,
+        raw: Callable[[bytes], None] | None = None,
+        payload: Callable[[memoryview], None] | None = None,
+    ) -> None:
+        self._chunks = iter(chunks)
+        self._raw = raw
+        self._payload = payload
+        self._chunk = b""
+        self._view = memoryview(b"")
+        self._length = 0
+        self._pos = 0
+        self._base = 0
+        self._raw_from = 0
+        self._raw_parts: list[bytes] = []
+        self._raw_held = 0
+        self._left = 0
+        self._pad = 0
+        self._entry: TarEntry | None = None
 
-    name: bytes
-    type: bytes
-    mode: int
-    uid: int
-    gid: int
-    size: int
-    mtime_ns: int
-    linkname: bytes
-    devmajor: int
-    devminor: int
-    xattrs: dict[bytes, bytes]
-    sparse: list[tuple[int, int]] | None
+    @property
+    def offset(self) -> int:
+        """The place in the stream, in bytes, of the next byte to read."""
+        return self._base + self._pos
 
-    def pieces(self) -> Iterator[memoryview]:
-        """Yield the payload, in order and once only; valid until the next entry is asked for.
+    def __iter__(self) -> TarReader:
+        return self
 
-        What is not taken is read past (and still counted and checked) when the next entry is asked for.
-        """
-        raise NotImplementedError
+    def __next__(self) -> TarEntry:
+        while self._left:
+            self._piece()
+        self._entry = None
+        start = self.offset + self._pad
+        try:
+            entry = self._next_entry()
+        except Malformed as error:
+            raise BadArchive(str(error), entry=self._where(), offset=start) from None
+        self._entry = entry
+        if entry is None:
+            self._drain()
+            raise StopIteration
+        self._emit_raw()
+        return entry
+
+    def payload(self, entry: TarEntry) -> Iterator[memoryview]:
+        """Yield what is left of the entry's payload; nothing once another entry was asked for."""
+        while self._left and self._entry is entry:
+            yield self._piece()
+
+    def _next_entry(self) -> TarEntry | None:
+        records: Records = {}
+        long_name = long_link = b""
+        while True:
+            block = self._header_block()
+            if block is None:
+                return None
+            entry = parse_header(block)
+            kind = entry.type
+            if kind in _META:
+                data = self._meta(entry)
+                if kind == b"L":
+                    long_name = data.split(b"\0", 1)[0]
+                elif kind == b"K":
+                    long_link = data.split(b"\0", 1)[0]
+                else:
+                    records = parse_records(data)
+                if kind == b"g":
+                    return self._global_header(entry, records)
+                continue
+            if records:
+                apply_records(records, entry)
+            if long_name:
+                entry.name = long_name
+            if long_link:
+                entry.linkname = long_link
+            self._begin(entry, records, block)
+            return entry
+
+    def _begin(self, entry: TarEntry, records: Records, block: bytes) -> None:
+        """Settle the entry's type, its payload's length, and its sparse map, if it has one."""
+        kind = entry.type
+        if kind == b"\0":
+            kind = b"5" if entry.name.endswith(b"/") else b"0"
+        version = "S" if kind == b"S" else sparse_version(records) if records else ""
+        if kind in HEADER_ONLY:
+            if version:
+                raise Malformed("it is a sparse file, and no file")
+            entry.size = 0
+        elif entry.size < 0:
+            raise Malformed("its size is negative")
+        entry.type = b"0" if kind in (b"7", b"S") else kind
+        entry._reader = self  # noqa: SLF001 - an entry is the reader's own
+        self._entry = entry
+        self._left = entry.size
+        self._pad = -entry.size & (BLOCK - 1)
+        if version:
+            entry.sparse = self._sparse_regions(entry, version, records, block)
+            check_regions(entry.sparse, entry.size, self._left)
+
+    def _global_header(self, entry: TarEntry, records: Records) -> TarEntry:
+        """Make the entry of a PAX global header: a name and records, and nothing of the block's other fields."""
+        apply_records(records, entry)
+        entry.uid = entry.gid = entry.mode = entry.mtime_ns = entry.size = 0
+        entry.linkname = b""
+        entry._reader = self  # noqa: SLF001 - an entry is the reader's own
+        return entry
+
+    def _meta(self, entry: TarEntry) -> bytes:
+        """Return the payload of an extended header or a long name."""
+        size = entry.size
+        if not 0 <= size <= MAX_META:
+            raise Malformed(f"an extended header of {size:,} bytes stands before it; {MAX_META:,} is the most")
+        data = self._take(size)
+        if len(data) < size:
+            raise Malformed("the stream ends in its extended header")
+        self._pad = -size & (BLOCK - 1)
+        return data
+
+    def _sparse_regions(self, entry: TarEntry, version: str, records: Records, block: bytes) -> list[tuple[int, int]]:
+        if version == "S":
+            entry.size = old_gnu_real_size(block)
+            return self._old_gnu_map(block)
+        apply_sparse_records(records, entry)
+        if version == "0":
+            return regions_of_map(records)
+        found = SparseMap()
+        complete = False
+        while not complete:
+            data = self._take(min(BLOCK, self._left))
+            if len(data) < BLOCK:
+                raise Malformed("its sparse map is not complete")
+            self._left -= BLOCK
+            complete = found.feed(data)
+        return found.regions()
+
+    def _old_gnu_map(self, block: bytes) -> list[tuple[int, int]]:
+        regions, more = old_gnu_regions(block, extension=False)
+        blocks = 0
+        while more:
+            block = self._take(BLOCK)
+            blocks += 1
+            if len(block) < BLOCK:
+                raise Malformed("the stream ends in its sparse map")
+            further, more = old_gnu_regions(block, extension=True)
+            regions += further
+            if blocks * 21 > MAX_REGIONS:
+                raise Malformed(f"its sparse map has more than {MAX_REGIONS:,} regions")
+        return regions
+
+    def _header_block(self) -> bytes | None:
+        """Return the next header block; None at the end of the archive, which may come without its end blocks."""
+        start = self._pos + self._pad
+        end = start + BLOCK
+        if end <= self._length:
+            block = self._chunk[start:end]
+            self._pos = end
+            self._pad = 0
+        elif not (block := self._block_across_chunks()):
+            return None
+        if block[0] or block != ZERO_BLOCK:
+            return block
+        second = self._take(BLOCK)
+        if not second or second == ZERO_BLOCK:
+            return None
+        if len(second) < BLOCK:
+            raise Malformed("the stream ends in a header block")
+        raise Malformed("a block of zeros is followed by something else")
+
+    def _block_across_chunks(self) -> bytes:
+        """Return the next block, b"" at the end of the stream; Go takes a missing padding for an end, too."""
+        pad, self._pad = self._pad, 0
+        if len(self._take(pad)) < pad:
+            return b""
+        block = self._take(BLOCK)
+        if 0 < len(block) < BLOCK:
+            raise Malformed("the stream ends in a header block")
+        return block
+
+    def _take(self, count: int) -> bytes:
+        """Return the next `count` raw bytes, fewer only at the end of the stream."""
+        end = self._pos + count
+        if end <= self._length:
+            data = self._chunk[self._pos : end]
+            self._pos = end
+            return data
+        parts = []
+        while count and (self._pos < self._length or self._refill()):
+            part = self._chunk[self._pos : self._pos + count]
+            parts.append(part)
+            self._pos += len(part)
+            count -= len(part)
+        return b"".join(parts)
+
+    def _piece(self) -> memoryview:
+        """Return the next piece of the payload, at most what the chunk has of it."""
+        start = self._pos
+        if start == self._length:
+            if not self._refill():
+                raise BadArchive(
+                    f"the stream ends {self._left:,} bytes before the file does",
+                    entry=self._where(),
+                    offset=self.offset,
+                )
+            start = 0
+        end = min(start + self._left, self._length)
+        piece = self._view[start:end]
+        self._left -= end - start
+        self._pos = self._raw_from = end
+        if self._payload is not None:
+            self._payload(piece)
+        return piece
+
+    def _refill(self) -> bool:
+        """Go to the next chunk once this one is used up; False at the end of the stream."""
+        if self._raw_from < self._length:
+            self._hold_raw()
+        self._base += self._length
+        self._chunk = b""
+        for chunk in self._chunks:
+            if len(chunk):
+                self._chunk = chunk if isinstance(chunk, bytes) else bytes(chunk)
+                break
+        self._view = memoryview(self._chunk)
+        self._length = len(self._chunk)
+        self._pos = self._raw_from = 0
+        return self._length > 0
+
+    def _hold_raw(self) -> None:
+        """Keep the raw bytes at the end of the chunk until their entry is complete, or they are too many."""
+        if self._raw is None:
+            return
+        part = self._chunk[self._raw_from :]
+        self._raw_parts.append(part)
+        self._raw_held += len(part)
+        self._raw_from = self._length
+        if self._raw_held >= _HELD_RAW:
+            self._emit_raw()
+
+    def _emit_raw(self) -> None:
+        data = self._chunk[self._raw_from : self._pos]
+        self._raw_from = self._pos
+        if self._raw is None:
+            return
+        if self._raw_parts:
+            data = b"".join((*self._raw_parts, data))
+            self._raw_parts.clear()
+            self._raw_held = 0
+        if data:
+            self._raw(data)
+
+    def _drain(self) -> None:
+        """Read on to the end of the stream."""
+        self._emit_raw()
+        while self._pos < self._length or self._refill():
+            self._pos = self._length
+            self._emit_raw()
+
+    def _where(self) -> str:
+        return name_text(self._entry.name) if self._entry is not None else ""

@@ -1,0 +1,220 @@
+"""The core beside Debian's containers-storage, in one run: `make bench`.
+
+Each figure is a whole process from start to end, the median of several runs taken in turn with the peer's, on tmpfs.
+The peer pipes through pigz and zstd where they are on PATH; it is measured with and without, and the faster counts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from measure import Sample, in_turn
+from records import write_store
+
+HERE = Path(__file__).resolve().parent
+GOALS = {
+    "apply plain": 0.50,
+    "apply gzip": 0.60,
+    "apply zstd": 0.60,
+    "diff": 0.50,
+    "changes": 0.90,
+    "list": 0.85,
+}
+INPUTS = ("root", "small", "large")
+
+
+@dataclass
+class Bench:
+    """The peer, a scratch folder on tmpfs, and how many rounds to take."""
+
+    peer: str
+    work: Path
+    rounds: int
+    no_helpers: dict[str, str]
+
+    @property
+    def graph(self) -> Path:
+        return self.work / "graph"
+
+    def theirs(self, verb: str, *rest: str) -> list[str]:
+        return [self.peer, "-g", str(self.graph), "-R", str(self.work / "run"), "-s", "vfs", verb, *rest]
+
+    def ours(self, verb: str, *rest: str) -> list[str]:
+        return [sys.executable, str(HERE / "ours.py"), verb, str(self.graph), str(self.work / "run"), *rest]
+
+    def reset(self) -> None:
+        for name in ("graph", "run"):
+            shutil.rmtree(self.work / name, ignore_errors=True)
+
+
+def main() -> None:
+    options = arguments()
+    peer = shutil.which("containers-storage")
+    if peer is None or os.geteuid() != 0:
+        sys.exit("needs root and the program containers-storage (Debian: apt-get install containers-storage)")
+    with tempfile.TemporaryDirectory(prefix="layertui-bench-", dir="/dev/shm") as folder:
+        bench = Bench(peer, Path(folder), options.rounds, {**os.environ, "PATH": without_helpers(Path(folder))})
+        describe(bench)
+        for name in options.inputs:
+            tar = INPUT_MAKERS[name](bench.work)
+            print(f"\n{name}: {tar.stat().st_size / 1e6:.0f} MB", flush=True)
+            measure_apply(bench, tar)
+            measure_reading(bench, tar, name)
+            tar.unlink()
+        if options.layers:
+            measure_list(bench, options.layers)
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--inputs", nargs="*", choices=INPUTS, default=list(INPUTS))
+    parser.add_argument("--layers", type=int, default=100_000, help="records to list; 0 leaves that out")
+    return parser.parse_args()
+
+
+def without_helpers(work: Path) -> str:
+    """Return a PATH on which neither pigz nor zstd is found, so that the peer decompresses on its own."""
+    folder = work / "bin"
+    folder.mkdir()
+    for program in ("containers-storage", "unpigz"):
+        found = shutil.which(program)
+        if found and program == "containers-storage":
+            (folder / program).symlink_to(found)
+    return str(folder)
+
+
+def describe(bench: Bench) -> None:
+    version = subprocess.run([bench.peer, "version"], capture_output=True, text=True, check=False).stdout.split()
+    helpers = ", ".join(name for name in ("pigz", "zstd") if shutil.which(name)) or "no helpers"
+    machine = f"{platform.machine()}, {os.cpu_count()} processors, Linux {platform.release()}"
+    print(f"{machine}, Python {platform.python_version()}")
+    print(
+        f"peer: containers-storage {' '.join(version)}, with {helpers} and without; vfs on tmpfs; {bench.rounds} rounds"
+    )
+    print("seconds are medians of whole processes; ratio: ours / the peer's faster set-up; MiB: peak")
+
+
+def report(title: str, samples: dict[str, Sample], goal: str) -> None:
+    ours = samples["ours"]
+    peers = {name: sample for name, sample in samples.items() if name != "ours"}
+    best = min(peers.values(), key=lambda sample: sample.median)
+    ratio = ours.median / best.median
+    verdict = "met" if ratio <= GOALS[goal] else "MISSED"
+    print(
+        f"  {title:<22} ours {ours.median:6.2f} s {ours.peak:5.0f} MiB   peer {best.median:6.2f} s {best.peak:5.0f} MiB"
+        f"   ratio {ratio:.2f} (goal {GOALS[goal]:.2f}: {verdict})",
+        flush=True,
+    )
+
+
+def measure_apply(bench: Bench, tar: Path) -> None:
+    for kind, command in (("plain", None), ("gzip", ["gzip", "-6", "-k"]), ("zstd", ["zstd", "-q", "-k"])):
+        source = tar
+        if command is not None:
+            subprocess.run([*command, str(tar)], check=True)
+            source = tar.with_name(tar.name + (".gz" if kind == "gzip" else ".zst"))
+        imported = bench.theirs("import-layer", "--id", "base", "-f", str(source))
+        commands = {"ours": lambda: bench.ours("apply", str(source), "base"), "peer": lambda: imported}  # noqa: B023
+        if command is not None:
+            commands["peer alone"] = lambda: imported  # noqa: B023
+        samples = in_turn(commands, bench.rounds, bench.reset, {"peer alone": bench.no_helpers})
+        report(f"apply {kind}", samples, f"apply {kind}")
+        if source is not tar:
+            source.unlink()
+
+
+def measure_reading(bench: Bench, tar: Path, name: str) -> None:
+    subprocess.run(bench.ours("apply", str(tar), "base"), check=True)
+
+    def both(verb: str, layer: str, *rest: str) -> dict[str, Sample]:
+        theirs: Sequence[str] = bench.theirs(verb, *rest, layer)
+        ours: Sequence[str] = bench.ours(verb, layer)
+        return in_turn({"ours": lambda: ours, "peer": lambda: theirs}, bench.rounds, lambda: None)
+
+    report("diff", both("diff", "base", "-u", "-f", "/dev/null"), "diff")
+    if name != "large":
+        report("changes, of a base", both("changes", "base"), "changes")
+        subprocess.run(bench.theirs("create-layer", "--id", "child", "base"), check=True, stdout=subprocess.DEVNULL)
+        touched = random.Random(1).sample(sorted((bench.graph / "vfs/dir/child").rglob("*")), 500)
+        for path in touched:
+            os.utime(path, (1, 1), follow_symlinks=False)
+        report("changes, of a child", both("changes", "child"), "changes")
+    bench.reset()
+
+
+def measure_list(bench: Bench, count: int) -> None:
+    print(f"\n{count:,} records")
+    subprocess.run(bench.theirs("layers"), check=True, stdout=subprocess.DEVNULL)
+    write_store(bench.graph, count)
+    listing = [
+        sys.executable,
+        "-m",
+        "layertui",
+        "--root",
+        str(bench.graph),
+        "--runroot",
+        str(bench.work / "run"),
+        "layers",
+    ]
+    theirs = bench.theirs("layers")
+    report("list", in_turn({"ours": lambda: listing, "peer": lambda: theirs}, bench.rounds, lambda: None), "list")
+    write_store(bench.graph, 20)
+    report("list 20", in_turn({"ours": lambda: listing, "peer": lambda: theirs}, bench.rounds, lambda: None), "list")
+
+
+def make_root(work: Path) -> Path:
+    """Return a tar of Debian's minbase, made by debootstrap; kept beside the benchmarks for the next run."""
+    kept = HERE / "cache" / "root.tar"
+    if not kept.exists():
+        kept.parent.mkdir(exist_ok=True)
+        tree = work / "debootstrap"
+        subprocess.run(["debootstrap", "--variant=minbase", "stable", str(tree)], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run(["tar", "-C", str(tree), "--exclude=./dev/*", "-cf", str(kept), "."], check=True)
+        shutil.rmtree(tree)
+    return Path(shutil.copy(kept, work / "root.tar"))
+
+
+def make_small(work: Path) -> Path:
+    """Return a tar of 30,000 files of 0 to 7 KiB in 300 folders."""
+    chance, tree = random.Random(2), work / "small"
+    for folder in range(300):
+        (tree / f"d{folder:03}").mkdir(parents=True)
+        for number in range(100):
+            (tree / f"d{folder:03}/f{number:03}").write_bytes(chance.randbytes(chance.randrange(7168)))
+    return pack(work, tree)
+
+
+def make_large(work: Path) -> Path:
+    """Return a tar of four files of 256 MiB that compress to about half."""
+    chance, tree = random.Random(3), work / "large"
+    tree.mkdir()
+    blocks = [chance.randbytes(4096) + bytes(4096) for _ in range(512)]
+    for number in range(4):
+        with (tree / f"f{number}").open("wb") as file:
+            for _ in range(256 * 128 // 64):
+                file.write(b"".join(chance.choices(blocks, k=64)))
+    return pack(work, tree)
+
+
+def pack(work: Path, tree: Path) -> Path:
+    tar = work / f"{tree.name}.tar"
+    subprocess.run(["tar", "-C", str(tree), "-cf", str(tar), "."], check=True)
+    shutil.rmtree(tree)
+    return tar
+
+
+INPUT_MAKERS = {"root": make_root, "small": make_small, "large": make_large}
+
+if __name__ == "__main__":
+    main()

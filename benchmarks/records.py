@@ -1,0 +1,38 @@
+"""A store of many records and no files, for listing and browsing."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+
+def write_store(graph: Path, count: int) -> None:
+    """Write `count` records in chains of ten, every thousandth chain with an image on top."""
+    chance = random.Random(1)
+    ids = [f"{chance.getrandbits(256):064x}" for _ in range(count)]
+    records = [
+        {
+            "id": layer,
+            **({"names": [f"layer-{number:06}"]} if number % 10 == 9 else {}),
+            **({"parent": ids[number - 1]} if number % 10 else {}),
+            "created": "2026-11-24T16:45:40.650278843Z",
+            "compressed-diff-digest": f"sha256:{chance.getrandbits(256):064x}",
+            "compressed-size": chance.randrange(10**8),
+            "diff-digest": f"sha256:{chance.getrandbits(256):064x}",
+            "diff-size": chance.randrange(10**9),
+            "compression": 2,
+            "uidset": [0],
+            "gidset": [0],
+        }
+        for number, layer in enumerate(ids)
+    ]
+    folder = graph / "vfs-layers"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "layers.json").write_text(json.dumps(records, separators=(",", ":")))
+    images = [
+        {"id": f"{number:064x}", "names": [f"localhost/image:{number}"], "layer": ids[number]}
+        for number in range(9, count, 10_000)
+    ]
+    (graph / "vfs-images").mkdir(exist_ok=True)
+    (graph / "vfs-images/images.json").write_text(json.dumps(images))

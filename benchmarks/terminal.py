@@ -1,0 +1,81 @@
+"""A program in a real pseudo-terminal, and the time from a key to the end of the picture that follows it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import select
+import signal
+import struct
+import termios
+import time
+from collections.abc import Sequence
+
+SYNC_QUERY = b"\x1b[?2026$p"
+SYNC_ANSWER = b"\x1b[?2026;1$y"
+SYNC_END = b"\x1b[?2026l"
+
+
+class Terminal:
+    """Runs a command at a given size and answers the one query that makes Textual mark its pictures' ends."""
+
+    def __init__(self, command: Sequence[str], *, columns: int = 120, lines: int = 40) -> None:
+        self.started = time.perf_counter()
+        self.pid, self.descriptor = pty.fork()
+        if self.pid == 0:
+            os.environ.update(TERM="xterm-256color", COLORTERM="truecolor")
+            os.environ.pop("NO_COLOR", None)
+            os.execvp(command[0], list(command))
+        fcntl.ioctl(self.descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+        os.set_blocking(self.descriptor, False)
+        self.seen = bytearray()
+
+    def read(self, until: float) -> bytes:
+        """Return what arrives next, b"" when nothing did by the time `until`."""
+        if not select.select([self.descriptor], [], [], max(0.0, until - time.perf_counter()))[0]:
+            return b""
+        try:
+            data = os.read(self.descriptor, 1 << 20)
+        except OSError:  # the program has ended
+            return b""
+        if SYNC_QUERY in data:
+            os.write(self.descriptor, SYNC_ANSWER)
+        self.seen += data
+        return data
+
+    def wait_for(self, text: bytes, *, seconds: float = 60) -> float:
+        """Wait until the output holds `text`; return the seconds since the start."""
+        until = time.perf_counter() + seconds
+        while text not in self.seen:
+            if not self.read(until) and time.perf_counter() >= until:
+                raise TimeoutError(f"{text!r} did not appear; the last output was {bytes(self.seen[-300:])!r}")
+        return time.perf_counter() - self.started
+
+    def settle(self, quiet: float = 0.5) -> None:
+        """Read until nothing arrives for `quiet` seconds."""
+        while self.read(time.perf_counter() + quiet):
+            pass
+        self.seen.clear()
+
+    def press(self, key: bytes, *, seconds: float = 5) -> float | None:
+        """Write a key; return the seconds until the next picture is complete, None when none came."""
+        self.seen.clear()
+        start = time.perf_counter()
+        os.write(self.descriptor, key)
+        until = start + seconds
+        while SYNC_END not in self.seen:
+            if not self.read(until) and time.perf_counter() >= until:
+                return None
+        return time.perf_counter() - start
+
+    def resident_mib(self) -> float:
+        """Return the program's resident memory."""
+        with open(f"/proc/{self.pid}/statm", encoding="ascii") as file:
+            return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
+
+    def close(self) -> None:
+        """End the program."""
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+        os.close(self.descriptor)

@@ -1,0 +1,199 @@
+"""Packing a tree, or what changed in it, into a tar.
+
+The bytes are those that containers/storage writes for a layer without tar-split (pkg/archive: TarWithOptions for a
+layer without a parent, ExportChanges for one with): names without a leading "/", folders with a trailing one, no owner
+names, times cut to whole seconds, the second and further names of an inode as hard links, sockets left out.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import time
+from collections.abc import Generator, Iterable, Iterator
+
+from layerstore.archive import tarheader, xattrs
+from layerstore.archive.folders import FolderStack, check_stop, open_regular
+from layerstore.archive.paths import Root
+from layerstore.archive.tarheader import BLOCK, END, Header
+from layerstore.archive.whiteouts import PREFIX
+from layerstore.errors import NotSupported
+from layerstore.model import Change, ChangeKind, ShouldStop
+
+PIECE = 1 << 20
+_SECOND = 1_000_000_000
+
+_TYPES = {
+    stat.S_IFREG: tarheader.FILE,
+    stat.S_IFLNK: tarheader.SYMLINK,
+    stat.S_IFCHR: tarheader.CHAR,
+    stat.S_IFBLK: tarheader.BLOCK_DEVICE,
+    stat.S_IFDIR: tarheader.FOLDER,
+    stat.S_IFIFO: tarheader.FIFO,
+}
+
+
+def pack_tree(root: str | os.PathLike[str], *, should_stop: ShouldStop | None = None) -> Iterator[bytes]:
+    """Yield a tar of all that is below `root`, each folder before what is in it, names in the order of their bytes.
+
+    Pieces are up to 1 MiB. The iterator holds descriptors until it ends or is closed.
+
+    Raises:
+        Cancelled: `should_stop` said so.
+        OSError: a file cannot be read, or (ESTALE) did not stay the same while it was; it is named.
+        NotSupported: a file's attributes do not fit a tar; it is named.
+    """
+    packer = _Packer(should_stop)
+    with FolderStack(root) as stack:
+        pending = [_sorted_names(stack.fd)]
+        prefixes = [b""]
+        while pending:
+            if not pending[-1]:
+                pending.pop()
+                prefixes.pop()
+                if pending:
+                    stack.pop()
+                continue
+            name = pending[-1].pop()
+            path = prefixes[-1] + name
+            is_folder = yield from packer.add(stack.fd, name, path)
+            if is_folder:
+                stack.push(name)
+                prefixes.append(path + b"/")
+                pending.append(_sorted_names(stack.fd))
+    yield packer.end()
+
+
+def pack_changes(
+    root: str | os.PathLike[str], changes: Iterable[Change], *, should_stop: ShouldStop | None = None
+) -> Iterator[bytes]:
+    """Yield a tar of the files below `root` that `changes` names, in the order of the paths' bytes.
+
+    What was deleted becomes a whiteout: an empty file with the present time. Else as `pack_tree`.
+    """
+    packer = _Packer(should_stop)
+    with Root(root) as tree:
+        for path, kind in sorted((os.fsencode(change.path), change.kind) for change in changes):
+            name = path.removeprefix(b"/")
+            if kind is ChangeKind.DELETE:
+                yield from packer.add_whiteout(name)
+            else:
+                folder, base = tree.parent(name)
+                yield from packer.add(folder, base, name)
+    yield packer.end()
+
+
+class _Packer:
+    """Writes entries into a buffer that is handed on when it is full."""
+
+    def __init__(self, should_stop: ShouldStop | None) -> None:
+        self._should_stop = should_stop
+        self._buffer = bytearray()
+        self._first_names: dict[int, bytes] = {}
+        """Inode -> the name it got first, for inodes with several."""
+
+    def end(self) -> bytes:
+        """Return what is left, and the end of the archive."""
+        self._buffer += END
+        return bytes(self._buffer)
+
+    def add_whiteout(self, name: bytes) -> Iterator[bytes]:
+        """Say that `name` is gone."""
+        folder, slash, base = name.rpartition(b"/")
+        # The peer rounds this one time to the nearest second and cuts all others.
+        header = Header(folder + slash + PREFIX + base, tarheader.FILE, mtime=round(time.time()))
+        self._buffer += header.encode()
+        yield from self._full()
+
+    def add(self, folder: int, base: bytes, name: bytes) -> Generator[bytes, None, bool]:
+        """Add the file `base` of an open folder as `name`; return whether it is a folder."""
+        check_stop(self._should_stop, "exporting")
+        try:
+            found = os.stat(base, dir_fd=folder, follow_symlinks=False)
+            kind = stat.S_IFMT(found.st_mode)
+            if kind == stat.S_IFSOCK:
+                return False
+            header = self._header(folder, base, name, found)
+            self._buffer += header.encode()
+            if header.type == tarheader.FILE and header.size:
+                yield from self._content(folder, base, found)
+        except OSError as error:
+            error.filename = os.fsdecode(name)
+            raise
+        except ValueError as error:
+            raise NotSupported(f"{os.fsdecode(name)!r}: {error}") from error
+        yield from self._full()
+        return kind == stat.S_IFDIR
+
+    def _header(self, folder: int, base: bytes, name: bytes, found: os.stat_result) -> Header:
+        mode = found.st_mode
+        header = Header(
+            name,
+            _TYPES[stat.S_IFMT(mode)],
+            stat.S_IMODE(mode),
+            found.st_uid,
+            found.st_gid,
+            mtime=found.st_mtime_ns // _SECOND,
+        )
+        if stat.S_ISREG(mode):
+            header.size = found.st_size
+        elif stat.S_ISDIR(mode):
+            header.name = name + b"/"
+        elif stat.S_ISLNK(mode):
+            header.linkname = os.readlink(base, dir_fd=folder)
+        elif stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
+            header.devmajor, header.devminor = os.major(found.st_rdev), os.minor(found.st_rdev)
+        target = xattrs.path_at(folder, os.fsdecode(base))
+        if xattrs.names(target):
+            for key, value in xattrs.read(target, xattrs.is_packed).items():
+                header.records[xattrs.PAX_PREFIX + os.fsencode(key)] = value
+        if found.st_nlink > 1 and not stat.S_ISDIR(mode):
+            self._link(header, found.st_ino)
+        return header
+
+    def _link(self, header: Header, inode: int) -> None:
+        first = self._first_names.setdefault(inode, header.name)
+        if first is not header.name:
+            header.type = tarheader.HARD_LINK
+            header.linkname = first
+            header.size = 0
+
+    def _content(self, folder: int, base: bytes, found: os.stat_result) -> Iterator[bytes]:
+        """Copy a file's bytes; it must be the file that the header was made for and keep its size."""
+        descriptor = open_regular(folder, base, may_chmod=os.geteuid() != 0)
+        try:
+            opened = os.fstat(descriptor)
+            if (opened.st_dev, opened.st_ino) != (found.st_dev, found.st_ino):
+                raise OSError(errno.ESTALE, "the file was replaced while it was read")
+            left = found.st_size
+            # One byte more than there should be is asked for, to see a file that has grown.
+            while piece := os.read(descriptor, min(left + 1, PIECE)):
+                left -= len(piece)
+                if left < 0:
+                    raise OSError(errno.ESTALE, "the file grew while it was read")
+                if left == 0 and len(piece) < PIECE and len(self._buffer) + len(piece) <= PIECE:
+                    self._buffer += piece
+                    break
+                yield from self._flush()
+                yield piece
+                check_stop(self._should_stop, "exporting")
+            if left:
+                raise OSError(errno.ESTALE, "the file shrank while it was read")
+        finally:
+            os.close(descriptor)
+        self._buffer += bytes(-found.st_size % BLOCK)
+
+    def _full(self) -> Iterator[bytes]:
+        if len(self._buffer) >= PIECE // 2:
+            yield from self._flush()
+
+    def _flush(self) -> Iterator[bytes]:
+        for start in range(0, len(self._buffer), PIECE):
+            yield bytes(self._buffer[start : start + PIECE])
+        self._buffer.clear()
+
+
+def _sorted_names(folder: int) -> list[bytes]:
+    """Return the names in a folder, the last one first, to be popped from."""
+    return sorted((os.fsencode(name) for name in os.listdir(folder)), reverse=True)

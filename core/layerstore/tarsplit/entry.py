@@ -1,0 +1,74 @@
+"""The lines of a tar-split: what they say, byte for byte as Go's encoder writes them.
+
+A tar-split is a gzip of JSON lines, each an Entry of github.com/vbatts/tar-split (tar/storage/entry.go): type 1 stands
+for a file's payload, of which it keeps the length and the CRC-64/ISO, type 2 holds bytes of the tar as they were. The
+lines in their order, the files' bytes put in, are the tar.
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from binascii import b2a_base64
+
+import msgspec
+
+FILE = 1
+SEGMENT = 2
+
+_PLAIN_NAME = re.compile(rb"[ !#-%'-;=?-\[\]-\x7f]+")
+_GO_ESCAPES = {0x3C: "\\u003c", 0x3E: "\\u003e", 0x26: "\\u0026", 0x2028: "\\u2028", 0x2029: "\\u2029"}
+
+
+class Line(msgspec.Struct, gc=False):
+    """A line as it is read. Of a file, `payload` is the CRC's 8 bytes, big-endian, and None if `size` is 0."""
+
+    type: int
+    name: str = ""
+    name_raw: bytes = b""
+    size: int = 0
+    payload: bytes | None = None
+    position: int = 0
+
+    def archive_name(self) -> bytes:
+        """Return the name as it stood in the archive.
+
+        Raises:
+            UnicodeEncodeError: It has half a surrogate pair, which is no character.
+        """
+        return self.name_raw or self.name.encode()
+
+
+def segment_line(data: bytes | memoryview, position: int) -> bytes:
+    """Return the line for bytes of the tar that belong to no file."""
+    return b'{"type":2,"payload":"%b","position":%d}\n' % (b2a_base64(data, newline=False), position)
+
+
+def file_line(name: bytes, size: int, crc: int, position: int) -> bytes:
+    """Return the line for a file's payload; one of no bytes has no CRC."""
+    if not size:
+        return b'{"type":1,%b"payload":null,"position":%d}\n' % (_name_field(name), position)
+    check = b2a_base64(crc.to_bytes(8, "big"), newline=False)
+    return b'{"type":1,%b"size":%d,"payload":"%b","position":%d}\n' % (_name_field(name), size, check, position)
+
+
+def clean(name: bytes) -> bytes:
+    """Return the shortest form of a path, as Go's filepath.Clean does: no "//", "." or trailing "/", "a/.." resolved."""
+    if name[:2] == b"./":
+        name = name[2:]
+    if b"//" in name or b"/." in name or name[:1] in (b".", b"/", b""):
+        shortest = posixpath.normpath(name)
+        return shortest[1:] if shortest.startswith(b"//") else shortest
+    return name[:-1] if name.endswith(b"/") else name
+
+
+def _name_field(name: bytes) -> bytes:
+    if _PLAIN_NAME.fullmatch(name):
+        return b'"name":"%b",' % name
+    if not name:
+        return b""
+    try:
+        text = name.decode()
+    except UnicodeDecodeError:
+        return b'"name_raw":"%b",' % b2a_base64(name, newline=False)
+    return b'"name":%b,' % msgspec.json.encode(text).decode().translate(_GO_ESCAPES).encode()

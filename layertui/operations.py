@@ -1,0 +1,226 @@
+"""The jobs: each is one call of the store in a thread, and one message. Nothing else calls a store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from layerstore.model import Compression
+from layerstore.store import LayerStore
+from textual.message import Message
+
+from layertui import messages
+from layertui.changetree import ChangeFilter, ChangeTree, build_change_tree
+from layertui.format import plural, size_text
+from layertui.jobs import Job
+from layertui.layerlist import Order, build_lineage, build_listing
+from layertui.model import LayerRow, StoreInfo, StoreView, build_view
+from layertui.pending import PendingFile
+
+OpenStore = Callable[[], LayerStore]
+Sizes = Mapping[str, int]
+
+
+def read_view(store: LayerStore, measured: Sizes) -> StoreView:
+    """Read everything that the list shows. The stamp is taken first: what changes while reading is seen next time."""
+    stamp = store.stamp()
+    layers = store.layers()
+    problems = [(problem.layer, problem.text) for problem in store.problems()]
+    info = StoreInfo(store.graph_root, store.run_root, store.driver_name, store.read_only)
+    return build_view(info, layers, store.references(), measured=measured, problems=problems, stamp=stamp)
+
+
+# Reads
+
+
+def open_job(open_store: OpenStore) -> Job:
+    """Open the store and read it for the first time."""
+
+    def work(job: Job) -> Message:
+        del job
+        store = open_store()
+        return messages.StoreOpened(store, build_listing(read_view(store, {})))
+
+    return Job("open the store", work, quiet=True, key="open")
+
+
+def load_job(store: LayerStore, text: str, order: Order, measured: Sizes) -> Job:
+    """Read the store again, whatever its stamp."""
+
+    def work(job: Job) -> Message:
+        view = read_view(store, measured)
+        return messages.ViewLoaded(build_listing(view, text, order, should_stop=job.should_stop))
+
+    return Job("read the store", work, quiet=True, key="load")
+
+
+def follow_job(store: LayerStore, view: StoreView, text: str, order: Order, measured: Sizes) -> Job:
+    """Read the store again if somebody wrote to it since `view` was made."""
+
+    def work(job: Job) -> Message:
+        if store.stamp() == view.stamp:
+            return messages.NothingChanged()
+        fresh = read_view(store, measured)
+        return messages.ViewLoaded(build_listing(fresh, text, order, should_stop=job.should_stop))
+
+    return Job("follow the store", work, quiet=True, key="follow")
+
+
+def list_job(view: StoreView, text: str, order: Order) -> Job:
+    """Filter and sort the rows of a view."""
+
+    def work(job: Job) -> Message:
+        return messages.ListingMade(build_listing(view, text, order, should_stop=job.should_stop))
+
+    return Job("filter the layers", work, quiet=True, key="list")
+
+
+def lineage_job(view: StoreView, layer_id: str) -> Job:
+    """Find what a layer is built on and what is built on it."""
+
+    def work(job: Job) -> Message:
+        del job
+        return messages.LineageFound(layer_id, build_lineage(view, layer_id))
+
+    return Job("find the lineage", work, quiet=True, key="lineage")
+
+
+def changes_job(store: LayerStore, layer_id: str, base: str, wanted: ChangeFilter) -> Job:
+    """Compare a layer with its parent (`base` is "") or with another layer."""
+
+    def work(job: Job) -> Message:
+        changes = store.changes(layer_id, base or None, should_stop=job.should_stop)
+        tree = build_change_tree(changes, wanted, should_stop=job.should_stop)
+        return messages.ChangesLoaded(layer_id, base, tree)
+
+    return Job("compare layers", work, quiet=True, key="changes")
+
+
+def filter_changes_job(tree: ChangeTree, layer_id: str, base: str, wanted: ChangeFilter) -> Job:
+    """Show the changes of a tree with another filter or order."""
+
+    def work(job: Job) -> Message:
+        return messages.ChangesLoaded(
+            layer_id, base, build_change_tree(tree.changes, wanted, should_stop=job.should_stop)
+        )
+
+    return Job("filter the changes", work, quiet=True, key="changes")
+
+
+def paths_job(store: LayerStore, layer_id: str) -> Job:
+    """Ask the driver where it keeps a layer."""
+
+    def work(job: Job) -> Message:
+        del job
+        return messages.PathsFound(layer_id, store.paths(layer_id))
+
+    return Job("find the layer's folders", work, quiet=True, key="paths")
+
+
+def measure_job(store: LayerStore, layer_id: str) -> Job:
+    """Add up what a layer takes on disk."""
+
+    def work(job: Job) -> Message:
+        usage = store.usage(layer_id, should_stop=job.should_stop)
+        return messages.LayerMeasured(layer_id, usage.size, usage.inodes)
+
+    return Job("measure the layer", work, quiet=True, key="measure")
+
+
+# Writes
+
+
+def mount_job(store: LayerStore, row: LayerRow) -> Job:
+    """Mount a layer."""
+
+    def work(job: Job) -> Message:
+        path = store.mount(row.id)
+        job.result = str(path)
+        return messages.Mounted(row.id, path)
+
+    return Job(f"Mount {row.title}", work, writes=True)
+
+
+def unmount_job(store: LayerStore, rows: Sequence[LayerRow], *, force: bool = False) -> Job:
+    """Unmount layers, each once, or all its mounts with `force`."""
+
+    def work(job: Job) -> Message:
+        still = 0
+        for number, row in enumerate(rows):
+            if job.should_stop():
+                break
+            still += store.unmount(row.id, force=force)
+            job.progress(number + 1, None)
+        return messages.Unmounted(tuple(row.id for row in rows), still)
+
+    return Job(f"Unmount {_several(rows)}", work, writes=True)
+
+
+def delete_job(store: LayerStore, rows: Sequence[LayerRow], *, force: bool) -> Job:
+    """Delete layers in the order given, children first; stops between two of them."""
+
+    def work(job: Job) -> Message:
+        gone = []
+        for row in rows:
+            if job.should_stop():
+                break
+            store.delete(row.id, force=force)
+            gone.append(row.id)
+        job.result = plural(len(gone), "layer") + " deleted"
+        return messages.Deleted(tuple(gone))
+
+    return Job(f"Delete {_several(rows)}", work, writes=True)
+
+
+def names_job(store: LayerStore, row: LayerRow, names: Sequence[str]) -> Job:
+    """Give a layer these names and no others."""
+
+    def work(job: Job) -> Message:
+        store.set_names(row.id, names)
+        job.result = plural(len(names), "name")
+        return messages.Changed(row.id, "names")
+
+    return Job(f"Name {row.title}", work, writes=True)
+
+
+def flags_job(store: LayerStore, row: LayerRow, values: Mapping[str, Any], cleared: Sequence[str]) -> Job:
+    """Set and clear flags of a layer."""
+
+    def work(job: Job) -> Message:
+        for flag, value in values.items():
+            store.set_flag(row.id, flag, value)
+        for flag in cleared:
+            store.clear_flag(row.id, flag)
+        job.result = plural(len(values) + len(cleared), "flag") + " changed"
+        return messages.Changed(row.id, "flags")
+
+    return Job(f"Flags of {row.title}", work, writes=True)
+
+
+# Export
+
+
+def export_job(
+    store: LayerStore, row: LayerRow, from_id: str | None, compression: Compression, path: Path, *, overwrite: bool
+) -> Job:
+    """Write a layer's diff to a file, complete or not at all. It only reads the store, so it holds up no write."""
+
+    def work(job: Job) -> Message:
+        with (
+            store.diff(
+                row.id, from_id, compression=compression, progress=job.progress, should_stop=job.should_stop
+            ) as diff,
+            PendingFile(path, overwrite=overwrite) as pending,
+        ):
+            diff.copy_to(pending.file)
+            pending.commit()
+            job.result = f"{size_text(diff.size)} in {path}, {diff.digest}"
+            return messages.Exported(path, diff.size, diff.digest)
+
+    return Job(f"Export {row.title}", work)
+
+
+def _several(rows: Sequence[LayerRow]) -> str:
+    return rows[0].title if len(rows) == 1 else plural(len(rows), "layer")
+

@@ -1,0 +1,252 @@
+"""Ask how and where to a layer is to be exported. The export itself is a job of the main screen."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.widgets import Button, Input, Static
+
+from layerstore.model import Compression, Layer
+from layertui.format import size_text
+from layertui.paths_suggest import Patient, Target, TargetState, check_target, expand
+from layertui.safe import safe
+from layertui.screens.confirm import ConfirmDialog
+from layertui.screens.dialog import Dialog
+from layertui.screens.fields import Choice, Field
+from layertui.screens.path_input import PathInput, SafeSave
+from layertui.screens.pick import LayerPicker
+from layertui.screens.text import MUTED, SHORT_ID, heading, label, layer_label, short_id
+
+NOTHING = ""
+"""The from-layer of an export of the whole file system."""
+
+FORMATS = (
+    (Compression.NONE, "tar"),
+    (Compression.GZIP, "tar.gz"),
+    (Compression.ZSTD, "tar.zst"),
+    (Compression.XZ, "tar.xz"),
+    (Compression.BZIP2, "tar.bz2"),
+)
+
+_CHECK_DELAY = 0.1
+_STEM_LENGTH = 60
+
+
+@dataclass(frozen=True, slots=True)
+class ExportRequest:
+    """What the user decided. `from_id` None is the parent, "" is nothing: the whole file system."""
+
+    layer_id: str
+    from_id: str | None
+    compression: Compression
+    path: Path
+    overwrite: bool = False
+
+
+def file_stem(layer: Layer) -> str:
+    """Return a file name for a layer, without a suffix: the last part of its first name, or of its ID."""
+    name = layer.names[0].rsplit("/", 1)[-1] if layer.names else ""
+    clean = re.sub(r"[^A-Za-z0-9._+-]+", "-", name)[:_STEM_LENGTH].strip("-.")
+    return clean or re.sub(r"[^A-Za-z0-9]+", "-", layer.id)[:SHORT_ID]
+
+
+class ExportDialog(Dialog[ExportRequest]):
+    """Ask what the diff is against, which format it gets and where it goes."""
+
+    DEFAULT_CSS = """
+    ExportDialog {
+        .dialog-box { width: 84; }
+        Field { margin-bottom: 1; }
+        .stacked { margin-bottom: 0; }
+        #from { width: 1fr; text-align: left; content-align: left middle; background: $panel; text-style: none; }
+        #layer, #target { width: 1fr; height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
+        #target { color: $text-muted; }
+        #note { color: $text-muted; height: auto; }
+    }
+    """
+
+    AUTO_FOCUS = "#path"
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+s", "export", "Export", tooltip="Start the export", id="export.start"),
+        Binding("ctrl+o", "browse", "Browse", tooltip="Choose the place in a file picker", id="export.browse"),
+    ]
+
+    def __init__(self, layer: Layer, candidates: Sequence[Layer], default_dir: Path) -> None:
+        super().__init__(heading("Export", layer))
+        self._layer = layer
+        self._candidates = [other for other in candidates if other.id not in (layer.id, layer.parent)]
+        self._base = default_dir
+        self._from = layer.parent
+        self._known = {other.id: other for other in candidates}
+        self._patient = Patient()
+        self._suggested = self._suggest(layer.diff_compression)
+
+    @property
+    def compression(self) -> Compression:
+        """The format that is chosen."""
+        return FORMATS[self.query_one(Choice).index][0]
+
+    @property
+    def path_text(self) -> str:
+        """What stands in the path field."""
+        return self.query_one(PathInput).value
+
+    def compose_body(self) -> ComposeResult:
+        """Yield the form."""
+        start = [compression for compression, _ in FORMATS].index(self._layer.diff_compression)
+        yield Field("Layer", Static(layer_label(self._layer), id="layer", markup=False))
+        yield Field("From", Button(self._from_label(), id="from", compact=True))
+        yield Field("Format", Choice([name for _, name in FORMATS], start, id="format"))
+        path = Field("To", PathInput(self._suggested, self._base, self._patient, id="path"))
+        path.add_class("stacked")
+        yield path
+        yield Field("", Static("Looking …", id="target", markup=False))
+        yield Static(self._note(), id="note", markup=False)
+
+    def compose_buttons(self) -> ComposeResult:
+        """Yield Browse, Cancel and Export."""
+        yield Button("Browse…", id="browse", compact=True)
+        yield from super().compose_buttons()
+        yield Button("Export", id="export", variant="primary", compact=True)
+
+    def _suggest(self, compression: Compression) -> str:
+        suffix = dict(FORMATS)[compression]
+        name = f"{file_stem(self._layer)}.{suffix}"
+        folder = str(self._base)
+        home = os.path.expanduser("~")
+        if safe(folder) != folder:
+            return name
+        if folder == home or folder.startswith(home + os.sep):
+            folder = "~" + folder[len(home) :]
+        return os.path.join(folder, name)
+
+    # What the diff is against.
+
+    def _from_label(self) -> Content:
+        if not self._from:
+            return Content.assemble("▾ nothing ", ("the whole file system", MUTED))
+        if self._from != self._layer.parent:
+            return Content.assemble("▾ ", layer_label(self._known[self._from]))
+        return Content.assemble("▾ ", self._parent_label())
+
+    def _parent_label(self) -> Content:
+        parent = self._known.get(self._layer.parent)
+        return Content.assemble("parent ", layer_label(parent) if parent else label(self._layer.parent))
+
+    @on(Button.Pressed, "#from")
+    def _pick_from(self, event: Button.Pressed) -> None:
+        event.stop()
+        extra = [(NOTHING, Content.assemble("nothing ", ("the whole file system", MUTED)))]
+        if self._layer.parent:
+            extra.insert(0, (self._layer.parent, self._parent_label()))
+        self.app.push_screen(LayerPicker("Export the changes from", self._candidates, extra), self._picked)
+
+    def _picked(self, key: str | None) -> None:
+        if key is None:
+            return
+        self._from = key
+        self.query_one("#from", Button).label = self._from_label()
+        self.query_one("#note", Static).update(self._note())
+
+    def _note(self) -> Content:
+        if self._from != self._layer.parent:
+            what = f"the changes since {short_id(self._from)}" if self._from else "the whole file system"
+            return Content(f"The tar is made from the files: {what}, with parents' files as the layer shows them.")
+        if not self._layer.diff_digest:
+            return Content("The tar is made from the files: this layer did not come in as one.")
+        size = f", {size_text(self._layer.diff_size)} before compression" if self._layer.diff_size > 0 else ""
+        proof = f"{size}; checked against\n{safe(self._layer.diff_digest)}"
+        return Content.assemble(("Byte-exact", "bold $text-success"), proof)
+
+    # Format and path.
+
+    @on(Choice.Changed)
+    def _format_changed(self, event: Choice.Changed) -> None:
+        event.stop()
+        before, self._suggested = self._suggested, self._suggest(self.compression)
+        if self.path_text == before:
+            self.query_one(PathInput).put(self._suggested)
+        else:
+            self._look_soon()
+
+    @on(Input.Changed, "#path")
+    def _path_changed(self, event: Input.Changed) -> None:
+        event.stop()
+        self.show_problem()
+        self._look_soon()
+
+    @work(exclusive=True, group="look")
+    async def _look_soon(self) -> None:
+        """Say what would happen at the path, as soon as the typing pauses and the file system answers."""
+        await asyncio.sleep(_CHECK_DELAY)
+        self._show_target(await self._patient(check_target, self.path_text, self._base))
+
+    def _show_target(self, target: Target) -> None:
+        exists = target.state is TargetState.EXISTS
+        refused = target.state is TargetState.REFUSED
+        button = self.query_one("#export", Button)
+        button.label = "Overwrite…" if exists else "Export"
+        button.variant = "warning" if exists else "primary"
+        button.disabled = refused
+        button.refresh(layout=True)
+        free = f"{size_text(target.free)} free there" if target.free is not None else ""
+        if refused:
+            text = Content.assemble((f"✗ {target.problem}", "$text-error"))
+        elif exists:
+            text = Content.assemble(("! There is such a file already", "$text-warning"), f" · {free}")
+        elif self._misnamed(target.path):
+            text = Content.assemble((f"! Not named .{dict(FORMATS)[self.compression]}", "$text-warning"), f" · {free}")
+        else:
+            text = Content.assemble(("✓ New file", "$text-success"), f" · {free}")
+        self.query_one("#target", Static).update(text)
+
+    def _misnamed(self, path: Path) -> bool:
+        return not path.name.endswith(f".{dict(FORMATS)[self.compression]}")
+
+    @on(Button.Pressed, "#browse")
+    def action_browse(self) -> None:
+        """Open the file picker where the path points."""
+        head, name = os.path.split(self.path_text)
+        folder = expand(head, self._base)
+        if safe(str(folder)) != str(folder):
+            folder = expand("~", self._base)
+        self.app.push_screen(SafeSave(folder, "Export to", file_name=name), self._browsed)
+
+    def _browsed(self, path: Path | None) -> None:
+        if path is not None:
+            self.query_one(PathInput).put(str(path))
+            self.query_one(PathInput).focus()
+
+    # The end.
+
+    @on(Button.Pressed, "#export")
+    @on(Input.Submitted, "#path")
+    @work(exclusive=True, group="export")
+    async def action_export(self) -> None:
+        """Look once more, ask before a file is overwritten, and close with the request."""
+        text = self.path_text
+        target = await self._patient(check_target, text, self._base)
+        self._show_target(target)
+        if target.state is TargetState.REFUSED:
+            self.query_one(PathInput).focus()
+            return
+        overwrite = target.state is TargetState.EXISTS
+        if overwrite and not await self.app.push_screen_wait(self._overwrite_question(text)):
+            return
+        from_id = None if self._from == self._layer.parent else self._from
+        self.dismiss(ExportRequest(self._layer.id, from_id, self.compression, target.path, overwrite))
+
+    def _overwrite_question(self, text: str) -> ConfirmDialog:
+        body = f"{text}\n\nThe file that is there now is replaced once the new one is complete."
+        return ConfirmDialog("Overwrite this file?", body, confirm_label="Overwrite", danger=True)

@@ -1,0 +1,185 @@
+"""Keeps the panels supplied: asks for what the layer under the cursor needs, once, and remembers it."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from datetime import datetime
+
+from layerstore.store import LayerStore
+from textual.screen import Screen
+
+from layertui import operations
+from layertui.changetree import ChangeTree
+from layertui.jobs import Job, JobRunner
+from layertui.messages import ChangesLoaded, LayerMeasured, LineageFound, PathsFound
+from layertui.model import LayerRow, StoreView
+from layertui.safe import safe
+from layertui.summary import Details, summarize
+from layertui.widgets.changes_panel import ChangesPanel
+from layertui.widgets.fields import FieldList
+from layertui.widgets.lineage_panel import LineagePanel
+
+SUMMARY, CHANGES, LINEAGE = "summary", "changes", "lineage"
+
+_REMEMBERED = 16
+_MOST_CHANGES = 1_000_000  # in all the trees that are remembered
+
+
+class PanelFeed:
+    """Shows a layer in the panel that is seen, and nothing in those that are not.
+
+    What the threads found arrives through the `take_` methods; what is no longer wanted by then is remembered, not shown.
+    """
+
+    def __init__(self, screen: Screen[None], store: LayerStore, jobs: JobRunner) -> None:
+        self._screen = screen
+        self._store = store
+        self._jobs = jobs
+        self._details: dict[str, Details] = {}
+        self._trees: OrderedDict[tuple[str, str, str], ChangeTree] = OrderedDict()
+        self._shown: dict[str, tuple[object, ...]] = {}
+        self._failed: dict[str, set[str]] = {}
+        self.view: StoreView | None = None
+        self.row: LayerRow | None = None
+        self.base = ""
+        self.panel = SUMMARY
+
+    @property
+    def measured(self) -> dict[str, int]:
+        """Sizes that no record had and that were added up."""
+        return {layer_id: found.size for layer_id, found in self._details.items() if found.size is not None}
+
+    def forget(self) -> None:
+        """Look everything up again."""
+        self._details.clear()
+        self._trees.clear()
+        self._shown.clear()
+        self._failed.clear()
+
+    def show(self, view: StoreView, row: LayerRow | None, now: datetime) -> None:
+        """Show a layer in the panel that is seen; None where there is none."""
+        self.view, self.row = view, row
+        if self.panel == SUMMARY:
+            self._show_summary(now)
+        elif self.panel == CHANGES:
+            self._show_changes()
+        elif self.panel == LINEAGE:
+            self._show_lineage()
+
+    # Summary
+
+    def _show_summary(self, now: datetime) -> None:
+        fields = self._screen.query_one(FieldList)
+        row, view = self.row, self.view
+        if row is None or view is None:
+            fields.show((), empty="No layer")
+            self._shown.pop(SUMMARY, None)
+            return
+        details = self._details.get(row.id, Details())
+        start = self._shown.get(SUMMARY) != (row.id,)
+        self._shown[SUMMARY] = (row.id,)
+        fields.show(summarize(view, row, details, now), start=start)
+        failed = self._failed.setdefault(row.id, set())
+        if details.paths is None and "paths" not in failed:
+            self._submit(operations.paths_job(self._store, row.id))
+        if details.size is None and row.size is None and "measure" not in failed:
+            self._submit(operations.measure_job(self._store, row.id))
+
+    def take_paths(self, found: PathsFound) -> None:
+        """Remember where a layer is."""
+        old = self._details.get(found.layer_id, Details())
+        self._details[found.layer_id] = Details(found.paths, old.size, old.inodes)
+
+    def take_size(self, found: LayerMeasured) -> None:
+        """Remember how large a layer is."""
+        old = self._details.get(found.layer_id, Details())
+        self._details[found.layer_id] = Details(old.paths, found.size, found.inodes)
+
+    # Changes
+
+    def _show_changes(self) -> None:
+        panel = self._screen.query_one(ChangesPanel)
+        row = self.row
+        if row is None:
+            panel.show_note("", "No layer")
+            self._shown.pop(CHANGES, None)
+            return
+        key = self._changes_key(row)
+        tree = self._trees.get(key)
+        if tree is None:
+            if self._shown.get(CHANGES) != (key, None):
+                self._shown[CHANGES] = (key, None)
+                panel.show_note(self._against(row), "comparing…")
+            self._submit(operations.changes_job(self._store, row.id, self._base_for(row), panel.wanted))
+        elif tree.filter != panel.wanted:
+            self._submit(operations.filter_changes_job(tree, row.id, self._base_for(row), panel.wanted))
+        elif self._shown.get(CHANGES) != (key, tree):
+            before = self._shown.get(CHANGES)
+            self._shown[CHANGES] = (key, tree)
+            again = before is not None and before[0] == key and before[1] is not None
+            panel.show_tree(tree, self._against(row), start=not again)
+
+    def take_changes(self, found: ChangesLoaded) -> None:
+        """Remember what a layer changed."""
+        row = self.view.get(found.layer_id) if self.view is not None else None
+        if row is None:
+            return
+        key = (found.layer_id, found.base, row.layer.diff_digest)
+        self._trees[key] = found.tree
+        self._trees.move_to_end(key)
+        while len(self._trees) > 1 and (
+            len(self._trees) > _REMEMBERED or sum(len(tree.changes) for tree in self._trees.values()) > _MOST_CHANGES
+        ):
+            self._trees.popitem(last=False)
+
+    def forget_loose_changes(self) -> None:
+        """Forget the changes of layers without a digest: their files may have changed with the store."""
+        for key in [key for key in self._trees if not key[2]]:
+            del self._trees[key]
+
+    def _changes_key(self, row: LayerRow) -> tuple[str, str, str]:
+        return (row.id, self._base_for(row), row.layer.diff_digest)
+
+    def _base_for(self, row: LayerRow) -> str:
+        return "" if self.base in (row.id, row.parent) else self.base
+
+    def _against(self, row: LayerRow) -> str:
+        base_id = self._base_for(row) or row.parent
+        if not base_id:
+            return f"{safe(row.title)} is a base layer: against nothing"
+        base = self.view.get(base_id) if self.view is not None else None
+        name = safe(base.title if base is not None else base_id[:12])
+        return f"{safe(row.title)} against {name}, {'the layer marked with =' if self._base_for(row) else 'its parent'}"
+
+    # Lineage
+
+    def _show_lineage(self) -> None:
+        if self.row is None or self.view is None or self._shown.get(LINEAGE) == (self.row.id, self.view):
+            return
+        self._submit(operations.lineage_job(self.view, self.row.id))
+
+    def take_lineage(self, found: LineageFound) -> None:
+        """Show a lineage, if it is still the one that is wanted."""
+        if self.row is None or found.layer_id != self.row.id or found.listing.view is not self.view:
+            return
+        self._shown[LINEAGE] = (found.layer_id, self.view)
+        self._screen.query_one(LineagePanel).show_lineage(found.listing, found.layer_id)
+
+    # Failures
+
+    def take_failure(self, job: Job, error: Exception) -> bool:
+        """Show in its panel that a look-up failed; False when the job is none of these."""
+        if job.key == "changes":
+            panel = self._screen.query_one(ChangesPanel)
+            if self.row is not None:
+                panel.show_note(self._against(self.row), f"cannot compare: {safe(str(error))}")
+                self._shown[CHANGES] = (self._changes_key(self.row), None)
+            return True
+        if job.key in ("paths", "measure", "lineage"):
+            if self.row is not None:
+                self._failed.setdefault(self.row.id, set()).add(job.key)
+            return True
+        return False
+
+    def _submit(self, job: Job) -> None:
+        self._jobs.submit(job, self._screen)

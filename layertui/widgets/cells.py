@@ -1,0 +1,86 @@
+"""Text cut to cells, as segments: hostile characters as visible escapes, long text with an ellipsis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich.cells import cell_len, set_cell_size
+from rich.segment import Segment
+from rich.style import Style
+
+from layertui.safe import pieces
+
+ELLIPSIS = "…"
+_LONGEST = 8  # characters looked at for each cell: more of them cannot fit, but for piles of accents
+
+
+class Line:
+    """A line of a fixed width that is filled from the left."""
+
+    def __init__(self, width: int) -> None:
+        self.width = width
+        self.used = 0
+        self.segments: list[Segment] = []
+
+    @property
+    def room(self) -> int:
+        """The cells that are left."""
+        return self.width - self.used
+
+    def put(self, text: str, style: Style) -> None:
+        """Append text that is known to be fit for the screen, cut to what is left."""
+        cells = cell_len(text)
+        if cells > self.room:
+            text, cells = cut(text, self.room), self.room
+        if cells > 0:
+            self.segments.append(Segment(text, style))
+            self.used += cells
+
+    def put_foreign(self, text: str, style: Style, escape: Style, most: int | None = None) -> None:
+        """Append text from disk in at most `most` cells, escapes in a style of their own."""
+        limit = self.used + min(self.room, self.room if most is None else most)
+        shown = text[: max(1, (limit - self.used) * _LONGEST)]
+        parts = [(part, escape if escaped else style) for part, escaped in pieces(shown)]
+        fits = len(shown) == len(text) and sum(cell_len(part) for part, _ in parts) <= limit - self.used
+        end = limit if fits else limit - 1
+        for part, part_style in parts:
+            cells = min(cell_len(part), end - self.used)
+            if cells <= 0:
+                break
+            self.segments.append(Segment(set_cell_size(part, cells), part_style))
+            self.used += cells
+        if not fits and limit > 0:
+            self.put(ELLIPSIS, style)
+
+    def fill_to(self, column: int, style: Style) -> None:
+        """Append blanks up to `column`."""
+        if column > self.used:
+            self.put(" " * (column - self.used), style)
+
+    def put_right(self, text: str, width: int, style: Style) -> None:
+        """Append text that is known to be fit, at the right of a column."""
+        self.put(cut(text, width).rjust(width), style)
+
+
+def cut(text: str, width: int) -> str:
+    """Return `text` in at most `width` cells, with an ellipsis where something is missing."""
+    if width <= 0:
+        return ""
+    if cell_len(text) <= width:
+        return text
+    return set_cell_size(text, width - 1).rstrip() + ELLIPSIS if width > 1 else ELLIPSIS
+
+
+def join_some(names: Iterable[str], room: int, separator: str = ", ") -> str:
+    """Join names that are fit for the screen while they fit in `room` cells; the others are counted: "a, b +3"."""
+    all_names = list(names)
+    text = ""
+    for number, name in enumerate(all_names):
+        longer = f"{text}{separator}{name}" if number else name
+        rest = len(all_names) - number - 1
+        tail = f" +{rest}" if rest else ""
+        if cell_len(longer) + len(tail) > room:
+            missing = f" +{len(all_names) - number}" if number else tail
+            return f"{text or cut(name, room - len(missing))}{missing}"
+        text = longer
+    return text

@@ -1,0 +1,136 @@
+"""The Changes panel: what is compared, how much changed, and the tree of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.message import Message
+from textual.reactive import reactive
+from textual.strip import Strip
+from textual.widget import Widget
+
+from layerstore.model import ChangeKind
+from layertui.changetree import ChangeFilter, ChangeTree, build_change_tree
+from layertui.format import size_text
+from layertui.safe import safe
+from layertui.widgets.cells import Line
+from layertui.widgets.changes_tree import ChangesTree
+
+
+class ChangesSummary(Widget):
+    """Counts of each kind and what is compared, on two lines; a kind that is hidden is struck out."""
+
+    DEFAULT_CSS = """
+    ChangesSummary {
+        height: 2;
+        & .sum--dim { color: $foreground 60%; }
+        & .sum--added { color: $text-success; text-style: bold; }
+        & .sum--modified { color: $text-warning; text-style: bold; }
+        & .sum--deleted { color: $text-error; text-style: bold; }
+        & .sum--off { color: $foreground 45%; text-style: strike; }
+    }
+    """
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"sum--dim", "sum--added", "sum--modified", "sum--deleted", "sum--off"}
+
+    shown: reactive[ChangeTree | None] = reactive(None)
+    against: reactive[str] = reactive("")
+    note: reactive[str] = reactive("")
+
+    def render_line(self, y: int) -> Strip:
+        """Draw a line."""
+        base = self.rich_style
+        dim = base + self.get_component_rich_style("sum--dim", partial=True)
+        line = Line(self.size.width)
+        line.put(" ", base)
+        if y:
+            line.put(self.against, dim)
+        elif self.note or self.shown is None:
+            line.put(self.note, dim)
+        else:
+            self._put_counts(line, self.shown)
+        line.fill_to(line.width, base)
+        return Strip(line.segments, line.used)
+
+    def _put_counts(self, line: Line, tree: ChangeTree) -> None:
+        base = self.rich_style
+        for kind, letter, name in (
+            (ChangeKind.ADD, "A", "added"),
+            (ChangeKind.MODIFY, "M", "modified"),
+            (ChangeKind.DELETE, "D", "deleted"),
+        ):
+            style = f"sum--{name}" if kind in tree.filter.kinds else "sum--off"
+            line.put(letter, base + self.get_component_rich_style(style, partial=True))
+            line.put(f" {tree.counts[kind]:,}   ", base)
+        dim = base + self.get_component_rich_style("sum--dim", partial=True)
+        line.put(size_text(tree.size), base)
+        line.put("  by size" if tree.filter.by_size else "", dim)
+        if tree.filter.text:
+            line.put(
+                f"  /{safe(tree.filter.text)}", base + self.get_component_rich_style("sum--modified", partial=True)
+            )
+
+
+class ChangesPanel(Vertical):
+    """Shows changes that somebody else computes: it says what it needs, and is given it."""
+
+    class FilterWanted(Message):
+        """The changes are to be shown with another filter."""
+
+        def __init__(self, panel: ChangesPanel, wanted: ChangeFilter) -> None:
+            self.panel = panel
+            self.wanted = wanted
+            super().__init__()
+
+        @property
+        def control(self) -> ChangesPanel:
+            """The panel."""
+            return self.panel
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+        super().__init__(id=id)
+        self.wanted = ChangeFilter()
+
+    def compose(self) -> ComposeResult:
+        """Yield the counts and the tree."""
+        yield ChangesSummary()
+        yield ChangesTree(id="changes-tree")
+
+    @property
+    def tree_widget(self) -> ChangesTree:
+        """The tree."""
+        return self.query_one(ChangesTree)
+
+    def show_note(self, against: str, note: str) -> None:
+        """Say why there is nothing to see, or that work is under way."""
+        summary = self.query_one(ChangesSummary)
+        summary.against, summary.note, summary.shown = against, note, None
+        self.tree_widget.show(_NOTHING, start=True)
+
+    def show_tree(self, tree: ChangeTree, against: str, *, start: bool) -> None:
+        """Show changes."""
+        summary = self.query_one(ChangesSummary)
+        summary.against, summary.shown = against, tree
+        summary.note = "" if tree.changes else "nothing changed"
+        self.tree_widget.show(tree, start=start)
+
+    def set_filter(self, wanted: ChangeFilter) -> None:
+        """Ask for another filter."""
+        if wanted != self.wanted:
+            self.wanted = wanted
+            self.post_message(self.FilterWanted(self, wanted))
+
+    def on_changes_tree_kind_toggled(self, event: ChangesTree.KindToggled) -> None:
+        """Show or hide a kind; hiding the last one shows all again."""
+        event.stop()
+        kinds = self.wanted.kinds ^ {event.kind}
+        self.set_filter(replace(self.wanted, kinds=kinds or frozenset(ChangeKind)))
+
+    def toggle_order(self) -> None:
+        """Sort by size, or by name again."""
+        self.set_filter(replace(self.wanted, by_size=not self.wanted.by_size))
+
+
+_NOTHING = build_change_tree(())

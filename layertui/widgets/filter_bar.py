@@ -1,0 +1,118 @@
+"""The line to type a filter into, with the number of what was found."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal
+from textual.content import Content
+from textual.message import Message
+from textual.timer import Timer
+from textual.widgets import Static
+
+from layertui.keys import FILTER_BINDINGS
+from layertui.screens.fields import SafeInput
+
+DEBOUNCE = 0.03
+"""Seconds without a key after which a filter is applied."""
+
+
+class FilterInput(SafeInput):
+    """The input; its keys belong to the bar."""
+
+
+class FilterBar(Horizontal):
+    """Appears when it is opened, says what was typed a moment later, and goes when it is closed."""
+
+    BINDINGS: ClassVar[list[BindingType]] = FILTER_BINDINGS
+    DEFAULT_CSS = """
+    FilterBar {
+        height: 1;
+        display: none;
+        background: $surface;
+        &.-open { display: block; }
+        & .filter-sign { width: 3; color: $accent; text-style: bold; padding: 0 0 0 1; }
+        & .filter-found { width: auto; max-width: 70%; color: $foreground 60%; padding: 0 1; }
+        &.-error .filter-found { color: $text-error; }
+        & FilterInput { width: 1fr; height: 1; border: none; padding: 0; background: $surface; }
+    }
+    """
+
+    class Typed(Message):
+        """Another filter is wanted."""
+
+        def __init__(self, bar: FilterBar, text: str) -> None:
+            self.bar = bar
+            self.text = text
+            super().__init__()
+
+        @property
+        def control(self) -> FilterBar:
+            """The bar."""
+            return self.bar
+
+    class Left(Message):
+        """The cursor goes back to the list; the filter stays."""
+
+        def __init__(self, bar: FilterBar) -> None:
+            self.bar = bar
+            super().__init__()
+
+        @property
+        def control(self) -> FilterBar:
+            """The bar."""
+            return self.bar
+
+    def __init__(self, placeholder: str, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+        super().__init__(id=id)
+        self._placeholder = placeholder
+        self._timer: Timer | None = None
+
+    def compose(self) -> ComposeResult:
+        """Yield the sign, the input and the number."""
+        yield Static("/", classes="filter-sign", markup=False)
+        yield FilterInput("", self._placeholder)
+        yield Static("", classes="filter-found", markup=False)
+
+    @property
+    def text(self) -> str:
+        """What is typed."""
+        return self.query_one(FilterInput).value
+
+    def open(self) -> None:
+        """Appear and take the keys."""
+        self.add_class("-open")
+        self.query_one(FilterInput).focus()
+
+    def close(self) -> None:
+        """Go, and filter no more."""
+        self.remove_class("-open")
+        self.query_one(FilterInput).value = ""
+
+    def show_result(self, found: int, total: int, error: str = "") -> None:
+        """Say how much was found, or what cannot be read."""
+        self.set_class(bool(error), "-error")
+        text = error or (f"{found:,} of {total:,}" if self.text else "")
+        self.query_one(".filter-found", Static).update(Content(text))
+
+    @on(SafeInput.Changed)
+    def _changed(self, event: SafeInput.Changed) -> None:
+        event.stop()
+        if self._timer is not None:
+            self._timer.stop()
+        self._timer = self.set_timer(DEBOUNCE, self._tell)
+
+    def _tell(self) -> None:
+        self.post_message(self.Typed(self, self.text))
+
+    @on(SafeInput.Submitted)
+    def _submitted(self, event: SafeInput.Submitted) -> None:
+        event.stop()
+        self.action_leave()
+
+    def action_leave(self) -> None:
+        """Go back to the list."""
+        self.post_message(self.Left(self))

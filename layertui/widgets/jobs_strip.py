@@ -1,0 +1,165 @@
+"""What long actions are at: a line a job, there only while there is something to tell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+from rich.style import Style
+from textual import events
+from textual.geometry import Size
+from textual.message import Message
+from textual.strip import Strip
+from textual.timer import Timer
+from textual.widget import Widget
+
+from layertui.format import duration_text, rate_text, size_text
+from layertui.jobs import Job, JobState
+from layertui.safe import safe
+from layertui.widgets.cells import Line
+
+_BAR = 20
+_MOST = 4
+_LINGER = 12.0
+_SLOW = 0.3  # a job that ends sooner and has nothing to tell is not shown
+
+
+class JobsStrip(Widget):
+    """Shows the jobs it is told of, the newest last, and their results for a while."""
+
+    DEFAULT_CSS = """
+    JobsStrip {
+        height: auto;
+        display: none;
+        background: $surface;
+        &.-busy { display: block; }
+        & .jobs--bar { color: $accent; }
+        & .jobs--rest { color: $foreground 25%; }
+        & .jobs--dim { color: $foreground 60%; }
+        & .jobs--done { color: $text-success; text-style: bold; }
+        & .jobs--failed { color: $text-error; text-style: bold; }
+    }
+    """
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"jobs--bar", "jobs--rest", "jobs--dim", "jobs--done", "jobs--failed"}
+
+    class CancelWanted(Message):
+        """A job's ✕ was clicked."""
+
+        def __init__(self, strip: JobsStrip, job: Job) -> None:
+            self.strip = strip
+            self.job = job
+            super().__init__()
+
+        @property
+        def control(self) -> JobsStrip:
+            """The strip."""
+            return self.strip
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+        super().__init__(id=id)
+        self._jobs: list[Job] = []
+        self._timer: Timer | None = None
+
+    @property
+    def running(self) -> list[Job]:
+        """The jobs that have not ended, the newest last."""
+        return [job for job in self._jobs if not job.state.ended]
+
+    def update(self, job: Job) -> None:
+        """Take note of a job that started, moved on or ended."""
+        if job not in self._jobs:
+            if job.state.ended and not job.result:
+                return
+            self._jobs.append(job)
+        elif job.state.ended:
+            self.set_timer(_LINGER if job.result else 0.01, lambda: self.drop(job))
+        self._show()
+
+    def drop(self, job: Job) -> None:
+        """Show a job no longer."""
+        if job in self._jobs:
+            self._jobs.remove(job)
+            self._show()
+
+    def clear_ended(self) -> bool:
+        """Drop all results; False when there were none."""
+        ended = [job for job in self._jobs if job.state.ended]
+        for job in ended:
+            self.drop(job)
+        return bool(ended)
+
+    def _show(self) -> None:
+        self.set_class(bool(self._jobs), "-busy")
+        if self.running and self._timer is None:
+            self._timer = self.set_interval(0.5, self.refresh)
+        elif not self.running and self._timer is not None:
+            self._timer.stop()
+            self._timer = None
+        self.refresh(layout=True)
+
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: ARG002 - Textual's form
+        """Return a line a job, up to a few."""
+        return min(len(self._jobs), _MOST)
+
+    def render_line(self, y: int) -> Strip:
+        """Draw a job."""
+        shown = self._jobs[-_MOST:]
+        base = self.rich_style
+        line = Line(self.size.width)
+        if y < len(shown):
+            self._draw(line, shown[y], base)
+        line.fill_to(line.width, base)
+        return Strip(line.segments, line.used)
+
+    def on_click(self, event: events.Click) -> None:
+        """Ask to cancel the job whose ✕ was clicked."""
+        shown = self._jobs[-_MOST:]
+        offset = event.get_content_offset(self)
+        if offset is not None and offset.y < len(shown) and offset.x < 3 and not shown[offset.y].state.ended:
+            self.post_message(self.CancelWanted(self, shown[offset.y]))
+
+    def _draw(self, line: Line, job: Job, base: Style) -> None:
+        def style(name: str) -> Style:
+            return base + self.get_component_rich_style(name, partial=True)
+
+        if job.state.ended:
+            self._draw_ended(line, job, base, style)
+            return
+        line.put(" ✕ ", style("jobs--dim"))
+        line.put(safe(job.title), base)
+        line.put("  ", base)
+        if job.stopping or job.state is JobState.WAITING:
+            line.put("stopping…" if job.stopping else "waiting for its turn", style("jobs--dim"))
+            return
+        if job.total:
+            share = min(job.done / job.total, 1.0)
+            full = round(_BAR * share)
+            line.put("━" * full, style("jobs--bar"))
+            line.put("━" * (_BAR - full), style("jobs--rest"))
+            line.put(f" {share:4.0%}", base)
+        line.put("  " + "  ".join(_numbers(job)), style("jobs--dim"))
+
+    def _draw_ended(self, line: Line, job: Job, base: Style, style: Callable[[str], Style]) -> None:
+        sign, name = {
+            JobState.DONE: ("✓", "jobs--done"),
+            JobState.FAILED: ("✗", "jobs--failed"),
+        }.get(job.state, ("–", "jobs--dim"))
+        line.put(f" {sign} ", style(name))
+        line.put(safe(job.title), base)
+        text = "cancelled" if job.state is JobState.CANCELLED else job.result
+        line.put("  " + safe(text), style("jobs--dim"))
+        if job.seconds() >= _SLOW:
+            line.put(f"  in {duration_text(job.seconds())}", style("jobs--dim"))
+
+
+def _numbers(job: Job) -> list[str]:
+    seconds = job.seconds()
+    if not job.done:
+        return [duration_text(seconds)]
+    numbers = [f"{size_text(job.done)} of {size_text(job.total)}" if job.total else size_text(job.done)]
+    rate = rate_text(job.done, seconds)
+    if rate:
+        numbers.append(rate)
+        if job.total and job.total > job.done:
+            numbers.append(f"{duration_text((job.total - job.done) * seconds / job.done)} left")
+    return numbers

@@ -1,0 +1,66 @@
+"""The keys that work here and now, on one line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import ClassVar
+
+from textual.screen import Screen
+
+from layertui.widgets.spots import Spot, SpotLine
+
+
+class KeyBar(SpotLine):
+    """Shows the active bindings of the screen, those of the widget in focus first; a click presses the key.
+
+    `refusal` says why an action makes no sense now, "" when it does; refused keys are left out.
+    """
+
+    DEFAULT_CSS = """
+    KeyBar {
+        background: $panel;
+        color: $foreground 75%;
+        & .key-bar--key { color: $accent; text-style: bold; }
+        & .key-bar--label { color: $foreground 75%; }
+    }
+    """
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"key-bar--key", "key-bar--label"}
+
+    ALWAYS = ("app.help", "app.quit")
+    """The IDs of bindings that are shown at the right, however narrow the screen."""
+
+    def __init__(self, refusal: Callable[[str], str]) -> None:
+        super().__init__()
+        self._refusal = refusal
+
+    def on_mount(self) -> None:
+        """Follow the bindings of the screen."""
+        self.screen.bindings_updated_signal.subscribe(self, self._bindings_updated)
+
+    def _bindings_updated(self, screen: Screen[object]) -> None:
+        if screen is self.screen:
+            self.refresh()
+
+    def spots(self) -> list[Spot]:
+        """Return the keys that do something now."""
+        return [spot for name, spot in self._active() if name not in self.ALWAYS]
+
+    def fixed_spots(self) -> list[Spot]:
+        """Return help and quit."""
+        return [spot for name, spot in self._active() if name in self.ALWAYS]
+
+    def _active(self) -> list[tuple[str, Spot]]:
+        found: dict[str, Spot] = {}
+        for active in self.screen.active_bindings.values():
+            binding = active.binding
+            name = binding.id or binding.action
+            if not binding.show or not active.enabled or name in found or self._refusal(binding.action):
+                continue
+            key = self.app.get_key_display(binding)
+            found[name] = Spot(
+                ((key, "key-bar--key"), (" " + binding.description, "key-bar--label")),
+                partial(self.app.simulate_key, binding.key),
+                binding.tooltip,
+            )
+        return list(found.items())

@@ -1,0 +1,199 @@
+"""Rows of layers: guides, names and badges, users, sizes and ages, in columns that fit the width."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import ClassVar
+
+from rich.segment import Segment
+from rich.style import Style
+from textual.reactive import reactive
+
+from layertui.format import UNKNOWN, age_text, size_text
+from layertui.layerlist import Listing, Order
+from layertui.model import LayerRow
+from layertui.safe import safe
+from layertui.widgets.badges import Badge, badges_of
+from layertui.widgets.cells import Line, join_some
+from layertui.widgets.virtual_tree import VirtualTree
+
+GUTTER = 2
+"""The cells in front of a row: the cursor and the mark."""
+
+_SIZE = 8
+_AGE = 5
+_LARGE = 100_000_000
+_PREFIXES = ("docker.io/library/", "docker.io/", "localhost/")
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Where columns start and how wide they are; a width of 0 leaves a column out."""
+
+    label: int
+    users: int
+    size: int
+    total: int
+    age: int
+
+
+@lru_cache(maxsize=64)
+def columns_for(width: int) -> Columns:
+    """Share out `width` cells: the label first, then own size, age, total and users as there is room."""
+    size = _SIZE if width >= 30 else 0
+    age = _AGE if width >= 44 else 0
+    total = _SIZE + 1 if width >= 54 else 0
+    rest = width - size - age - total
+    users = min(48, rest * 2 // 5) if rest >= 40 else 0
+    return Columns(rest - users, users, size, total, age)
+
+
+def short_image(name: str) -> str:
+    """Return an image's name without the registry that everybody leaves out; safe for the screen."""
+    for prefix in _PREFIXES:
+        if name.startswith(prefix):
+            return safe(name[len(prefix) :])
+    return safe(name if not _is_hex(name) else name[:12])
+
+
+def _is_hex(name: str) -> bool:
+    return len(name) == 64 and all(character in "0123456789abcdef" for character in name)
+
+
+def users_of(row: LayerRow) -> list[str]:
+    """Return who uses a layer, images that end here first, containers in brackets; safe for the screen."""
+    images = (*row.tops, *(image for image in row.images if image not in row.tops))
+    return [short_image(name) for name in images] + [f"[{safe(name)}]" for name in row.containers]
+
+
+class LayerRows(VirtualTree):
+    """Shows the layers of a `Listing`."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "tree--mark",
+        "tree--name",
+        "tree--id",
+        "tree--users",
+        "tree--users-top",
+        "tree--size",
+        "tree--size-large",
+        "tree--good",
+        "tree--warning",
+        "tree--error",
+    }
+
+    now: reactive[datetime] = reactive(lambda: datetime.now(UTC))
+    """What ages are counted from."""
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002 - Textual's word
+        super().__init__(id=id, classes=classes)
+        self.listing: Listing | None = None
+        self._measured: dict[str, int] = {}
+
+    # What a subclass adds
+
+    def is_marked(self, row: LayerRow) -> bool:
+        """Tell whether the row has a dot in front."""
+        del row
+        return False
+
+    def badges(self, row: LayerRow, *, short: bool) -> list[Badge]:
+        """Return what is said beside the name."""
+        return badges_of(row, short=short)
+
+    # Content
+
+    def show(self, listing: Listing) -> None:
+        """Show other rows."""
+        self.listing = listing
+        self.show_nodes(listing.shape, [row.id for row in listing.rows])
+
+    @property
+    def cursor_row(self) -> LayerRow | None:
+        """The layer under the cursor."""
+        return self.row_at(self.cursor_node)
+
+    def row_at(self, node: int) -> LayerRow | None:
+        """Return the layer of a node."""
+        return self.listing.rows[node] if self.listing is not None and node >= 0 else None
+
+    def set_measured(self, measured: Mapping[str, int]) -> None:
+        """Take sizes that the records do not have."""
+        self._measured = dict(measured)
+        self.forget_lines()
+
+    def watch_now(self) -> None:
+        """Draw the ages anew."""
+        self.forget_lines()
+
+    # Drawing
+
+    def render_node(self, node: int, width: int, *, base: Style) -> list[Segment]:
+        """Draw a layer."""
+        assert self.listing is not None
+        row = self.listing.rows[node]
+        dim = bool(self.listing.dimmed and self.listing.dimmed[node])
+        columns = columns_for(width)
+        line = Line(columns.label - 1)
+        self._put_gutter(line, row, base)
+        if self.listing.order is Order.TREE:
+            line.put(self.guides(node, max(4, columns.label // 2)), base + self.style_of("tree--guides"))
+        self._put_title(line, node, row, base + self.style_of("tree--dim") if dim else base)
+        line.width = width
+        line.fill_to(columns.label, base)
+        self._put_columns(line, row, columns, base + self.style_of("tree--dim") if dim else base)
+        return line.segments
+
+    def _put_gutter(self, line: Line, row: LayerRow, base: Style) -> None:
+        cursor = row.id == self.cursor_key
+        line.put("▌" if cursor else " ", base + self.style_of("tree--mark"))
+        line.put("●" if self.is_marked(row) else " ", base + self.style_of("tree--mark"))
+
+    def _put_title(self, line: Line, node: int, row: LayerRow, base: Style) -> None:
+        escape = base + self.style_of("tree--escape")
+        badges = self.badges(row, short=line.width < 44)
+        hidden = self.shape.ends[node] - node - 1 if node in self.folding.folded else 0
+        kept = sum(len(badge.text) + 1 for badge in badges) + (len(f" +{hidden}") if hidden else 0)
+        room = max(line.room - kept, min(8, line.room))
+        if row.names:
+            line.put_foreign(row.title, base + self.style_of("tree--name"), escape, room)
+            if room - len(row.title) > 14:
+                line.put(" ", base)
+                line.put_foreign(row.short_id, base + self.style_of("tree--dim"), escape)
+        else:
+            line.put_foreign(row.short_id, base + self.style_of("tree--id"), escape, room)
+        if hidden:
+            line.put(f" +{hidden}", base + self.style_of("tree--dim"))
+        for badge in badges:
+            line.put(" ", base)
+            line.put(badge.text, base + self.style_of(badge.style))
+
+    def _put_columns(self, line: Line, row: LayerRow, columns: Columns, base: Style) -> None:
+        if columns.users:
+            start = line.used
+            if row.unused:
+                line.put("unused", base + self.style_of("tree--dim"))
+            else:
+                style = "tree--users-top" if row.tops or row.containers else "tree--users"
+                line.put(join_some(users_of(row), columns.users - 1), base + self.style_of(style))
+            line.fill_to(start + columns.users, base)
+        size = row.size if row.size is not None else self._measured.get(row.id)
+        if columns.size:
+            large = size is not None and size >= _LARGE
+            style = "tree--size-large" if large else "tree--size"
+            line.put_right(size_text(size), columns.size, base + self.style_of(style))
+        if columns.total:
+            line.put_right(total_text(row, size), columns.total, base + self.style_of("tree--dim"))
+        if columns.age:
+            line.put_right(age_text(row.layer.created, self.now), columns.age, base + self.style_of("tree--dim"))
+
+
+def total_text(row: LayerRow, size: int | None) -> str:
+    """Return the size with everything below; with a + when a part of it is not known."""
+    if row.total_is_exact:
+        return size_text(row.total)
+    total = row.total + (size if row.size is None and size is not None else 0)
+    return f"{size_text(total)}+" if total else UNKNOWN

@@ -1,0 +1,103 @@
+"""The tree of layers with its marks, and the line above it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+from rich.style import Style
+from textual.binding import BindingType
+from textual.message import Message
+from textual.reactive import reactive
+
+from layertui.keys import LAYER_TREE_BINDINGS
+from layertui.layerlist import Listing, Order
+from layertui.model import LayerRow
+from layertui.widgets.badges import BASE, Badge
+from layertui.widgets.cells import Line
+from layertui.widgets.layer_rows import GUTTER, LayerRows, columns_for
+from layertui.widgets.one_line import OneLine
+
+
+class LayerTree(LayerRows):
+    """Lets people mark layers, and says so; it acts on none."""
+
+    BINDINGS: ClassVar[list[BindingType]] = LAYER_TREE_BINDINGS
+
+    base: reactive[str] = reactive("")
+    """The ID of the layer that changes are shown against."""
+
+    class MarksChanged(Message):
+        """Other layers are marked now."""
+
+        def __init__(self, tree: LayerTree) -> None:
+            self.tree = tree
+            super().__init__()
+
+        @property
+        def control(self) -> LayerTree:
+            """The tree."""
+            return self.tree
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+        super().__init__(id=id)
+        self.marks: frozenset[str] = frozenset()
+
+    def is_marked(self, row: LayerRow) -> bool:
+        """Tell whether the layer is marked."""
+        return row.id in self.marks
+
+    def badges(self, row: LayerRow, *, short: bool) -> list[Badge]:
+        """Add that changes are shown against this layer."""
+        badges = super().badges(row, short=short)
+        return [*badges, BASE] if row.id == self.base else badges
+
+    def show(self, listing: Listing) -> None:
+        """Show other rows; marks of layers that are gone go too."""
+        super().show(listing)
+        self.set_marks(mark for mark in self.marks if mark in listing.view)
+
+    def set_marks(self, marks: Iterable[str]) -> None:
+        """Mark exactly these layers."""
+        marked = frozenset(marks)
+        if marked != self.marks:
+            self.marks = marked
+            self.forget_lines()
+            self.post_message(self.MarksChanged(self))
+
+    def watch_base(self) -> None:
+        """Move the badge."""
+        self.forget_lines()
+
+    def action_mark(self) -> None:
+        """Mark or unmark the layer and go one line down."""
+        key = self.cursor_key
+        if key is not None:
+            self.set_marks(self.marks ^ {key})
+            self.cursor_line += 1
+
+
+class LayerTreeHeader(OneLine):
+    """The line above the tree: names of columns, and which one the list is sorted by."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"header--sorted"}
+
+    order: reactive[Order] = reactive(Order.TREE)
+    columns_width: reactive[int] = reactive(0)
+
+    def fill(self, line: Line, base: Style) -> None:
+        """Draw the names, the sorted one with an arrow."""
+        columns = columns_for(self.columns_width or line.width)
+        chosen = self.style_of("header--sorted")
+        line.put(" " * GUTTER, base)
+        by_name = self.order is Order.NAME
+        line.put("NAME ▲" if by_name else "LAYER", chosen if by_name else base)
+        line.fill_to(columns.label, base)
+        if columns.users:
+            line.put("USED BY".ljust(columns.users), base)
+        for order, name, room in (
+            (Order.SIZE, "SIZE", columns.size),
+            (Order.TOTAL, "TOTAL", columns.total),
+            (Order.AGE, "AGE", columns.age),
+        ):
+            line.put_right(f"{name}▼" if self.order is order else name, room, chosen if self.order is order else base)

@@ -1,0 +1,32 @@
+"""A widget of one line, drawn from the left."""
+
+from __future__ import annotations
+
+from rich.style import Style
+from textual.strip import Strip
+from textual.widget import Widget
+
+from layertui.widgets.cells import Line
+
+
+class OneLine(Widget):
+    """Draws what `fill` puts into the line; the rest is blank."""
+
+    DEFAULT_CSS = "OneLine { height: 1; width: 1fr; }"
+
+    def fill(self, line: Line, base: Style) -> None:
+        """Fill the line, in styles that build on `base`."""
+        raise NotImplementedError
+
+    def style_of(self, name: str) -> Style:
+        """Return a component style on top of the widget's own."""
+        return self.rich_style + self.get_component_rich_style(name, partial=True)
+
+    def render_line(self, y: int) -> Strip:
+        """Draw the line."""
+        line = Line(self.size.width)
+        if y == 0:
+            self.fill(line, self.rich_style)
+        line.width = self.size.width
+        line.fill_to(line.width, self.rich_style)
+        return Strip(line.segments, line.used)

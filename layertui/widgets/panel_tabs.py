@@ -1,0 +1,80 @@
+"""The names of the panels, with their numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import ClassVar
+
+from textual.message import Message
+from textual.reactive import reactive
+
+from layertui.widgets.spots import Spot, SpotLine
+
+
+@dataclass(frozen=True, slots=True)
+class PanelTab:
+    """A panel: its ID, the number key that shows it, and its name."""
+
+    id: str
+    number: str
+    title: str
+
+
+class PanelTabs(SpotLine):
+    """One line of tabs; a click asks for a panel."""
+
+    DEFAULT_CSS = """
+    PanelTabs {
+        & .tabs--number { color: $foreground 50%; }
+        & .tabs--title { color: $foreground 70%; }
+        & .tabs--number-active { color: $accent; text-style: bold; }
+        & .tabs--title-active { color: $accent; text-style: bold underline; }
+    }
+    """
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "tabs--number",
+        "tabs--title",
+        "tabs--number-active",
+        "tabs--title-active",
+    }
+
+    active: reactive[str] = reactive("")
+
+    class Wanted(Message):
+        """A tab was clicked."""
+
+        def __init__(self, tabs: PanelTabs, panel_id: str) -> None:
+            self.tabs = tabs
+            self.panel_id = panel_id
+            super().__init__()
+
+        @property
+        def control(self) -> PanelTabs:
+            """The tabs."""
+            return self.tabs
+
+    def __init__(self, tabs: Sequence[PanelTab], *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+        super().__init__(id=id)
+        self._tabs = tuple(tabs)
+
+    def spots(self) -> list[Spot]:
+        """Return a spot a panel."""
+        return [
+            Spot(
+                (
+                    (f"{tab.number} ", f"tabs--number{self._suffix(tab)}"),
+                    (tab.title, f"tabs--title{self._suffix(tab)}"),
+                ),
+                self._asker(tab),
+                f"Show {tab.title} (key {tab.number})",
+            )
+            for tab in self._tabs
+        ]
+
+    def _suffix(self, tab: PanelTab) -> str:
+        return "-active" if tab.id == self.active else ""
+
+    def _asker(self, tab: PanelTab) -> Callable[[], object]:
+        return partial(self.post_message, self.Wanted(self, tab.id))

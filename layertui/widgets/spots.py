@@ -1,0 +1,84 @@
+"""A line of places to click: the base of the key bar and the tabs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rich.cells import cell_len
+from rich.style import Style
+from textual import events
+
+from layertui.widgets.cells import Line
+from layertui.widgets.one_line import OneLine
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """A place to click: pieces of text with the component style of each, what a click does, and a tip."""
+
+    parts: tuple[tuple[str, str], ...]
+    click: Callable[[], object] | None = None
+    tip: str = ""
+
+    @property
+    def cells(self) -> int:
+        """The width."""
+        return sum(cell_len(text) for text, _ in self.parts)
+
+
+class SpotLine(OneLine):
+    """Draws spots from the left, as many as fit; those of `fixed_spots` stand at the right and always do."""
+
+    GAP = 2
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+        super().__init__(id=id)
+        self._places: list[tuple[int, int, Spot]] = []
+
+    def spots(self) -> list[Spot]:
+        """Return the spots, the most important first."""
+        raise NotImplementedError
+
+    def fixed_spots(self) -> list[Spot]:
+        """Return the spots that are never left out."""
+        return []
+
+    def fill(self, line: Line, base: Style) -> None:
+        """Draw the spots and remember where each is."""
+        self._places = []
+        fixed = self.fixed_spots()
+        end = line.width - sum(spot.cells + self.GAP for spot in fixed)
+        line.put(" ", base)
+        for spot in self.spots():
+            if line.used + spot.cells > end:
+                break
+            self._place(line, spot, base)
+        if fixed:
+            line.fill_to(end, base)
+        for spot in fixed:
+            self._place(line, spot, base)
+
+    def _place(self, line: Line, spot: Spot, base: Style) -> None:
+        start = line.used
+        for text, style in spot.parts:
+            line.put(text, self.style_of(style))
+        self._places.append((start, line.used, spot))
+        line.put(" " * self.GAP, base)
+
+    def _at(self, x: int) -> Spot | None:
+        return next((spot for start, end, spot in self._places if start <= x < end), None)
+
+    def on_click(self, event: events.Click) -> None:
+        """Do what the spot is for."""
+        offset = event.get_content_offset(self)
+        spot = self._at(offset.x) if offset is not None else None
+        if spot is not None and spot.click is not None:
+            spot.click()
+
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        """Show the spot's tip."""
+        spot = self._at(event.x)
+        tip = spot.tip if spot is not None else ""
+        if (self.tooltip or "") != tip:
+            self.tooltip = tip or None

@@ -1,0 +1,383 @@
+"""A tree, or a list, of any length that draws only the lines on the screen."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from typing import ClassVar, Protocol
+
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.binding import BindingType
+from textual.cache import LRUCache
+from textual.geometry import Size
+from textual.message import Message
+from textual.reactive import reactive
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from layertui.keys import TREE_BINDINGS
+from layertui.treeshape import ROOT, Folding, TreeShape, flat_shape
+from layertui.widgets.guides import fold_zone, guide_text
+
+_NOTHING = -1
+
+
+class Keys(Protocol):
+    """The key of each node, by its number; may be made up when it is asked for."""
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[str]: ...
+    def __getitem__(self, node: int, /) -> str: ...
+
+
+class VirtualTree(ScrollView, can_focus=True):
+    """Shows the nodes of a `TreeShape`; a subclass says what a line looks like (`render_node`).
+
+    Nodes have keys (a layer's ID, a path), by which the cursor, folds and the scroll position survive a new shape.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = TREE_BINDINGS
+    COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "tree--cursor",
+        "tree--cursor-blurred",
+        "tree--hover",
+        "tree--guides",
+        "tree--dim",
+        "tree--escape",
+    }
+
+    cursor_line: reactive[int] = reactive(0, repaint=False)
+    hover_line: reactive[int] = reactive(_NOTHING, repaint=False)
+
+    class CursorMoved(Message):
+        """The cursor is on another node; `node` is -1 when there is none."""
+
+        def __init__(self, tree: VirtualTree, node: int) -> None:
+            self.tree = tree
+            self.node = node
+            super().__init__()
+
+        @property
+        def control(self) -> VirtualTree:
+            """The tree."""
+            return self.tree
+
+    class Chosen(Message):
+        """Enter was pressed on a node that has nothing to fold, or a line was clicked twice."""
+
+        def __init__(self, tree: VirtualTree, node: int) -> None:
+            self.tree = tree
+            self.node = node
+            super().__init__()
+
+        @property
+        def control(self) -> VirtualTree:
+            """The tree."""
+            return self.tree
+
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002 - Textual's word
+        super().__init__(id=id, classes=classes)
+        self.folding = Folding(flat_shape(0))
+        self._keys: Keys = ()
+        self._places: dict[str, int] | None = None
+        self._lines: LRUCache[tuple[object, ...], Strip] = LRUCache(512)
+        self._styles: dict[tuple[str, ...], Style] = {}
+
+    # What a subclass says
+
+    def render_node(self, node: int, width: int, *, base: Style) -> list[Segment]:
+        """Draw a node in at most `width` cells, on top of `base`."""
+        raise NotImplementedError
+
+    # Content
+
+    @property
+    def shape(self) -> TreeShape:
+        """The shape that is shown."""
+        return self.folding.shape
+
+    @property
+    def cursor_node(self) -> int:
+        """The node under the cursor, -1 when there is none."""
+        lines = self.folding.visible
+        return lines[self.cursor_line] if self.cursor_line < len(lines) else _NOTHING
+
+    @property
+    def cursor_key(self) -> str | None:
+        """The key of the node under the cursor."""
+        node = self.cursor_node
+        return None if node == _NOTHING else self._keys[node]
+
+    def show_nodes(self, shape: TreeShape, keys: Keys) -> None:
+        """Show other nodes; cursor, folds and scroll position stay with the keys.
+
+        A cursor whose node is gone goes to the nearest line that is still there.
+        """
+        anchor = self._anchor()
+        folded = [self._keys[node] for node in self.folding.folded]
+        self._keys, self._places = keys, None
+        places = [self.place(key) for key in folded]
+        self.folding = Folding(shape, [place for place in places if place is not None])
+        self.forget_lines()
+        self._resize_content()
+        self._settle(*anchor)
+
+    def start_nodes(self, shape: TreeShape, keys: Keys, folded: Iterable[int] = ()) -> None:
+        """Show something else: the cursor goes to the first line, and exactly the nodes `folded` are folded."""
+        self._keys, self._places = keys, None
+        self.folding = Folding(shape, folded)
+        self.forget_lines()
+        self._resize_content()
+        self._settle([], 0, 0)
+
+    def place(self, key: str) -> int | None:
+        """Return the node with this key."""
+        if self._places is None:
+            self._places = {key: node for node, key in enumerate(self._keys)}
+        return self._places.get(key)
+
+    def forget_lines(self) -> None:
+        """Draw all lines anew."""
+        self._lines.clear()
+        self.refresh()
+
+    def _anchor(self) -> tuple[list[str], int, int]:
+        """Return the keys to look for, nearest first, the line of the cursor, and how far down the screen it is."""
+        line, lines = self.cursor_line, self.folding.visible
+        nearby = [*lines[line : line + 200], *reversed(lines[max(0, line - 200) : line])]
+        return [self._keys[node] for node in nearby], line, line - self.scroll_offset.y
+
+    def _settle(self, keys: Keys, line: int, offset: int) -> None:
+        """Put the cursor on the first of `keys` that is there, where it was on the screen."""
+        before = keys[0] if keys else None
+        for key in keys:
+            node = self.place(key)
+            if node is not None:
+                line = self.folding.line_of(node)
+                break
+        self.set_reactive(VirtualTree.cursor_line, max(0, min(line, len(self.folding) - 1)))
+        self.scroll_to(y=max(0, self.cursor_line - max(offset, 0)), animate=False, immediate=True)
+        if self.cursor_key != before or before is None:
+            self.post_message(self.CursorMoved(self, self.cursor_node))
+
+    def _resize_content(self) -> None:
+        self.virtual_size = Size(self.scrollable_content_region.width, len(self.folding))
+
+    # Drawing
+
+    def style_of(self, *names: str) -> Style:
+        """Return a component style, without the background of the widget."""
+        style = self._styles.get(names)
+        if style is None:
+            style = self._styles[names] = self.get_component_rich_style(*names, partial=True)
+        return style
+
+    def notify_style_update(self) -> None:
+        """Forget what was drawn with another theme."""
+        super().notify_style_update()
+        self._styles.clear()
+        self._lines.clear()
+
+    def render_line(self, y: int) -> Strip:
+        """Draw one line of the screen."""
+        line = y + self.scroll_offset.y
+        width = self.scrollable_content_region.width
+        if not 0 <= line < len(self.folding):
+            return Strip.blank(width, self.rich_style)
+        node = self.folding.visible[line]
+        state = (line == self.cursor_line, line == self.hover_line, self.has_focus)
+        key = (node, width, *state)
+        strip = self._lines.get(key)
+        if strip is None:
+            strip = self._lines[key] = self._draw(node, width, state)
+        return strip
+
+    def _draw(self, node: int, width: int, state: tuple[bool, bool, bool]) -> Strip:
+        base = self.rich_style
+        cursor, hover, focus = state
+        if cursor:
+            base += self.style_of("tree--cursor" if focus else "tree--cursor-blurred")
+        elif hover:
+            base += self.style_of("tree--hover")
+        strip = Strip(self.render_node(node, width, base=base))
+        return strip.adjust_cell_length(width, base)
+
+    def guides(self, node: int, room: int) -> str:
+        """Return the lines in front of a node, in at most `room` cells."""
+        return guide_text(self.folding, node, room)
+
+    # Cursor
+
+    def validate_cursor_line(self, line: int) -> int:
+        """Keep the cursor on a line that is there."""
+        return max(0, min(line, len(self.folding) - 1))
+
+    def watch_cursor_line(self, old: int, new: int) -> None:
+        """Draw two lines and tell."""
+        self.refresh_line(old)
+        self.refresh_line(new)
+        self._follow_cursor()
+        self.post_message(self.CursorMoved(self, self.cursor_node))
+
+    def watch_hover_line(self, old: int, new: int) -> None:
+        """Draw two lines."""
+        for line in (old, new):
+            if line != _NOTHING:
+                self.refresh_line(line)
+
+    def _follow_cursor(self) -> None:
+        height = self.scrollable_content_region.height
+        top = self.scroll_offset.y
+        if height <= 0:
+            return
+        if self.cursor_line < top:
+            self.scroll_to(y=self.cursor_line, animate=False, immediate=True)
+        elif self.cursor_line >= top + height:
+            self.scroll_to(y=self.cursor_line - height + 1, animate=False, immediate=True)
+
+    def go_to(self, node: int) -> None:
+        """Put the cursor on a node, unfolding what hides it."""
+        if not self.folding.is_visible(node):
+            self.folding.reveal(node)
+            self._folds_changed()
+        self.cursor_line = self.folding.line_of(node)
+
+    def go_to_key(self, key: str) -> bool:
+        """Put the cursor on the node with this key; False when there is none."""
+        node = self.place(key)
+        if node is None:
+            return False
+        self.go_to(node)
+        return True
+
+    # Folding
+
+    def toggle(self, node: int) -> None:
+        """Fold or unfold a node."""
+        if node in self.folding.folded:
+            self.folding.unfold(node)
+        else:
+            self.folding.fold(node)
+        self._folds_changed()
+
+    def _folds_changed(self) -> None:
+        self._resize_content()
+        self.forget_lines()
+
+    # Events
+
+    def on_resize(self) -> None:
+        """Fit the lines to the new width."""
+        self._resize_content()
+        self._follow_cursor()
+
+    def on_focus(self) -> None:
+        """Show the cursor in full."""
+        self.refresh_line(self.cursor_line)
+
+    def on_blur(self) -> None:
+        """Show the cursor dimmed."""
+        self.refresh_line(self.cursor_line)
+
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        """Light up the line below the mouse."""
+        line = event.y + self.scroll_offset.y
+        self.hover_line = line if line < len(self.folding) else _NOTHING
+
+    def on_leave(self) -> None:
+        """Put the light out."""
+        self.hover_line = _NOTHING
+
+    def on_click(self, event: events.Click) -> None:
+        """Put the cursor there; on the guides, or with a second click, fold or choose."""
+        offset = event.get_content_offset(self)
+        if offset is None:
+            return
+        line = offset.y + self.scroll_offset.y
+        if line >= len(self.folding):
+            return
+        self.cursor_line = line
+        node = self.folding.visible[line]
+        if self.shape.is_leaf(node):
+            if event.chain == 2:
+                self.post_message(self.Chosen(self, node))
+        elif event.chain == 2 or offset.x < fold_zone(self.folding, node, self.scrollable_content_region.width):
+            self.toggle(node)
+
+    # Actions
+
+    def action_move(self, lines: int) -> None:
+        """Move the cursor by lines."""
+        self.cursor_line += lines
+
+    def action_page(self, pages: int) -> None:
+        """Move the cursor by screens."""
+        self.cursor_line += pages * max(1, self.scrollable_content_region.height - 1)
+
+    def action_edge(self, where: str) -> None:
+        """Move the cursor to the first or the last line."""
+        self.cursor_line = 0 if where == "first" else len(self.folding) - 1
+
+    def action_parent(self) -> None:
+        """Move the cursor to the parent."""
+        node = self.cursor_node
+        if node != _NOTHING and self.shape.parents[node] != ROOT:
+            self.go_to(self.shape.parents[node])
+
+    def action_child(self) -> None:
+        """Move the cursor to the first child, unfolding the node."""
+        node = self.cursor_node
+        if node != _NOTHING and not self.shape.is_leaf(node):
+            self.go_to(node + 1)
+
+    def action_sibling(self, step: int) -> None:
+        """Move the cursor to the next or the previous child of the same parent."""
+        node = self.cursor_node
+        other = None if node == _NOTHING else self.shape.sibling(node, step)
+        if other is not None:
+            self.go_to(other)
+
+    def action_out(self) -> None:
+        """Fold the node; when it is folded, or has nothing to fold, go to its parent."""
+        node = self.cursor_node
+        if node == _NOTHING:
+            return
+        if self.shape.is_leaf(node) or node in self.folding.folded:
+            self.action_parent()
+        else:
+            self.toggle(node)
+
+    def action_in(self) -> None:
+        """Unfold the node, or go to its first child."""
+        node = self.cursor_node
+        if node in self.folding.folded:
+            self.toggle(node)
+        else:
+            self.action_child()
+
+    def action_toggle_fold(self) -> None:
+        """Fold or unfold the node; choose it when it has nothing to fold."""
+        node = self.cursor_node
+        if node == _NOTHING:
+            return
+        if self.shape.is_leaf(node):
+            self.post_message(self.Chosen(self, node))
+        else:
+            self.toggle(node)
+
+    def action_fold_all(self) -> None:
+        """Fold everything but the outermost nodes."""
+        self._fold_exactly([node for node in range(len(self.shape)) if not self.shape.is_leaf(node)])
+
+    def action_unfold_all(self) -> None:
+        """Unfold everything."""
+        self._fold_exactly(())
+
+    def _fold_exactly(self, nodes: Collection[int]) -> None:
+        node = self.cursor_node
+        self.folding.fold_all(nodes)
+        self._folds_changed()
+        if node != _NOTHING:
+            self.cursor_line = self.folding.line_of(node)
+        self._follow_cursor()

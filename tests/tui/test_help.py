@@ -1,0 +1,72 @@
+"""The help screen."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from textual.content import Content
+
+from layertui.screens.help import HelpScreen, help_lines
+from tui.dialog_host import Host, play, screen_text, shown, still
+
+SECTIONS = [
+    ("Move", [("↑ ↓ j k", "Up and down", "Move the cursor"), ("g G", "First and last", "")]),
+    ("Layers", [("m", "Mount", "The path is shown and copied"), ("[", "Panel before", "[/] is not markup")]),
+    ("Many", [(f"f{number}", f"Action {number}", "") for number in range(30)]),
+]
+LEGEND = [
+    (Content.styled("●2", "$text-success"), "mounted twice"),
+    (Content.styled("!", "$text-warning"), "incomplete: the content is not all there"),
+]
+
+
+def dialog() -> HelpScreen:
+    return HelpScreen(SECTIONS, LEGEND)
+
+
+def plain(needle: str) -> list[str]:
+    return [line.plain.strip() for line in help_lines(SECTIONS, LEGEND, needle)]
+
+
+def test_columns_are_aligned() -> None:
+    lines = [line.plain for line in help_lines(SECTIONS)]
+    assert lines[0] == "Move"
+    assert lines[1].index("Up") == lines[2].index("First")
+    assert len(lines) == 2 + 2 + 30 + 3 + 2
+
+
+def test_the_filter_looks_at_keys_actions_tooltips_and_titles() -> None:
+    assert plain("COPIED")[0] == "Layers"
+    assert len(plain("layers")) == 3
+    assert plain("incomplete") == ["Signs", "!  incomplete: the content is not all there"]
+    assert plain("no such thing") == ["Nothing matches."]
+
+
+async def test_it_scrolls_and_closes() -> None:
+    async with shown(dialog) as (app, pilot):
+        assert "not markup" in screen_text(app)
+        assert "incomplete" not in screen_text(app)
+        await pilot.press("G")
+        assert "incomplete: the content is not all there" in screen_text(app)
+        await pilot.press("g")
+        assert "Move the cursor" in screen_text(app)
+        await pilot.press("q")
+        assert app.results == [None]
+
+
+async def test_it_filters_while_one_types() -> None:
+    async with shown(dialog) as (app, pilot):
+        await play(pilot, "slash", "'path'")
+        assert "Mount" in screen_text(app)
+        assert "Action 1" not in screen_text(app)
+        await pilot.press("escape")
+        assert not app.results
+        assert "Move the cursor" in screen_text(app)
+        await pilot.press("question_mark")
+        assert app.results == [None]
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 36)])
+def test_picture(snap_compare: Any, size: tuple[int, int]) -> None:
+    assert snap_compare(Host(dialog), terminal_size=size, run_before=still)
