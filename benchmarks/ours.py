@@ -14,7 +14,7 @@ def main() -> None:
         with open(rest[0], "rb") as file:
             store.put(file, id=rest[1], parent=rest[2] if len(rest) > 2 else None)
     elif verb == "diff":
-        with store.diff(rest[0], compression=Compression.NONE) as reader, open("/dev/null", "wb") as out:
+        with store.diff(rest[0], compression=Compression.NONE) as reader, open("/dev/null", "wb", buffering=0) as out:
             reader.copy_to(out)
     elif verb == "changes":
         lines = [f'{change.kind.name.title()} "{change.path}"\n' for change in store.changes(rest[0])]

@@ -6,7 +6,6 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 from typing import NoReturn
 
 from layerstore import LayerStore, LayerStoreError, StorePlace, find_store
@@ -30,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="layertui", description=DESCRIPTION)
     parser.set_defaults(command=_browse)
-    parser.add_argument("--version", action="version", version=f"layertui {version('layertui')}")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     parser.add_argument("--root", metavar="DIR", help="the graph root, as of `podman --root`")
     parser.add_argument("--runroot", metavar="DIR", help="the run root, as of `podman --runroot`")
     parser.add_argument(
@@ -46,6 +45,15 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--no-open", action="store_true", help="make it, say where, and exit")
     demo.set_defaults(command=_demo)
     return parser
+
+
+class _Version(argparse.Action):
+    """Looks the version up only when it is asked for: that takes longer than listing a small store."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        from importlib.metadata import version
+
+        parser.exit(message=f"layertui {version('layertui')}\n")
 
 
 def _browse(options: argparse.Namespace) -> int:

@@ -5,7 +5,7 @@ Each has an ID, by which it can be remapped, and a sentence for the help.
 
 from __future__ import annotations
 
-from textual.binding import Binding, BindingType
+from textual.binding import Binding
 
 
 def key(keys: str, action: str, label: str, sentence: str, name: str, *, show: bool = False, as_: str = "") -> Binding:
@@ -13,7 +13,7 @@ def key(keys: str, action: str, label: str, sentence: str, name: str, *, show: b
     return Binding(keys, action, label, show=show, key_display=as_ or None, tooltip=sentence, id=name)
 
 
-TREE_BINDINGS: list[BindingType] = [
+TREE_BINDINGS: list[Binding] = [
     key("up,k", "move(-1)", "Up", "Go one line up", "tree.up"),
     key("down,j", "move(1)", "Down", "Go one line down", "tree.down"),
     key("pageup,ctrl+b", "page(-1)", "Page up", "Go one screen up", "tree.page-up"),
@@ -31,27 +31,30 @@ TREE_BINDINGS: list[BindingType] = [
     key("plus", "unfold_all", "Unfold all", "Unfold everything", "tree.unfold-all"),
 ]
 
-LAYER_TREE_BINDINGS: list[BindingType] = [
+LAYER_TREE_BINDINGS: list[Binding] = [
     key("space", "mark", "Mark", "Mark or unmark the layer, for actions on several", "layers.mark", show=True),
 ]
 
-CHANGES_BINDINGS: list[BindingType] = [
+CHANGES_BINDINGS: list[Binding] = [
     key("space", "toggle_fold", "Fold", "Fold or unfold", "changes.toggle"),
     key("A", "toggle_kind('ADD')", "Added", "Show or hide what was added", "changes.added", show=True),
     key("M", "toggle_kind('MODIFY')", "Modified", "Show or hide what was modified", "changes.modified", show=True),
     key("D", "toggle_kind('DELETE')", "Deleted", "Show or hide what was deleted", "changes.deleted", show=True),
 ]
 
-LINEAGE_BINDINGS: list[BindingType] = [
+LINEAGE_BINDINGS: list[Binding] = [
     key("enter", "choose", "Go to", "Go to this layer in the list", "lineage.choose", show=True),
     key("space", "toggle_fold", "Fold", "Fold or unfold", "lineage.toggle"),
 ]
 
-FILTER_BINDINGS: list[BindingType] = [
-    key("enter,down", "leave", "To the list", "Go to the list and keep the filter", "filter.leave", show=True),
+FILTER_BINDINGS: list[Binding] = [
+    key(
+        "enter,down", "submit", "To the list", "Go to the list and keep the filter", "filter.leave", show=True, as_="⏎"
+    ),
+    key("escape", "screen.back", "Clear", "Show everything again", "filter.clear", show=True, as_="esc"),
 ]
 
-FIELDS_BINDINGS: list[BindingType] = [
+FIELDS_BINDINGS: list[Binding] = [
     key("up,k", "move(-1)", "Up", "Go to the previous field", "fields.up"),
     key("down,j", "move(1)", "Down", "Go to the next field", "fields.down"),
     key("pageup,ctrl+b", "move(-10)", "Page up", "Go ten fields up", "fields.page-up"),
@@ -61,20 +64,22 @@ FIELDS_BINDINGS: list[BindingType] = [
     key("y,enter", "copy_field", "Copy field", "Copy the field under the cursor", "fields.copy", show=True, as_="y"),
 ]
 
-LAYERS_BINDINGS: list[BindingType] = [
+LAYERS_BINDINGS: list[Binding] = [
+    key("ctrl+x", "cancel_job", "Cancel", "Cancel the job that runs", "jobs.cancel", show=True, as_="^x"),
     key("m", "mount", "Mount", "Mount the layer; its path is shown and copied", "layer.mount", show=True),
     key("u", "unmount", "Unmount", "Unmount the layer once", "layer.unmount", show=True),
-    key(
-        "U",
-        "unmount_marked",
-        "Unmount marked",
-        "Unmount all marked layers",
-        "layers.unmount-marked",
-        show=True,
-        as_="⇧u",
-    ),
     key("e", "export", "Export", "Write the layer's diff to a tar file", "layer.export", show=True),
     key("d", "delete", "Delete", "Delete the layer, or all marked ones", "layer.delete", show=True),
+    key(
+        "slash",
+        "filter",
+        "Filter",
+        "Filter the list: words, is:unused, is:mounted, size:>100MB",
+        "layers.filter",
+        show=True,
+        as_="/",
+    ),
+    key("o", "order", "Sort", "Sort by the next order: tree, size, total, age, name", "layers.order", show=True),
     key("r", "names", "Names", "Edit the layer's names", "layer.names", show=True),
     key("f", "flags", "Flags", "Edit the layer's flags", "layer.flags", show=True),
     key("y", "copy", "Copy", "Copy the ID, a name, the mount path or a digest", "layer.copy", show=True),
@@ -88,15 +93,14 @@ LAYERS_BINDINGS: list[BindingType] = [
         as_="=",
     ),
     key(
-        "slash",
-        "filter",
-        "Filter",
-        "Filter the list: words, is:unused, is:mounted, size:>100MB",
-        "layers.filter",
+        "U",
+        "unmount_marked",
+        "Unmount marked",
+        "Unmount all marked layers",
+        "layers.unmount-marked",
         show=True,
-        as_="/",
+        as_="⇧u",
     ),
-    key("o", "order", "Sort", "Sort by the next order: tree, size, total, age, name", "layers.order", show=True),
     key("1", "panel('summary')", "Summary", "Show all fields of the layer", "panel.summary"),
     key("2", "panel('changes')", "Changes", "Show what the layer added, modified and deleted", "panel.changes"),
     key("4", "panel('lineage')", "Lineage", "Show the layers below and above", "panel.lineage"),
@@ -106,13 +110,12 @@ LAYERS_BINDINGS: list[BindingType] = [
     ),
     key("z", "zoom", "Zoom", "Give the pane in focus the whole screen; again to give it back", "pane.zoom"),
     key("R,f5", "reload", "Reload", "Read the store again", "store.reload", as_="R"),
-    key("ctrl+x", "cancel_job", "Cancel", "Cancel the job that runs", "jobs.cancel", show=True, as_="^x"),
     key(
         "escape", "back", "Back", "Clear the filter, then the marks, and go back to the list", "layers.back", as_="esc"
     ),
 ]
 
-APP_BINDINGS: list[BindingType] = [
+APP_BINDINGS: list[Binding] = [
     key("question_mark", "help", "Help", "Show all keys", "app.help", show=True, as_="?"),
     key("q", "quit", "Quit", "Leave the program", "app.quit", show=True),
     key("ctrl+q,ctrl+c", "quit", "Quit", "Leave the program", "app.quit-too"),

@@ -132,7 +132,7 @@ class Deleted(Message):
 
 
 @dataclass
-class Changed(Message):
+class LayerChanged(Message):
     """A layer's record was written; `text` says what of it."""
 
     layer_id: str

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from layerstore.model import Compression
-from layerstore.store import LayerStore
 from textual.message import Message
 
+from layerstore.model import Compression
+from layerstore.store import LayerStore
 from layertui import messages
 from layertui.changetree import ChangeFilter, ChangeTree, build_change_tree
 from layertui.format import plural, size_text
@@ -135,8 +135,8 @@ def mount_job(store: LayerStore, row: LayerRow) -> Job:
     """Mount a layer."""
 
     def work(job: Job) -> Message:
+        del job
         path = store.mount(row.id)
-        job.result = str(path)
         return messages.Mounted(row.id, path)
 
     return Job(f"Mount {row.title}", work, writes=True)
@@ -179,7 +179,7 @@ def names_job(store: LayerStore, row: LayerRow, names: Sequence[str]) -> Job:
     def work(job: Job) -> Message:
         store.set_names(row.id, names)
         job.result = plural(len(names), "name")
-        return messages.Changed(row.id, "names")
+        return messages.LayerChanged(row.id, "names")
 
     return Job(f"Name {row.title}", work, writes=True)
 
@@ -193,7 +193,7 @@ def flags_job(store: LayerStore, row: LayerRow, values: Mapping[str, Any], clear
         for flag in cleared:
             store.clear_flag(row.id, flag)
         job.result = plural(len(values) + len(cleared), "flag") + " changed"
-        return messages.Changed(row.id, "flags")
+        return messages.LayerChanged(row.id, "flags")
 
     return Job(f"Flags of {row.title}", work, writes=True)
 
@@ -223,4 +223,3 @@ def export_job(
 
 def _several(rows: Sequence[LayerRow]) -> str:
     return rows[0].title if len(rows) == 1 else plural(len(rows), "layer")
-

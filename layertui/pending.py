@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
+from typing import BinaryIO, Self
 
 
 class PendingFile:
@@ -22,7 +23,7 @@ class PendingFile:
         self._overwrite = overwrite
         self._committed = False
 
-    def __enter__(self) -> PendingFile:
+    def __enter__(self) -> Self:
         self._mode = 0o644
         if not self._overwrite:
             descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
@@ -31,12 +32,11 @@ class PendingFile:
         elif self._path.exists():
             self._mode = self._path.stat().st_mode & 0o777
         try:
-            self.file = tempfile.NamedTemporaryFile(  # noqa: SIM115 - closed in __exit__
-                dir=self._path.parent, prefix=f".{self._path.name[:80]}.", delete=False
-            )
+            descriptor, self._aside = tempfile.mkstemp(dir=self._path.parent, prefix=f".{self._path.name[:80]}.")
         except OSError:
             self._give_back()
             raise
+        self.file: BinaryIO = os.fdopen(descriptor, "wb")
         return self
 
     def commit(self) -> None:
@@ -44,13 +44,13 @@ class PendingFile:
         self.file.flush()
         os.fchmod(self.file.fileno(), self._mode)
         os.fsync(self.file.fileno())
-        os.replace(self.file.name, self._path)
+        os.replace(self._aside, self._path)
         self._committed = True
 
     def __exit__(self, *details: object) -> None:
         self.file.close()
         if not self._committed:
-            Path(self.file.name).unlink(missing_ok=True)
+            Path(self._aside).unlink(missing_ok=True)
             self._give_back()
 
     def _give_back(self) -> None:

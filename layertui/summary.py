@@ -104,7 +104,7 @@ def _sizes(view: StoreView, row: LayerRow, details: Details) -> Iterator[Field]:
     total = exact_size(row.total) + ("" if row.total_is_exact else ", and what is not known")
     depth = len(view.ancestors(row.id))
     if depth:
-        yield Field("With parents", f"{total} in {plural(depth + 1, 'layer')}", str(row.total))
+        yield Field("Total", f"{total} in {plural(depth + 1, 'layer')}", str(row.total))
     if row.children:
         above = len(view.subtree(row.id)) - 1
         text = plural(len(row.children), "child", "children")

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import need_program, need_root
 
 from layerstore.archive.read import TarEntry
+from support import need_program, need_root
 
 NOBODY = 65534
 MTIME = 1_700_000_000_000_000_000

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
@@ -22,7 +21,8 @@ class PendingFile:
         self._sync = sync
         directory, base = os.path.split(path)
         self._directory = directory or "."
-        descriptor, self._temporary = tempfile.mkstemp(prefix=f".tmp-{base}", dir=self._directory)
+        self._temporary = os.path.join(self._directory, f".tmp-{base}{os.urandom(6).hex()}")
+        descriptor = os.open(self._temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         self.file = os.fdopen(descriptor, "wb")
         os.fchmod(descriptor, mode)
 

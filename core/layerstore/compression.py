@@ -58,7 +58,7 @@ class _Decoder(Protocol):
 class Compressor(Protocol):
     """Compresses a stream: `compress` each piece, then `flush` once; either may return b""."""
 
-    def compress(self, data: bytes, /) -> bytes:
+    def compress(self, data: bytes | memoryview, /) -> bytes:
         """Take the next piece and return what is ready."""
         ...
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import tomllib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from string import Template
 from typing import Any
 
 from layerstore.errors import StoreCorrupt
@@ -85,7 +83,7 @@ def default_run_root() -> str:
 
 
 def _home(environ: Mapping[str, str]) -> str:
-    return environ.get("HOME") or str(Path.home())
+    return environ.get("HOME") or os.path.expanduser("~")
 
 
 def _rootful() -> tuple[str, str]:
@@ -101,11 +99,13 @@ def _rootless(environ: Mapping[str, str], uid: int) -> tuple[str, str]:
 
 
 def _read(path: str) -> dict[str, Any]:
+    if not os.path.exists(path):
+        return {}
+    import tomllib
+
     try:
         with open(path, "rb") as file:
             section = tomllib.load(file).get("storage", {})
-    except FileNotFoundError:
-        return {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise StoreCorrupt(path, str(error), hint="mend it, or name the store with --root and --runroot") from error
     if not isinstance(section, dict):
@@ -123,4 +123,9 @@ def _text(path: str, settings: Mapping[str, Any], key: str) -> str:
 def _expand(path: str, environ: Mapping[str, str], uid: int) -> str:
     if not path:
         return ""
-    return os.path.normpath(Template(path).safe_substitute({**environ, "UID": str(uid)}))
+
+    def value(match: re.Match[str]) -> str:
+        name = match[1] or match[2]
+        return str(uid) if name == "UID" else environ.get(name, "")
+
+    return os.path.normpath(re.sub(r"\$(?:(\w+)|\{(\w+)\})", value, path))

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import logging
 import os
-import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from layerstore.atomic import PendingFile
 from layerstore.errors import DuplicateID, DuplicateName, LayerStoreError, LayerUnknown, ParentUnknown, UnusableID
-from layerstore.ingest import Ingest, IngestResult
 from layerstore.layout import file_name
 from layerstore.model import COMPRESSION_FLAG, INCOMPLETE_FLAG, Layer, Progress, ShouldStop
-from layerstore.records import Records
+from layerstore.records import Records, check_names
 from layerstore.transaction import Transaction
+
+if TYPE_CHECKING:
+    from layerstore.ingest import IngestResult
 
 _log = logging.getLogger(__name__)
 
@@ -75,7 +76,7 @@ class NewLayer:
 def fresh_id(records: Records) -> str:
     """Return a random ID that no layer has: 64 hexadecimal digits, as pkg/stringid makes them."""
     while True:
-        layer_id = secrets.token_hex(32)
+        layer_id = os.urandom(32).hex()
         if layer_id not in records.by_id:
             return layer_id
 
@@ -85,15 +86,6 @@ def check_id(layer_id: str) -> None:
     if layer_id.startswith(".") or not layer_id.isprintable():
         raise UnusableID(layer_id)
     file_name(layer_id)
-
-
-def check_names(names: Iterable[str]) -> tuple[str, ...]:
-    """Return the names without repetitions; refuse what JSON cannot hold."""
-    unique = tuple(dict.fromkeys(names))
-    for name in unique:
-        if not name or not name.isprintable():
-            raise LayerStoreError(f"not a usable layer name: {name!r}")
-    return unique
 
 
 def put(tx: Transaction, new: NewLayer, source: Source | None) -> tuple[Layer, int]:
@@ -160,6 +152,8 @@ def _take_place(tx: Transaction, layer: Layer, staged: Layer, result: IngestResu
 
 
 def _fill(tx: Transaction, layer_id: str, parent: str, source: Source) -> tuple[int, IngestResult]:
+    from layerstore.ingest import Ingest
+
     with (
         PendingFile(tx.backend.layout.tar_split(layer_id), mode=0o600) as pending,
         Ingest(source.stream, pending.file, progress=source.progress, should_stop=source.should_stop) as ingest,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, BinaryIO
@@ -13,7 +13,7 @@ from layerstore.compression import compressor
 from layerstore.errors import Cancelled, DamagedLayer
 from layerstore.model import Compression, Layer, Progress, ShouldStop
 from layerstore.pipeline import HashThread
-from layerstore.tarsplit.join import join
+from layerstore.tarsplit.join import Piece, join
 
 _PLAIN, _COMPRESSED = 0, 1
 
@@ -43,7 +43,7 @@ class DiffReader(io.RawIOBase):
     was read, `size` and `digest` are of the bytes given out, `diff_digest` of the plain tar.
     """
 
-    def __init__(self, plain: Iterator[bytes], options: Options, expected: _Expected | None = None) -> None:
+    def __init__(self, plain: Iterator[Piece], options: Options, expected: _Expected | None = None) -> None:
         super().__init__()
         self.size = 0
         self.digest = ""
@@ -76,7 +76,7 @@ class DiffReader(io.RawIOBase):
         """Return all that is left."""
         return b"".join(self.chunks())
 
-    def chunks(self) -> Iterator[bytes]:
+    def chunks(self) -> Iterator[Piece]:
         """Yield all that is left in pieces as they come, of about 1 MiB: the fastest way to read."""
         if self._rest:
             rest, self._rest = bytes(self._rest), memoryview(b"")
@@ -103,7 +103,7 @@ class DiffReader(io.RawIOBase):
             self._options.on_close()
             super().close()
 
-    def _run(self, plain: Iterator[bytes]) -> Any:
+    def _run(self, plain: Iterator[Piece]) -> Generator[Piece]:
         """Yield what goes out, then settle the digests and check them."""
         options = self._options
         stream = self._counted(plain)
@@ -118,7 +118,7 @@ class DiffReader(io.RawIOBase):
         self.digest = digests[_COMPRESSED] if options.compression else self.diff_digest
         self._check()
 
-    def _counted(self, plain: Iterator[bytes]) -> Iterator[bytes]:
+    def _counted(self, plain: Iterator[Piece]) -> Iterator[Piece]:
         options, done = self._options, 0
         total = self._expected.size if self._expected is not None else None
         for piece in plain:
@@ -131,7 +131,7 @@ class DiffReader(io.RawIOBase):
                     options.progress(done, total)
                 yield piece
 
-    def _compressed(self, plain: Iterator[bytes]) -> Iterator[bytes]:
+    def _compressed(self, plain: Iterator[Piece]) -> Iterator[Piece]:
         encoder = compressor(self._options.compression)
         for piece in plain:
             if packed := encoder.compress(piece):
@@ -151,7 +151,7 @@ class DiffReader(io.RawIOBase):
 def from_tar_split(tar_split: str, root: Root, layer: Layer, options: Options) -> DiffReader:
     """Return a reader of the tar that the layer came in as; it closes `root`."""
 
-    def plain() -> Iterator[bytes]:
+    def plain() -> Iterator[Piece]:
         with root:
             yield from join(tar_split, root.open_file, layer.id)
 
@@ -162,7 +162,7 @@ def from_tar_split(tar_split: str, root: Root, layer: Layer, options: Options) -
 def from_chunks(chunks: Iterator[bytes], options: Options) -> DiffReader:
     """Return a reader of a tar that a driver makes."""
 
-    def plain() -> Iterator[bytes]:
+    def plain() -> Iterator[Piece]:
         with closing(chunks) as pieces:  # type: ignore[type-var]
             yield from pieces
 

@@ -18,7 +18,7 @@ from typing import BinaryIO, Self
 from layerstore.archive.read import TarEntry
 from layerstore.archive.whiteouts import PREFIX as WHITEOUT
 from layerstore.compression import DETECT_BYTES, decompress, detect
-from layerstore.errors import BadArchive, Cancelled
+from layerstore.errors import Cancelled
 from layerstore.model import Compression, Progress, ShouldStop
 from layerstore.pipeline import Channel, ChannelClosed, HashThread
 from layerstore.tarsplit.split import TarSplit

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from layerstore.errors import NotSupported, StoreMissing, UnusableID
 
-DRIVERS = ("overlay", "vfs")
+DRIVERS = ("vfs",)
 """The drivers that this package knows, the best first."""
 
 _NAME_MAX = 200  # the longest suffix of a file named by an ID fits into the file system's 255, too

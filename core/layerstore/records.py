@@ -18,7 +18,7 @@ from msgspec import Raw
 from msgspec.structs import force_setattr
 
 from layerstore.atomic import write_file
-from layerstore.errors import LayerUnknown, StoreAccess, StoreCorrupt
+from layerstore.errors import LayerStoreError, LayerUnknown, StoreAccess, StoreCorrupt
 from layerstore.layout import Layout
 from layerstore.lockfile import Held
 from layerstore.model import INCOMPLETE_FLAG, Layer
@@ -258,6 +258,15 @@ def encode(layer: Layer) -> bytes:
     """Return a new layer's record, with the keys in containers/storage's order and without what is empty."""
     own = msgspec.structs.replace(layer, mount_point="", mount_count=0, read_only=False, volatile=False)
     return msgspec.json.encode(own)
+
+
+def check_names(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the names without repetitions; refuse what JSON cannot hold."""
+    unique = tuple(dict.fromkeys(names))
+    for name in unique:
+        if not name or not name.isprintable():
+            raise LayerStoreError(f"not a usable layer name: {name!r}")
+    return unique
 
 
 def incomplete_value(layer: Layer, *, on: bool) -> dict[str, Any] | None:

@@ -8,20 +8,21 @@ from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from io import BytesIO
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
 
-from layerstore import creation, export, mounting, removal
-from layerstore.archive.paths import Root
+from layerstore import creation, mounting, removal
 from layerstore.config import default_run_root
-from layerstore.drivers import make_driver
-from layerstore.errors import LayerStoreError, ParentUnknown
+from layerstore.errors import LayerStoreError, NotSupported, ParentUnknown
 from layerstore.layout import Layout, choose_driver
 from layerstore.model import Change, Compression, DiskUsage, Layer, MountPoint, Progress, ShouldStop
-from layerstore.records import Edit, Problem, Records
+from layerstore.records import Edit, Problem, Records, check_names
 from layerstore.references import References
 from layerstore.transaction import Backend
+
+if TYPE_CHECKING:
+    from layerstore import export
 
 
 class LayerStore:
@@ -67,7 +68,9 @@ class LayerStore:
         root = os.path.abspath(graph_root)
         name = choose_driver(root, driver, must_exist=read_only or not create)
         layout = Layout(root, os.path.abspath(run_root or default_run_root()), name)
-        backend = Backend(layout, make_driver(layout, options), read_only, lock_timeout)
+        if options:
+            raise NotSupported(f"the {name} driver has no options, and was given {', '.join(sorted(options))}")
+        backend = Backend(layout, read_only, lock_timeout)
         if not os.path.isdir(layout.layers):
             backend.make_folders()
         with backend.reading():
@@ -200,8 +203,9 @@ class LayerStore:
         Raises:
             ParentUnknown, DuplicateID, DuplicateName, BadArchive, Cancelled, OSError: nothing of the layer stays.
         """
+        source = _source(diff, progress, should_stop)
         new = creation.NewLayer(id, parent, tuple(names), mount_label, options, writable, dict(flags or {}))
-        return self._put(new, _source(diff, progress, should_stop))
+        return self._put(new, source)
 
     def _put(self, new: creation.NewLayer, source: creation.Source | None) -> tuple[Layer, int]:
         with self._backend.writing("make a layer") as tx:
@@ -231,7 +235,7 @@ class LayerStore:
 
     def set_names(self, ref: str, names: Iterable[str]) -> None:
         """Give the layer these names and no others; a name that another layer has moves (SetNames)."""
-        wanted = creation.check_names(names)
+        wanted = check_names(names)
         with self._backend.writing("change names") as tx:
             tx.tidy()
             layer, by_name = tx.records.find(ref), tx.records.by_name
@@ -322,6 +326,8 @@ class LayerStore:
         Raises:
             LayerUnknown, ParentUnknown: there is nothing to compare; later, while reading: DamagedLayer, Cancelled.
         """
+        from layerstore import export
+
         with self._backend.reading() as records:
             release = self._backend.layers_lock.detached_read()
             try:
@@ -408,6 +414,9 @@ class LayerStore:
         )
 
     def _open_diff(self, records: Records, layer: Layer, from_: str | None, how: export.Options) -> export.DiffReader:
+        from layerstore import export
+        from layerstore.archive.paths import Root
+
         backend = self._backend
         tar_split = backend.layout.tar_split(layer.id)
         base = layer.parent if from_ is None else from_ and records.find(from_).id

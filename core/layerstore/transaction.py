@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from layerstore.drivers.base import Driver
 from layerstore.errors import StoreAccess, StoreCorrupt, StoreReadOnly
 from layerstore.layout import Layout
 from layerstore.lockfile import Held, LockFile
@@ -17,6 +15,9 @@ from layerstore.model import Layer
 from layerstore.mountpoints import MountsFile, MountTable
 from layerstore.records import Edit, FileStamp, RecordFiles, Records, incomplete_value
 from layerstore.references import ReferenceFiles, References
+
+if TYPE_CHECKING:
+    from layerstore.drivers.base import Driver
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,6 @@ class Backend:
     """The files, locks and driver of one store. All threads share it; every access goes through a lock."""
 
     layout: Layout
-    driver: Driver
     read_only: bool
     lock_timeout: float
     layers_lock: LockFile = field(init=False)
@@ -40,6 +40,7 @@ class Backend:
     mounts_file: MountsFile = field(init=False)
     reference_files: ReferenceFiles = field(init=False)
     _cached: _Cached | None = field(init=False, default=None)
+    _driver: Driver | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self.layers_lock = LockFile(self.layout.layers_lock, timeout=self.lock_timeout, optional=True)
@@ -47,6 +48,15 @@ class Backend:
         self.record_files = RecordFiles(self.layout)
         self.mounts_file = MountsFile(self.layout)
         self.reference_files = ReferenceFiles(self.layout, lock_timeout=self.lock_timeout)
+
+    @property
+    def driver(self) -> Driver:
+        """The driver that holds the layers' files; made, and its modules imported, when it is first needed."""
+        if self._driver is None:
+            from layerstore.drivers import make_driver
+
+            self._driver = make_driver(self.layout)
+        return self._driver
 
     @contextmanager
     def reading(self, timeout: float | None = None) -> Iterator[Records]:
@@ -154,6 +164,8 @@ class Transaction:
         self.driver.remove(layer_id)
         with suppress(FileNotFoundError):
             os.unlink(self.backend.layout.tar_split(layer_id))
+        import shutil
+
         shutil.rmtree(self.backend.layout.big_data(layer_id), ignore_errors=True)
 
     def remove(self, layer: Layer) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import OrderedDict
 from datetime import datetime
 
-from layerstore.store import LayerStore
 from textual.screen import Screen
 
+from layerstore.store import LayerStore
 from layertui import operations
 from layertui.changetree import ChangeTree
 from layertui.jobs import Job, JobRunner
@@ -28,7 +28,8 @@ _MOST_CHANGES = 1_000_000  # in all the trees that are remembered
 class PanelFeed:
     """Shows a layer in the panel that is seen, and nothing in those that are not.
 
-    What the threads found arrives through the `take_` methods; what is no longer wanted by then is remembered, not shown.
+    What the threads found arrives through the `take_` methods; what is no longer wanted by then is remembered and not
+    shown.
     """
 
     def __init__(self, screen: Screen[None], store: LayerStore, jobs: JobRunner) -> None:
@@ -39,6 +40,7 @@ class PanelFeed:
         self._trees: OrderedDict[tuple[str, str, str], ChangeTree] = OrderedDict()
         self._shown: dict[str, tuple[object, ...]] = {}
         self._failed: dict[str, set[str]] = {}
+        self._asked: dict[str, tuple[tuple[object, ...], Job]] = {}
         self.view: StoreView | None = None
         self.row: LayerRow | None = None
         self.base = ""
@@ -59,6 +61,7 @@ class PanelFeed:
     def show(self, view: StoreView, row: LayerRow | None, now: datetime) -> None:
         """Show a layer in the panel that is seen; None where there is none."""
         self.view, self.row = view, row
+        self._stop_others(row.id if row is not None else None)
         if self.panel == SUMMARY:
             self._show_summary(now)
         elif self.panel == CHANGES:
@@ -109,10 +112,14 @@ class PanelFeed:
         if tree is None:
             if self._shown.get(CHANGES) != (key, None):
                 self._shown[CHANGES] = (key, None)
-                panel.show_note(self._against(row), "comparing…")
-            self._submit(operations.changes_job(self._store, row.id, self._base_for(row), panel.wanted))
+                panel.show_note(self._against(row), "Comparing…")
+            self._submit(
+                operations.changes_job(self._store, row.id, self._base_for(row), panel.wanted), key, panel.wanted
+            )
         elif tree.filter != panel.wanted:
-            self._submit(operations.filter_changes_job(tree, row.id, self._base_for(row), panel.wanted))
+            self._submit(
+                operations.filter_changes_job(tree, row.id, self._base_for(row), panel.wanted), key, panel.wanted
+            )
         elif self._shown.get(CHANGES) != (key, tree):
             before = self._shown.get(CHANGES)
             self._shown[CHANGES] = (key, tree)
@@ -156,7 +163,7 @@ class PanelFeed:
     def _show_lineage(self) -> None:
         if self.row is None or self.view is None or self._shown.get(LINEAGE) == (self.row.id, self.view):
             return
-        self._submit(operations.lineage_job(self.view, self.row.id))
+        self._submit(operations.lineage_job(self.view, self.row.id), self.view)
 
     def take_lineage(self, found: LineageFound) -> None:
         """Show a lineage, if it is still the one that is wanted."""
@@ -172,7 +179,7 @@ class PanelFeed:
         if job.key == "changes":
             panel = self._screen.query_one(ChangesPanel)
             if self.row is not None:
-                panel.show_note(self._against(self.row), f"cannot compare: {safe(str(error))}")
+                panel.show_note(self._against(self.row), f"Cannot compare: {safe(str(error))}")
                 self._shown[CHANGES] = (self._changes_key(self.row), None)
             return True
         if job.key in ("paths", "measure", "lineage"):
@@ -181,5 +188,16 @@ class PanelFeed:
             return True
         return False
 
-    def _submit(self, job: Job) -> None:
-        self._jobs.submit(job, self._screen)
+    def _submit(self, job: Job, *wish: object) -> None:
+        """Start a look-up for the layer that is shown, unless the very same one is under way."""
+        assert self.row is not None
+        wish = (self.row.id, *wish)
+        before = self._asked.get(job.key)
+        if before is None or before[0] != wish or before[1].state.ended:
+            self._asked[job.key] = (wish, self._jobs.submit(job, self._screen))
+
+    def _stop_others(self, layer_id: str | None) -> None:
+        """Stop look-ups for other layers: the cursor has moved on."""
+        for wish, job in self._asked.values():
+            if wish[0] != layer_id and not job.state.ended:
+                self._jobs.cancel(job)

@@ -7,10 +7,12 @@ from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
+from textual.content import Content
 from textual.message import Message
 from textual.reactive import reactive
 from textual.strip import Strip
 from textual.widget import Widget
+from textual.widgets import Static
 
 from layerstore.model import ChangeKind
 from layertui.changetree import ChangeFilter, ChangeTree, build_change_tree
@@ -18,6 +20,7 @@ from layertui.format import size_text
 from layertui.safe import safe
 from layertui.widgets.cells import Line
 from layertui.widgets.changes_tree import ChangesTree
+from layertui.widgets.styles import layered
 
 
 class ChangesSummary(Widget):
@@ -37,18 +40,15 @@ class ChangesSummary(Widget):
 
     shown: reactive[ChangeTree | None] = reactive(None)
     against: reactive[str] = reactive("")
-    note: reactive[str] = reactive("")
 
     def render_line(self, y: int) -> Strip:
         """Draw a line."""
         base = self.rich_style
-        dim = base + self.get_component_rich_style("sum--dim", partial=True)
+        dim = base + layered(self, "sum--dim")
         line = Line(self.size.width)
         line.put(" ", base)
-        if y:
+        if y or self.shown is None:
             line.put(self.against, dim)
-        elif self.note or self.shown is None:
-            line.put(self.note, dim)
         else:
             self._put_counts(line, self.shown)
         line.fill_to(line.width, base)
@@ -62,19 +62,25 @@ class ChangesSummary(Widget):
             (ChangeKind.DELETE, "D", "deleted"),
         ):
             style = f"sum--{name}" if kind in tree.filter.kinds else "sum--off"
-            line.put(letter, base + self.get_component_rich_style(style, partial=True))
+            line.put(letter, base + layered(self, style))
             line.put(f" {tree.counts[kind]:,}   ", base)
-        dim = base + self.get_component_rich_style("sum--dim", partial=True)
+        dim = base + layered(self, "sum--dim")
         line.put(size_text(tree.size), base)
         line.put("  by size" if tree.filter.by_size else "", dim)
         if tree.filter.text:
-            line.put(
-                f"  /{safe(tree.filter.text)}", base + self.get_component_rich_style("sum--modified", partial=True)
-            )
+            line.put(f"  /{safe(tree.filter.text)}", base + layered(self, "sum--modified"))
 
 
 class ChangesPanel(Vertical):
     """Shows changes that somebody else computes: it says what it needs, and is given it."""
+
+    DEFAULT_CSS = """
+    ChangesPanel {
+        height: 1fr;
+        & #changes-note { display: none; padding: 1; color: $foreground 70%; }
+        &.-note { & #changes-note { display: block; } & ChangesSummary { height: 1; } }
+    }
+    """
 
     class FilterWanted(Message):
         """The changes are to be shown with another filter."""
@@ -96,6 +102,7 @@ class ChangesPanel(Vertical):
     def compose(self) -> ComposeResult:
         """Yield the counts and the tree."""
         yield ChangesSummary()
+        yield Static("", id="changes-note", markup=False)
         yield ChangesTree(id="changes-tree")
 
     @property
@@ -106,15 +113,20 @@ class ChangesPanel(Vertical):
     def show_note(self, against: str, note: str) -> None:
         """Say why there is nothing to see, or that work is under way."""
         summary = self.query_one(ChangesSummary)
-        summary.against, summary.note, summary.shown = against, note, None
+        summary.against, summary.shown = against, None
+        self._put_note(note)
         self.tree_widget.show(_NOTHING, start=True)
 
     def show_tree(self, tree: ChangeTree, against: str, *, start: bool) -> None:
         """Show changes."""
         summary = self.query_one(ChangesSummary)
         summary.against, summary.shown = against, tree
-        summary.note = "" if tree.changes else "nothing changed"
+        self._put_note("" if tree.changes else "Nothing changed.")
         self.tree_widget.show(tree, start=start)
+
+    def _put_note(self, note: str) -> None:
+        self.query_one("#changes-note", Static).update(Content(note))
+        self.set_class(bool(note), "-note")
 
     def set_filter(self, wanted: ChangeFilter) -> None:
         """Ask for another filter."""

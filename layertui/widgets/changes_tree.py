@@ -41,7 +41,7 @@ class _Paths:
 class ChangesTree(VirtualTree):
     """Shows a `ChangeTree`."""
 
-    BINDINGS: ClassVar[list[BindingType]] = CHANGES_BINDINGS
+    BINDINGS: ClassVar[list[BindingType]] = [*CHANGES_BINDINGS]
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "changes--added",
         "changes--modified",

@@ -20,8 +20,9 @@ from layertui.keys import FIELDS_BINDINGS
 from layertui.safe import safe
 from layertui.summary import Field, Group
 from layertui.widgets.cells import Line, cut
+from layertui.widgets.styles import layered
 
-_LABEL = 13
+_LABEL = 11
 _MOST_LINES = 8
 _HEADING = -1
 
@@ -39,7 +40,7 @@ class _Row:
 class FieldList(ScrollView, can_focus=True):
     """Shows groups of fields; long values go on in the next lines."""
 
-    BINDINGS: ClassVar[list[BindingType]] = FIELDS_BINDINGS
+    BINDINGS: ClassVar[list[BindingType]] = [*FIELDS_BINDINGS]
     DEFAULT_CSS = """
     FieldList {
         & .fields--heading { color: $accent; text-style: bold; }
@@ -140,7 +141,7 @@ class FieldList(ScrollView, can_focus=True):
         line.fill_to(line.width, base)
 
     def _style(self, tone: str) -> Style:
-        return self.get_component_rich_style(f"fields--{tone}", partial=True)
+        return layered(self, f"fields--{tone}")
 
     def validate_cursor(self, cursor: int) -> int:
         """Keep the cursor on a field that is there."""

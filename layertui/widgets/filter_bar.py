@@ -21,13 +21,14 @@ DEBOUNCE = 0.03
 
 
 class FilterInput(SafeInput):
-    """The input; its keys belong to the bar."""
+    """The input."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*FILTER_BINDINGS]
 
 
 class FilterBar(Horizontal):
     """Appears when it is opened, says what was typed a moment later, and goes when it is closed."""
 
-    BINDINGS: ClassVar[list[BindingType]] = FILTER_BINDINGS
     DEFAULT_CSS = """
     FilterBar {
         height: 1;
@@ -111,8 +112,4 @@ class FilterBar(Horizontal):
     @on(SafeInput.Submitted)
     def _submitted(self, event: SafeInput.Submitted) -> None:
         event.stop()
-        self.action_leave()
-
-    def action_leave(self) -> None:
-        """Go back to the list."""
         self.post_message(self.Left(self))

@@ -84,7 +84,9 @@ class HeaderBar(OneLine):
             line.put(fact, base)
 
     def _facts(self, view: StoreView) -> list[str]:
-        facts = [view.info.driver, plural(len(view.rows), "layer"), size_text(view.disk_use)]
+        facts = [view.info.driver, plural(len(view.rows), "layer")]
+        if view.disk_use:
+            facts.append(size_text(view.disk_use))
         if self.marked:
             facts.insert(0, f"{self.marked} marked")
         if view.mounted:

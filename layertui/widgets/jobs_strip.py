@@ -17,11 +17,13 @@ from layertui.format import duration_text, rate_text, size_text
 from layertui.jobs import Job, JobState
 from layertui.safe import safe
 from layertui.widgets.cells import Line
+from layertui.widgets.styles import layered
 
 _BAR = 20
 _MOST = 4
+_GRACE = 0.2  # a job that ends sooner and has nothing to tell is not shown
 _LINGER = 12.0
-_SLOW = 0.3  # a job that ends sooner and has nothing to tell is not shown
+_SLOW = 0.3  # from here on a result says how long it took
 
 
 class JobsStrip(Widget):
@@ -58,22 +60,33 @@ class JobsStrip(Widget):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
         super().__init__(id=id)
         self._jobs: list[Job] = []
+        self._known: set[Job] = set()
         self._timer: Timer | None = None
 
     @property
     def running(self) -> list[Job]:
         """The jobs that have not ended, the newest last."""
-        return [job for job in self._jobs if not job.state.ended]
+        return sorted((job for job in self._known if not job.state.ended), key=lambda job: job.number)
 
     def update(self, job: Job) -> None:
         """Take note of a job that started, moved on or ended."""
-        if job not in self._jobs:
-            if job.state.ended and not job.result:
-                return
-            self._jobs.append(job)
-        elif job.state.ended:
-            self.set_timer(_LINGER if job.result else 0.01, lambda: self.drop(job))
+        if job not in self._known:
+            self._known.add(job)
+            self.set_timer(_GRACE, lambda: self._admit(job))
+        if job.state.ended:
+            self._known.discard(job)
+            if job.result:
+                self._admit(job, ended=True)
+                self.set_timer(_LINGER, lambda: self.drop(job))
+            else:
+                self.drop(job)
         self._show()
+
+    def _admit(self, job: Job, *, ended: bool = False) -> None:
+        """Show a job that is not done after a moment, or that has something to tell."""
+        if job not in self._jobs and job.state.ended is ended:
+            self._jobs.append(job)
+            self._show()
 
     def drop(self, job: Job) -> None:
         """Show a job no longer."""
@@ -120,7 +133,7 @@ class JobsStrip(Widget):
 
     def _draw(self, line: Line, job: Job, base: Style) -> None:
         def style(name: str) -> Style:
-            return base + self.get_component_rich_style(name, partial=True)
+            return base + layered(self, name)
 
         if job.state.ended:
             self._draw_ended(line, job, base, style)

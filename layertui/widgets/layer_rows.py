@@ -14,7 +14,7 @@ from textual.reactive import reactive
 
 from layertui.format import UNKNOWN, age_text, size_text
 from layertui.layerlist import Listing, Order
-from layertui.model import LayerRow
+from layertui.model import SHORT, LayerRow
 from layertui.safe import safe
 from layertui.widgets.badges import Badge, badges_of
 from layertui.widgets.cells import Line, join_some
@@ -26,6 +26,7 @@ GUTTER = 2
 _SIZE = 8
 _AGE = 5
 _LARGE = 100_000_000
+_ROOMY = 44  # cells of a label from which badges are written out
 _PREFIXES = ("docker.io/library/", "docker.io/", "localhost/")
 
 
@@ -133,62 +134,72 @@ class LayerRows(VirtualTree):
 
     def render_node(self, node: int, width: int, *, base: Style) -> list[Segment]:
         """Draw a layer."""
-        assert self.listing is not None
-        row = self.listing.rows[node]
-        dim = bool(self.listing.dimmed and self.listing.dimmed[node])
+        listing, row = self.listing, self.row_at(node)
+        assert listing is not None
+        assert row is not None
+        dimmed = bool(listing.dimmed and listing.dimmed[node])
+        paint = _Paint(self, base, dimmed=dimmed)
         columns = columns_for(width)
         line = Line(columns.label - 1)
-        self._put_gutter(line, row, base)
-        if self.listing.order is Order.TREE:
-            line.put(self.guides(node, max(4, columns.label // 2)), base + self.style_of("tree--guides"))
-        self._put_title(line, node, row, base + self.style_of("tree--dim") if dim else base)
+        line.put("▌" if node == self.cursor_node else " ", paint("tree--mark"))
+        line.put("●" if self.is_marked(row) else " ", paint("tree--mark"))
+        if listing.order is Order.TREE:
+            line.put(self.guides(node, max(4, columns.label // 2)), paint("tree--guides"))
+        self._put_title(line, node, row, paint)
         line.width = width
         line.fill_to(columns.label, base)
-        self._put_columns(line, row, columns, base + self.style_of("tree--dim") if dim else base)
+        self._put_columns(line, row, columns, paint)
         return line.segments
 
-    def _put_gutter(self, line: Line, row: LayerRow, base: Style) -> None:
-        cursor = row.id == self.cursor_key
-        line.put("▌" if cursor else " ", base + self.style_of("tree--mark"))
-        line.put("●" if self.is_marked(row) else " ", base + self.style_of("tree--mark"))
-
-    def _put_title(self, line: Line, node: int, row: LayerRow, base: Style) -> None:
-        escape = base + self.style_of("tree--escape")
-        badges = self.badges(row, short=line.width < 44)
+    def _put_title(self, line: Line, node: int, row: LayerRow, paint: _Paint) -> None:
+        escape = paint("tree--escape")
+        badges = self.badges(row, short=line.width < _ROOMY)
         hidden = self.shape.ends[node] - node - 1 if node in self.folding.folded else 0
         kept = sum(len(badge.text) + 1 for badge in badges) + (len(f" +{hidden}") if hidden else 0)
         room = max(line.room - kept, min(8, line.room))
         if row.names:
-            line.put_foreign(row.title, base + self.style_of("tree--name"), escape, room)
-            if room - len(row.title) > 14:
-                line.put(" ", base)
-                line.put_foreign(row.short_id, base + self.style_of("tree--dim"), escape)
+            before = line.used
+            line.put_foreign(row.title, paint("tree--name"), escape, room)
+            if room - (line.used - before) > SHORT:
+                line.put(" ", paint("tree--dim"))
+                line.put_foreign(row.short_id, paint("tree--dim"), escape)
         else:
-            line.put_foreign(row.short_id, base + self.style_of("tree--id"), escape, room)
+            line.put_foreign(row.short_id, paint("tree--id"), escape, room)
         if hidden:
-            line.put(f" +{hidden}", base + self.style_of("tree--dim"))
+            line.put(f" +{hidden}", paint("tree--dim"))
         for badge in badges:
-            line.put(" ", base)
-            line.put(badge.text, base + self.style_of(badge.style))
+            line.put(" ", paint("tree--dim"))
+            line.put(badge.text, paint(badge.style))
 
-    def _put_columns(self, line: Line, row: LayerRow, columns: Columns, base: Style) -> None:
+    def _put_columns(self, line: Line, row: LayerRow, columns: Columns, paint: _Paint) -> None:
         if columns.users:
             start = line.used
             if row.unused:
-                line.put("unused", base + self.style_of("tree--dim"))
+                line.put("unused", paint("tree--dim"))
             else:
                 style = "tree--users-top" if row.tops or row.containers else "tree--users"
-                line.put(join_some(users_of(row), columns.users - 1), base + self.style_of(style))
-            line.fill_to(start + columns.users, base)
+                line.put(join_some(users_of(row), columns.users - 1), paint(style))
+            line.fill_to(start + columns.users, paint("tree--dim"))
         size = row.size if row.size is not None else self._measured.get(row.id)
         if columns.size:
             large = size is not None and size >= _LARGE
-            style = "tree--size-large" if large else "tree--size"
-            line.put_right(size_text(size), columns.size, base + self.style_of(style))
+            line.put_right(size_text(size), columns.size, paint("tree--size-large" if large else "tree--size"))
         if columns.total:
-            line.put_right(total_text(row, size), columns.total, base + self.style_of("tree--dim"))
+            line.put_right(total_text(row, size), columns.total, paint("tree--dim"))
         if columns.age:
-            line.put_right(age_text(row.layer.created, self.now), columns.age, base + self.style_of("tree--dim"))
+            line.put_right(age_text(row.layer.created, self.now), columns.age, paint("tree--dim"))
+
+
+class _Paint:
+    """Styles for one row: its background, with the colours of its parts; a dimmed row has one colour for all."""
+
+    def __init__(self, rows: LayerRows, base: Style, *, dimmed: bool) -> None:
+        self._rows = rows
+        self._base = base
+        self._dimmed = dimmed
+
+    def __call__(self, name: str) -> Style:
+        return self._base + self._rows.style_of("tree--dim" if self._dimmed and name != "tree--mark" else name)
 
 
 def total_text(row: LayerRow, size: int | None) -> str:

@@ -22,7 +22,7 @@ from layertui.widgets.one_line import OneLine
 class LayerTree(LayerRows):
     """Lets people mark layers, and says so; it acts on none."""
 
-    BINDINGS: ClassVar[list[BindingType]] = LAYER_TREE_BINDINGS
+    BINDINGS: ClassVar[list[BindingType]] = [*LAYER_TREE_BINDINGS]
 
     base: reactive[str] = reactive("")
     """The ID of the layer that changes are shown against."""
@@ -53,8 +53,12 @@ class LayerTree(LayerRows):
         return [*badges, BASE] if row.id == self.base else badges
 
     def show(self, listing: Listing) -> None:
-        """Show other rows; marks of layers that are gone go too."""
+        """Show other rows; marks of layers that are gone go too. A new filter takes the cursor to what it found."""
+        filtered = listing.text != (self.listing.text if self.listing is not None else "")
         super().show(listing)
+        node = self.cursor_node
+        if filtered and node >= 0 and listing.dimmed and listing.dimmed[node]:
+            self.go_to(listing.dimmed.index(0))
         self.set_marks(mark for mark in self.marks if mark in listing.view)
 
     def set_marks(self, marks: Iterable[str]) -> None:

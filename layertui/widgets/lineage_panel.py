@@ -17,7 +17,7 @@ from layertui.widgets.layer_rows import LayerRows
 class LineagePanel(LayerRows):
     """Shows a lineage; choosing a row is a wish to go to that layer."""
 
-    BINDINGS: ClassVar[list[BindingType]] = LINEAGE_BINDINGS
+    BINDINGS: ClassVar[list[BindingType]] = [*LINEAGE_BINDINGS]
 
     here: reactive[str] = reactive("")
     """The ID of the layer that the graph is about."""

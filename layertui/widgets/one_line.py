@@ -7,6 +7,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from layertui.widgets.cells import Line
+from layertui.widgets.styles import layered
 
 
 class OneLine(Widget):
@@ -20,7 +21,7 @@ class OneLine(Widget):
 
     def style_of(self, name: str) -> Style:
         """Return a component style on top of the widget's own."""
-        return self.rich_style + self.get_component_rich_style(name, partial=True)
+        return self.rich_style + layered(self, name)
 
     def render_line(self, y: int) -> Strip:
         """Draw the line."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from typing import ClassVar, Protocol
 
 from rich.segment import Segment
@@ -19,6 +19,7 @@ from textual.strip import Strip
 from layertui.keys import TREE_BINDINGS
 from layertui.treeshape import ROOT, Folding, TreeShape, flat_shape
 from layertui.widgets.guides import fold_zone, guide_text
+from layertui.widgets.styles import layered
 
 _NOTHING = -1
 
@@ -37,7 +38,7 @@ class VirtualTree(ScrollView, can_focus=True):
     Nodes have keys (a layer's ID, a path), by which the cursor, folds and the scroll position survive a new shape.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = TREE_BINDINGS
+    BINDINGS: ClassVar[list[BindingType]] = [*TREE_BINDINGS]
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "tree--cursor",
         "tree--cursor-blurred",
@@ -76,11 +77,25 @@ class VirtualTree(ScrollView, can_focus=True):
             """The tree."""
             return self.tree
 
+    class WidthChanged(Message):
+        """There is more or less room for a line."""
+
+        def __init__(self, tree: VirtualTree, width: int) -> None:
+            self.tree = tree
+            self.width = width
+            super().__init__()
+
+        @property
+        def control(self) -> VirtualTree:
+            """The tree."""
+            return self.tree
+
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002 - Textual's word
         super().__init__(id=id, classes=classes)
         self.folding = Folding(flat_shape(0))
         self._keys: Keys = ()
         self._places: dict[str, int] | None = None
+        self._wanted: str | None = None
         self._lines: LRUCache[tuple[object, ...], Strip] = LRUCache(512)
         self._styles: dict[tuple[str, ...], Style] = {}
 
@@ -115,6 +130,7 @@ class VirtualTree(ScrollView, can_focus=True):
         A cursor whose node is gone goes to the nearest line that is still there.
         """
         anchor = self._anchor()
+        wanted, self._wanted = self._wanted, None
         folded = [self._keys[node] for node in self.folding.folded]
         self._keys, self._places = keys, None
         places = [self.place(key) for key in folded]
@@ -122,6 +138,12 @@ class VirtualTree(ScrollView, can_focus=True):
         self.forget_lines()
         self._resize_content()
         self._settle(*anchor)
+        if wanted is not None:
+            self.go_to_key(wanted)
+
+    def want(self, key: str) -> None:
+        """Put the cursor on this key when nodes are shown the next time."""
+        self._wanted = key
 
     def start_nodes(self, shape: TreeShape, keys: Keys, folded: Iterable[int] = ()) -> None:
         """Show something else: the cursor goes to the first line, and exactly the nodes `folded` are folded."""
@@ -162,7 +184,10 @@ class VirtualTree(ScrollView, can_focus=True):
             self.post_message(self.CursorMoved(self, self.cursor_node))
 
     def _resize_content(self) -> None:
-        self.virtual_size = Size(self.scrollable_content_region.width, len(self.folding))
+        width = self.scrollable_content_region.width
+        if width != self.virtual_size.width:
+            self.post_message(self.WidthChanged(self, width))
+        self.virtual_size = Size(width, len(self.folding))
 
     # Drawing
 
@@ -170,7 +195,7 @@ class VirtualTree(ScrollView, can_focus=True):
         """Return a component style, without the background of the widget."""
         style = self._styles.get(names)
         if style is None:
-            style = self._styles[names] = self.get_component_rich_style(*names, partial=True)
+            style = self._styles[names] = layered(self, *names)
         return style
 
     def notify_style_update(self) -> None:

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support import need_root
-from trees import MTIME, Peer, as_nobody, make_tree
 
 from layerstore.archive.changes import changes_size, compare_trees
 from layerstore.errors import Cancelled
 from layerstore.model import Change, ChangeKind
+from support import need_root
+from trees import MTIME, Peer, as_nobody, make_tree
 
 BASE = {"d/e/f": b"1", "d/g": b"22", "top": b"333", "link": "d/g", "empty": None}
 LETTERS = {ChangeKind.ADD: "A", ChangeKind.MODIFY: "C", ChangeKind.DELETE: "D"}
@@ -218,7 +218,7 @@ def model(new: Path, old: Path) -> list[str]:
         return found
 
     now, before = facts(new), facts(old)
-    kinds = {path: "A" for path in now.keys() - before.keys()}
+    kinds = dict.fromkeys(now.keys() - before.keys(), "A")
     kinds |= {path: "C" for path in now.keys() & before.keys() if now[path] != before[path]}
     for path in before.keys() - now.keys():
         above = path.rpartition("/")[0]

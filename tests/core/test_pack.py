@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from trees import MTIME, Entry, as_nobody, folder, hard_link, make_tree, picture, symlink
 
 from layerstore.archive import pack
 from layerstore.archive.changes import compare_trees
@@ -21,6 +20,7 @@ from layerstore.archive.tarheader import Header
 from layerstore.archive.unpack import unpack
 from layerstore.errors import Cancelled, NotSupported
 from layerstore.model import Change, ChangeKind
+from trees import MTIME, Entry, as_nobody, folder, hard_link, make_tree, picture, symlink
 
 
 def opened(pieces: Iterator[bytes]) -> tarfile.TarFile:
@@ -141,10 +141,18 @@ def test_it_stops_when_asked_and_closes_what_it_opened(tmp_path: Path) -> None:
     assert len(os.listdir("/proc/self/fd")) == before
 
 
+def test_attributes_of_the_host_stay_here(tmp_path: Path) -> None:
+    (tmp_path / "f").touch()
+    os.setxattr(tmp_path / "f", "user.overlay.opaque", b"y")
+    os.setxattr(tmp_path / "f", "user.kept", b"1")
+    with opened(pack_tree(tmp_path)) as tar:
+        assert tar.getmember("f").pax_headers == {"SCHILY.xattr.user.kept": "1"}
+
+
 def test_an_attribute_that_no_tar_can_hold_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "f").touch()
     os.setxattr(tmp_path / "f", "user.a=b", b"")
-    with pytest.raises(NotSupported, match="'f'.*a=b"):
+    with pytest.raises(NotSupported, match=r"'f'.*a=b"):
         list(pack_tree(tmp_path))
 
 

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support import need_root
-from trees import as_nobody, make_tree
 
 from layerstore.archive.folders import FolderStack, remove_tree
 from layerstore.archive.paths import Root, components
 from layerstore.errors import BadArchive, Cancelled
+from support import need_root
+from trees import as_nobody, make_tree
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,12 @@ def test_no_name_leads_out_of_the_root(
     for name, target in links:
         clean = [part for part in name.split("/") if part not in {".", ".."}]
         path = top.joinpath(*clean)
-        if clean and path.parent.resolve().is_relative_to(top) and path.parent.is_dir() and not os.path.lexists(path):
+        if (
+            clean
+            and Path(os.path.realpath(path.parent)).is_relative_to(top)
+            and path.parent.is_dir()
+            and not os.path.lexists(path)
+        ):
             path.symlink_to(target)
     with Root(top) as root:
         for name in [*names, *names]:
@@ -213,6 +218,11 @@ def test_deep_trees_are_walked_and_deleted(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == []
 
 
+def pop_all(stack: FolderStack) -> None:
+    while stack.depth:
+        stack.pop()
+
+
 def test_a_walk_notices_that_its_folder_was_moved(tmp_path: Path) -> None:
     path = tmp_path.joinpath(*["d"] * 100)
     path.mkdir(parents=True)
@@ -221,9 +231,10 @@ def test_a_walk_notices_that_its_folder_was_moved(tmp_path: Path) -> None:
         for _ in range(100):
             stack.push("d")
         (tmp_path / "d/d").rename(tmp_path / "elsewhere/d")
+        for _ in range(30):
+            stack.pop()
         with pytest.raises(OSError, match="moved"):
-            for _ in range(100):
-                stack.pop()
+            pop_all(stack)
 
 
 def test_deleting_stops_when_asked(tmp_path: Path) -> None:

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import need_root
-from trees import MTIME, NOBODY, Entry, as_nobody, folder, hard_link, picture, symlink, umask
 
+from layerstore.archive import whiteouts
 from layerstore.archive.unpack import unpack
 from layerstore.errors import BadArchive, Cancelled
+from support import need_root
+from trees import MTIME, NOBODY, Entry, as_nobody, folder, hard_link, picture, symlink, umask
 
 
 def put(root: Path, *entries: Entry) -> int:
@@ -113,6 +114,13 @@ def test_an_opaque_folder_keeps_what_this_diff_brings(tmp_path: Path) -> None:
     assert names(tmp_path) == ["d", "d/later", "d/new", "d/sub", "d/sub/keep", "else"]
     put(tmp_path, Entry("only"), Entry(".wh..wh..opq"))
     assert names(tmp_path) == ["only"]
+
+
+def test_an_opaque_folder_after_many_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(whiteouts, "_NAMES_AT_ONCE", 4)
+    put(tmp_path, Entry("d/old"))
+    put(tmp_path, *(Entry(f"d/{n}") for n in range(10)), Entry("d/.wh..wh..opq"), Entry("d/x"), Entry("d/.wh..wh..opq"))
+    assert names(tmp_path) == ["d", *(f"d/{n}" for n in range(10)), "d/x"]
 
 
 def test_bookkeeping_of_aufs_is_left_out(tmp_path: Path) -> None:

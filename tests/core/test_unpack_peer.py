@@ -7,12 +7,11 @@ import random
 import tarfile
 from pathlib import Path
 
-from support import make_tar
-from trees import Peer, picture
-
 from layerstore.archive.read import TarReader
 from layerstore.archive.unpack import unpack
 from layerstore.drivers.vfs import VfsDriver
+from support import make_tar
+from trees import Peer, picture
 
 MTIME = 1_600_000_000
 

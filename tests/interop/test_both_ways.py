@@ -178,12 +178,12 @@ def test_a_layer_without_a_tar_is_packed_as_they_pack_it(
 
 
 def members(tar: bytes) -> list[object]:
-    """Return all that an archive says, but for the bits of the mode that repeat an entry's type: they come and go."""
+    """Return all that an archive says, but for what the peer's versions differ in: type bits in the mode, names of owners."""
     found: list[object] = []
     with tarfile.open(fileobj=io.BytesIO(tar)) as archive:
         for member in archive:
             file = archive.extractfile(member) if member.isreg() else None
-            info = {**member.get_info(), "mode": member.mode & 0o7777, "chksum": 0}
+            info = {**member.get_info(), "mode": member.mode & 0o7777, "chksum": 0, "uname": "", "gname": ""}
             found.append((info, member.pax_headers, file.read() if file else b""))
     return found
 

@@ -95,10 +95,18 @@ def make_folder(folder: int, name: bytes) -> None:
         os.close(descriptor)
 
 
-def open_regular(folder: int, name: bytes | str, *, may_chmod: bool) -> int:
-    """Open the regular file `name` of an open folder for reading; see `paths.Root.open_file`."""
+def open_regular(folder: int, name: bytes | str, *, may_chmod: bool, found: os.stat_result | None = None) -> int:
+    """Open the regular file `name` of an open folder for reading; see `paths.Root.open_file`.
+
+    `found` is its status where the caller has it; it must still be the same file then.
+
+    Raises:
+        OSError: EINVAL, it is no regular file; ESTALE, it is another file than `found`; or it cannot be read.
+    """
     # The type is looked at first: opening a device can have effects, and opening a fifo could wait.
-    if not stat.S_ISREG(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+    if found is None:
+        found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    if not stat.S_ISREG(found.st_mode):
         raise OSError(errno.EINVAL, "not a regular file")
     try:
         descriptor = _open_quietly(folder, name)
@@ -110,9 +118,9 @@ def open_regular(folder: int, name: bytes | str, *, may_chmod: bool) -> int:
             descriptor = _open_quietly(folder, name)
         finally:
             chmod_at(folder, name, stat.S_IMODE(before.st_mode))
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    if not os.path.samestat(os.fstat(descriptor), found):
         os.close(descriptor)
-        raise OSError(errno.EINVAL, "not a regular file")
+        raise OSError(errno.ESTALE, "the file was replaced while it was read")
     return descriptor
 
 

@@ -161,11 +161,8 @@ class _Packer:
 
     def _content(self, folder: int, base: bytes, found: os.stat_result) -> Iterator[bytes]:
         """Copy a file's bytes; it must be the file that the header was made for and keep its size."""
-        descriptor = open_regular(folder, base, may_chmod=os.geteuid() != 0)
+        descriptor = open_regular(folder, base, may_chmod=os.geteuid() != 0, found=found)
         try:
-            opened = os.fstat(descriptor)
-            if (opened.st_dev, opened.st_ino) != (found.st_dev, found.st_ino):
-                raise OSError(errno.ESTALE, "the file was replaced while it was read")
             left = found.st_size
             # One byte more than there should be is asked for, to see a file that has grown.
             while piece := os.read(descriptor, min(left + 1, PIECE)):

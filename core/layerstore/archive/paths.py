@@ -75,7 +75,11 @@ class Root:
         self._last = b""
         self._last_descriptor = self.descriptor
         if self.may_chmod:
-            self._lend_root()
+            try:
+                self._lend_root()
+            except OSError:
+                os.close(self.descriptor)
+                raise
 
     def __enter__(self) -> Self:
         return self

@@ -16,6 +16,7 @@ END = bytes(2 * BLOCK)
 
 FILE, HARD_LINK, SYMLINK, CHAR, BLOCK_DEVICE, FOLDER, FIFO = b"0", b"1", b"2", b"3", b"4", b"5", b"6"
 
+_PAX = b"x"
 _NAME_SIZE = 100
 _PREFIX_SIZE = 155
 _MAX_ID = 0o7777777
@@ -98,7 +99,7 @@ class Header:
         parts = [part for part in folder.split(b"/") if part]
         name = b"/".join([*parts, b"PaxHeaders.0", *([base] if base else [])])
         name = _ascii(name)[:_NAME_SIZE].rstrip(b"/")
-        return _block(Header(name, b"x", size=len(data)), name) + data + bytes(-len(data) % BLOCK)
+        return _block(Header(name, _PAX, size=len(data)), name) + data + bytes(-len(data) % BLOCK)
 
 
 def _block(header: Header, name: bytes, prefix: bytes = b"") -> bytes:
@@ -111,12 +112,13 @@ def _block(header: Header, name: bytes, prefix: bytes = b"") -> bytes:
         header.size,
         header.mtime,
     )
-    tail = b"%b%bustar\x0000%b%07o\0%07o\0%b" % (
+    # Go leaves the device's fields of a PAX header empty and writes zeros into those of all other headers.
+    device = bytes(16) if header.type == _PAX else b"%07o\0%07o\0" % (header.devmajor, header.devminor)
+    tail = b"%b%bustar\x0000%b%b%b" % (
         header.type,
         header.linkname.ljust(_NAME_SIZE, b"\0"),
         bytes(64),  # the owner's and the group's name
-        header.devmajor,
-        header.devminor,
+        device,
         prefix.ljust(_PREFIX_SIZE + 12, b"\0"),
     )
     return b"%b%06o\0 %b" % (head, _sum(b"%b        %b" % (head, tail)), tail)

@@ -156,7 +156,8 @@ class _Unpacker:
                     if self._should_stop is not None:
                         check_stop(self._should_stop, "unpacking")
             found = os.fstat(descriptor)
-            if found.st_mode & _MODE_BITS != mode or entry.xattrs or self._is_root:
+            owned = not self._is_root or (found.st_uid == entry.uid and found.st_gid == entry.gid)
+            if not owned or found.st_mode & _MODE_BITS != mode or entry.xattrs:
                 self._finish(descriptor, entry, found, mode)
             os.utime(descriptor, ns=(entry.mtime_ns, entry.mtime_ns))
         finally:

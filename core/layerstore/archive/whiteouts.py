@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable
+import zlib
+from collections.abc import Iterator
 from typing import Protocol
 
 from layerstore.archive.folders import WRITE, FolderStack, check_stop, remove_tree
@@ -22,6 +23,8 @@ PREFIX = b".wh."
 META_PREFIX = PREFIX + PREFIX
 OPAQUE = META_PREFIX + b".opq"
 LINK_FOLDER = META_PREFIX + b"plnk"
+
+_NAMES_AT_ONCE = 1 << 14
 
 
 def hidden_name(base: bytes, entry: TarEntry) -> bytes:
@@ -59,14 +62,23 @@ class Whiteouts(Protocol):
 class PlainWhiteouts:
     """A tree that holds all files itself: a whiteout deletes.
 
-    The names that were unpacked are kept in one buffer and looked through only when an opaque whiteout comes.
+    The names that were unpacked are kept, compressed so that millions of them take little memory, and looked through
+    only when an opaque whiteout comes.
     """
 
     def __init__(self, should_stop: ShouldStop | None = None) -> None:
         self._should_stop = should_stop
         self._names: list[bytes] = []
+        self._packed: list[bytes] = []
         self._kept: set[bytes] = set()
-        self.added: Callable[[bytes], None] = self._names.append
+
+    def added(self, name: bytes) -> None:
+        """Remember the name."""
+        names = self._names
+        names.append(name)
+        if len(names) == _NAMES_AT_ONCE:
+            self._packed.append(zlib.compress(b"\0".join(names), 1))
+            names.clear()
 
     def whiteout(self, tree: Root, folder: int, name: bytes, entry: TarEntry) -> None:
         """Delete the file or the folder with all that is in it; what is not there is no error."""
@@ -89,7 +101,7 @@ class PlainWhiteouts:
 
     def _learn(self) -> None:
         """Take the new names, and the folders that they lie in, among those to keep."""
-        for name in self._names:
+        for name in self._unpacked():
             parts = components(name)
             while parts:
                 path = b"/".join(parts)
@@ -97,6 +109,13 @@ class PlainWhiteouts:
                     break
                 self._kept.add(path)
                 parts.pop()
+
+    def _unpacked(self) -> Iterator[bytes]:
+        """Yield the names that were not yielded before."""
+        for packed in self._packed:
+            yield from zlib.decompress(packed).split(b"\0")
+        yield from self._names
+        self._packed.clear()
         self._names.clear()
 
     def _clear(self, tree: Root, inside: list[bytes], prefix: bytes) -> None:

@@ -128,7 +128,7 @@ class _Copy:
 
     def _regular(self, name: str, found: os.stat_result) -> None:
         mode = stat.S_IMODE(found.st_mode)
-        source = open_regular(self._old.fd, name, may_chmod=not self._is_root)
+        source = open_regular(self._old.fd, name, may_chmod=not self._is_root, found=found)
         try:
             target = os.open(name, _NEW_FILE, mode, dir_fd=self._new.fd)
             try:

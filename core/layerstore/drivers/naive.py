@@ -36,13 +36,11 @@ class NaiveDiffs(ABC):
         """Unpack a diff into the layer; return the bytes of the files in it. On failure the layer is incomplete."""
         del parent  # its files are in the layer already
         with self._visible(layer_id, read_only=False) as root:
-            assert root is not None
             return unpack(root, entries, whiteouts=PlainWhiteouts(should_stop), should_stop=should_stop)
 
     def changes(self, layer_id: str, parent: str, *, should_stop: ShouldStop | None = None) -> list[Change]:
         """Return how `layer_id` differs from `parent`, sorted by path; without a parent all its files are new."""
-        with self._visible(layer_id) as root, self._visible(parent) as below:
-            assert root is not None
+        with self._visible(layer_id) as root, self._below(parent) as below:
             return compare_trees(root, below, should_stop=should_stop)
 
     def diff(self, layer_id: str, parent: str, *, should_stop: ShouldStop | None = None) -> Generator[bytes]:
@@ -51,28 +49,32 @@ class NaiveDiffs(ABC):
         The layers stay visible until the iterator ends or is closed.
         """
         with self._visible(layer_id) as root:
-            assert root is not None
             if not parent:
                 yield from pack_tree(root, should_stop=should_stop)
                 return
-            with self._visible(parent) as below:
+            with self._below(parent) as below:
                 changes = compare_trees(root, below, should_stop=should_stop)
             yield from pack_changes(root, changes, should_stop=should_stop)
 
     def diff_size(self, layer_id: str, parent: str, *, should_stop: ShouldStop | None = None) -> int:
         """Return the bytes of the files that `changes` adds or modifies, hard links counted once."""
         with self._visible(layer_id) as root:
-            assert root is not None
             return changes_size(root, self.changes(layer_id, parent, should_stop=should_stop), should_stop=should_stop)
 
     @contextlib.contextmanager
-    def _visible(self, layer_id: str, *, read_only: bool = True) -> Iterator[Path | None]:
-        """Have a layer's file system at hand for the length of a block; None for the layer "" below a first one."""
-        if not layer_id:
-            yield None
-            return
+    def _visible(self, layer_id: str, *, read_only: bool = True) -> Iterator[Path]:
+        """Have a layer's file system at hand for the length of a block."""
         path = self.get(layer_id, read_only=read_only)
         try:
             yield path
         finally:
             self.put(layer_id)
+
+    @contextlib.contextmanager
+    def _below(self, parent: str) -> Iterator[Path | None]:
+        """Have the parent's file system at hand; None stands for the emptiness below a first layer."""
+        if not parent:
+            yield None
+            return
+        with self._visible(parent) as path:
+            yield path

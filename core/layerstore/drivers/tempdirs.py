@@ -41,8 +41,10 @@ def staging_folder(root: Path) -> Iterator[Path]:
     folder = root / f"{_FOLDER}{token}"
     try:
         folder.mkdir(mode=0o700)
-        yield folder
-        _delete(root, token)
+        try:
+            yield folder
+        finally:
+            _delete(root, token)
     finally:
         os.close(lock)
 
@@ -99,4 +101,10 @@ def _try_lock(path: Path, flags: int) -> int | None:
         if error.errno in {errno.EAGAIN, errno.EACCES}:
             return None
         raise
-    return descriptor
+    # Another process can have taken the lock and deleted the file between the opening and the locking here: then this
+    # is the lock of a file that nobody else can find.
+    with contextlib.suppress(FileNotFoundError):
+        if os.path.samestat(os.fstat(descriptor), os.stat(path)):
+            return descriptor
+    os.close(descriptor)
+    return None

@@ -6,6 +6,7 @@ being deleted. It works on every file system and needs no privileges, at the cos
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Mapping
@@ -31,9 +32,7 @@ class VfsDriver(NaiveDiffs):
     into by their owner without being root: see `archive.paths.Root`.
     """
 
-    def __init__(self, graph_root: str | os.PathLike[str], options: Mapping[str, str] | None = None) -> None:
-        if options:
-            raise NotSupported(f"the vfs driver has no options, and was given {', '.join(sorted(options))}")
+    def __init__(self, graph_root: str | os.PathLike[str]) -> None:
         self.home = Path(graph_root) / "vfs"
 
     @property
@@ -109,7 +108,7 @@ class VfsDriver(NaiveDiffs):
         del mount_label, read_only
         folder = self._folder(layer_id)
         if not stat.S_ISDIR(os.stat(folder).st_mode):
-            raise NotADirectoryError(20, "a layer must be a folder", str(folder))
+            raise NotADirectoryError(errno.ENOTDIR, "a layer must be a folder", str(folder))
         return folder
 
     def put(self, layer_id: str) -> None:

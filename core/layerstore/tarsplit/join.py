@@ -25,7 +25,11 @@ _LONGEST_LINE: Final = 32 << 20
 _GONE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 
 
-def join(tar_split: str | PathLike[str], open_file: OpenFile, layer: str) -> Iterator[bytes]:
+Piece = bytes | memoryview
+"""Bytes that nobody changes any more."""
+
+
+def join(tar_split: str | PathLike[str], open_file: OpenFile, layer: str) -> Iterator[Piece]:
     """Yield the tar in pieces of about 1 MiB. `layer` is the ID that errors name.
 
     A file is checked when its last byte was read: the piece that holds that byte is not yielded if the file is not what
@@ -45,49 +49,47 @@ class _Joiner:
         self._open_file = open_file
         self._layer = layer
 
-    def pieces(self) -> Iterator[bytes]:
-        """Yield the tar; small parts of it are collected until they make up a large piece."""
-        ready: list[bytes] = []
-        held = 0
+    def pieces(self) -> Iterator[Piece]:
+        """Yield the tar; small parts of it are put into one buffer until that is full, and never copied again."""
+        buffer = _Buffer()
         first = 1
         for lines in self._batches():
             for number, line in enumerate(lines, first):
                 if line.type == SEGMENT:
                     part = line.payload or b""
+                    if len(part) > buffer.room:
+                        yield buffer.take()
+                    if len(part) < _PIECE:
+                        buffer.add(part)
+                    else:
+                        yield part
                 elif line.type != FILE or not line.size:
                     continue
                 elif 0 < line.size < _PIECE:
-                    part = self._small_file(line, number)
+                    if line.size > buffer.room:
+                        yield buffer.take()
+                    self._small_file(line, number, buffer)
                 else:
-                    yield b"".join(ready)
+                    yield buffer.take()
                     yield from self._large_file(line, number)
-                    ready, held = [], 0
-                    continue
-                ready.append(part)
-                held += len(part)
-                if held >= _PIECE:
-                    yield b"".join(ready)
-                    ready, held = [], 0
             first += len(lines)
-        yield b"".join(ready)
+        yield buffer.take()
 
-    def _small_file(self, line: Line, number: int) -> bytes:
-        """Return the content of a file of less than 1 MiB."""
-        size = line.size
+    def _small_file(self, line: Line, number: int, buffer: _Buffer) -> None:
+        """Put the content of a file of less than 1 MiB into the buffer."""
         descriptor = self._open(line, number)
         try:
-            data = os.read(descriptor, size + 1)
-            if len(data) < size:
-                data = _read_rest(descriptor, data, size + 1)
+            view = buffer.view(line.size + 1)
+            found = _read_into(descriptor, view)
         except IsADirectoryError:
             self._damaged(line, "it is a folder now, and was a file")
         finally:
             os.close(descriptor)
-        if len(data) != size:
-            self._wrong_length(line, len(data))
-        if go_iso(data, 0).to_bytes(8, "big") != line.payload:
+        if found != line.size:
+            self._wrong_length(line, found)
+        if go_iso(view[:found], 0).to_bytes(8, "big") != line.payload:
             self._damaged(line, "its content has changed")
-        return data
+        buffer.held += found
 
     def _large_file(self, line: Line, number: int) -> Iterator[bytes]:
         """Yield a file piece by piece; the last one is held back until the file has been checked."""
@@ -180,10 +182,40 @@ class _Joiner:
         raise DamagedLayer(self._layer, reason, path=name_text(line.archive_name()))
 
 
-def _read_rest(descriptor: int, data: bytes, limit: int) -> bytes:
-    """Read on after a short read, until the end of the file or `limit` bytes in all."""
-    parts, held = [data], len(data)
-    while held < limit and (part := os.read(descriptor, limit - held)):
-        parts.append(part)
-        held += len(part)
-    return b"".join(parts)
+class _Buffer:
+    """Up to 1 MiB that is being put together, and room for one byte more: a file that grew is found by that."""
+
+    def __init__(self) -> None:
+        self._bytes = memoryview(bytearray(_PIECE + 1))
+        self.held = 0
+
+    @property
+    def room(self) -> int:
+        """How many bytes still go in."""
+        return _PIECE - self.held
+
+    def view(self, size: int) -> memoryview:
+        """Return the next `size` bytes to write to; they count once `held` is raised."""
+        return self._bytes[self.held : self.held + size]
+
+    def add(self, part: bytes) -> None:
+        """Put bytes in."""
+        end = self.held + len(part)
+        self._bytes[self.held : end] = part
+        self.held = end
+
+    def take(self) -> memoryview:
+        """Return what is in, and begin again in other memory."""
+        full = self._bytes[: self.held]
+        if self.held:
+            self._bytes = memoryview(bytearray(_PIECE + 1))
+            self.held = 0
+        return full
+
+
+def _read_into(descriptor: int, view: memoryview) -> int:
+    """Fill the view as far as the file goes; return how many bytes that is."""
+    held = os.readv(descriptor, [view])
+    while held < len(view) - 1 and (count := os.readv(descriptor, [view[held:]])):
+        held += count
+    return held

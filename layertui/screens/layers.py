@@ -1,0 +1,292 @@
+"""The browser: the list of layers, the panels of the layer under the cursor, and what runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.command import Provider
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.timer import Timer
+from textual.widgets import ContentSwitcher, Static
+
+from layerstore.store import LayerStore
+from layertui import messages, operations
+from layertui.commands import LayerCommands
+from layertui.jobs import Job, JobRunner
+from layertui.keys import LAYERS_BINDINGS
+from layertui.layerlist import Listing, Order
+from layertui.model import LayerRow, StoreView
+from layertui.safe import safe
+from layertui.screens.feed import CHANGES, LINEAGE, SUMMARY, PanelFeed
+from layertui.screens.layer_actions import LayerActions
+from layertui.widgets.changes_panel import ChangesPanel
+from layertui.widgets.changes_tree import ChangesTree
+from layertui.widgets.fields import FieldList
+from layertui.widgets.filter_bar import FilterBar
+from layertui.widgets.header_bar import Following, HeaderBar
+from layertui.widgets.jobs_strip import JobsStrip
+from layertui.widgets.key_bar import KeyBar
+from layertui.widgets.layer_tree import LayerTree, LayerTreeHeader
+from layertui.widgets.lineage_panel import LineagePanel
+from layertui.widgets.panel_tabs import PanelTab, PanelTabs
+
+PANELS = (PanelTab(SUMMARY, "1", "Summary"), PanelTab(CHANGES, "2", "Changes"), PanelTab(LINEAGE, "4", "Lineage"))
+"""The panels that exist, with their keys; more of them may follow."""
+
+POLL = 1.0
+"""Seconds between two looks at whether somebody wrote to the store."""
+
+_SETTLE = 0.04  # seconds that the cursor must rest before the panels follow
+_AGES = 60.0
+
+_EMPTY = (
+    "This store has no layers yet.\n\n"
+    "Pull or build an image into it (podman pull, buildah from):\nit appears here on its own."
+)
+
+
+class LayersScreen(LayerActions):
+    """Shows a store and follows it. Handlers below take what the threads found; `LayerActions` has what keys do."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*LAYERS_BINDINGS]
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012 - Textual types it so
+    AUTO_FOCUS = "#layers"
+    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {LayerCommands}
+
+    def __init__(self, store: LayerStore, listing: Listing, jobs: JobRunner, clock: Callable[[], datetime]) -> None:
+        super().__init__()
+        self.store = store
+        self.jobs = jobs
+        self._clock = clock
+        self._first = listing
+        self.view: StoreView = listing.view
+        self.text = ""
+        self.order = Order.TREE
+        self.feed = PanelFeed(self, store, jobs)
+        self._follow_job: Job | None = None
+        self._settle: Timer | None = None
+
+    def compose(self) -> ComposeResult:
+        """Yield the header, the two panes, the jobs and the keys."""
+        yield HeaderBar()
+        with Horizontal(id="body"):
+            with Vertical(id="list", classes="pane"):
+                yield FilterBar("name, ID, image, is:unused, size:>100MB", id="layers-filter")
+                yield LayerTreeHeader()
+                yield LayerTree(id="layers")
+                yield Static("", id="empty", markup=False)
+            with Vertical(id="panels", classes="pane"):
+                yield PanelTabs(PANELS)
+                with ContentSwitcher(initial=SUMMARY):
+                    yield FieldList(id=SUMMARY)
+                    with Vertical(id=CHANGES):
+                        yield FilterBar("part of a path", id="changes-filter")
+                        yield ChangesPanel(id="changes-panel")
+                    yield LineagePanel(id=LINEAGE)
+        yield JobsStrip()
+        yield KeyBar(self.refusal)
+
+    def on_mount(self) -> None:
+        """Show what was read while the store was opened, and follow it from now on."""
+        self.query_one("#list").border_title = "Layers"
+        self.query_one(PanelTabs).active = SUMMARY
+        self._tick()
+        self.show_view(self._first)
+        self.set_interval(POLL, self._follow)
+        self.set_interval(_AGES, self._tick)
+
+    # The layers
+
+    @property
+    def tree_widget(self) -> LayerTree:
+        """The list of layers."""
+        return self.query_one("#layers", LayerTree)
+
+    @property
+    def row(self) -> LayerRow | None:
+        """The layer under the cursor."""
+        return self.tree_widget.cursor_row
+
+    def show_view(self, listing: Listing) -> None:
+        """Show the store as it was read."""
+        self.view = listing.view
+        header = self.query_one(HeaderBar)
+        header.view, header.following = self.view, Following.ON
+        self.feed.forget_loose_changes()
+        if listing.text == self.text and listing.order is self.order:
+            self.show_listing(listing)
+        else:
+            self.relist()
+        if self.tree_widget.base and self.tree_widget.base not in self.view:
+            self.set_base("")
+
+    def show_listing(self, listing: Listing) -> None:
+        """Show other rows of the same view, or the same rows in another order."""
+        self.tree_widget.show(listing)
+        header = self.query_one(LayerTreeHeader)
+        header.order = listing.order
+        self.query_one("#layers-filter", FilterBar).show_result(listing.matches, len(self.view.rows), listing.error)
+        empty = (
+            "" if listing.rows else (_EMPTY if not self.view.rows else "Nothing matches the filter.\n\nesc clears it.")
+        )
+        self.query_one("#empty", Static).update(empty)
+        self.query_one("#list").set_class(bool(empty), "-empty")
+        self.show_layer()
+
+    def relist(self) -> None:
+        """Filter and sort again."""
+        self.jobs.submit(operations.list_job(self.view, self.text, self.order), self)
+
+    def show_layer(self) -> None:
+        """Show the layer under the cursor in the panel that is seen."""
+        self.feed.show(self.view, self.row, self.tree_widget.now)
+        self.query_one("#panels").border_title = Content(safe(self.row.title)) if self.row is not None else ""
+        self.query_one(KeyBar).refresh()
+
+    def set_base(self, layer_id: str) -> None:
+        """Show changes against this layer, or against the parents again."""
+        self.tree_widget.base = layer_id
+        self.feed.base = layer_id
+
+    # Following
+
+    def _follow(self) -> None:
+        if self._follow_job is None or self._follow_job.state.ended:
+            job = operations.follow_job(self.store, self.view, self.text, self.order, self.feed.measured)
+            self._follow_job = self.jobs.submit(job, self)
+
+    def reload(self) -> None:
+        """Read everything again, whatever is remembered."""
+        self.feed.forget()
+        self.query_one(HeaderBar).following = Following.READING
+        self.jobs.submit(operations.load_job(self.store, self.text, self.order, self.feed.measured), self)
+
+    def _tick(self) -> None:
+        now = self._clock()
+        self.tree_widget.now = now
+        self.query_one(LineagePanel).now = now
+
+    # What the threads found
+
+    def on_view_loaded(self, event: messages.ViewLoaded) -> None:
+        """Show the store as it is now."""
+        self.show_view(event.listing)
+
+    def on_nothing_changed(self) -> None:
+        """The store can be read: what the header said of it may be over."""
+        self.query_one(HeaderBar).following = Following.ON
+
+    def on_listing_made(self, event: messages.ListingMade) -> None:
+        """Show the rows, unless the store has changed meanwhile."""
+        if event.listing.view is self.view:
+            self.show_listing(event.listing)
+        else:
+            self.relist()
+
+    def on_changes_loaded(self, event: messages.ChangesLoaded) -> None:
+        """Show what a layer changed."""
+        self.feed.take_changes(event)
+        self._show_if(event.layer_id)
+
+    def on_layer_measured(self, event: messages.LayerMeasured) -> None:
+        """Show how large a layer is."""
+        self.feed.take_size(event)
+        self.tree_widget.set_measured(self.feed.measured)
+        self._show_if(event.layer_id)
+
+    def on_paths_found(self, event: messages.PathsFound) -> None:
+        """Show where a layer is."""
+        self.feed.take_paths(event)
+        self._show_if(event.layer_id)
+
+    def on_lineage_found(self, event: messages.LineageFound) -> None:
+        """Show the graph."""
+        self.feed.take_lineage(event)
+
+    def _show_if(self, layer_id: str) -> None:
+        if self.row is not None and self.row.id == layer_id:
+            self.show_layer()
+
+    def on_job_changed(self, event: messages.JobChanged) -> None:
+        """Draw the job."""
+        self.query_one(JobsStrip).update(event.job)
+        self.query_one(KeyBar).refresh()
+
+    def on_job_failed(self, event: messages.JobFailed) -> None:
+        """Say what went wrong: in the header for what runs on its own, in the panel, or in a dialog."""
+        if event.job.key == "follow":
+            self.query_one(HeaderBar).following = Following.FAILED
+        elif not self.feed.take_failure(event.job, event.error):
+            if event.job.key == "load":
+                self.query_one(HeaderBar).following = Following.FAILED
+            self.show_error(event.error)
+
+    # What people do in the widgets
+
+    def on_virtual_tree_cursor_moved(self, event: LayerTree.CursorMoved) -> None:
+        """Let the panels follow once the cursor rests."""
+        if event.tree is self.tree_widget:
+            if self._settle is not None:
+                self._settle.stop()
+            self._settle = self.set_timer(_SETTLE, self.show_layer)
+
+    def on_virtual_tree_chosen(self, event: LayerTree.Chosen) -> None:
+        """Go to the layer that was chosen in a lineage; from the list, go to the panel."""
+        if isinstance(event.tree, LineagePanel):
+            row = event.tree.row_at(event.node)
+            if row is not None:
+                self.go_to_layer(row.id)
+        elif event.tree is self.tree_widget:
+            self.focus_panel()
+
+    def on_virtual_tree_width_changed(self, event: LayerTree.WidthChanged) -> None:
+        """Keep the names of the columns above the columns."""
+        if event.tree is self.tree_widget:
+            self.query_one(LayerTreeHeader).columns_width = event.width
+
+    def on_layer_tree_marks_changed(self, event: LayerTree.MarksChanged) -> None:
+        """Count the marks."""
+        self.query_one(HeaderBar).marked = len(event.tree.marks)
+        self.query_one(KeyBar).refresh()
+
+    def on_filter_bar_typed(self, event: FilterBar.Typed) -> None:
+        """Filter the list, or the changes."""
+        if event.bar.id == "changes-filter":
+            panel = self.query_one(ChangesPanel)
+            panel.set_filter(replace(panel.wanted, text=event.text))
+        elif event.text != self.text:
+            self.text = event.text
+            self.relist()
+
+    def on_filter_bar_left(self, event: FilterBar.Left) -> None:
+        """Go back to what is filtered."""
+        self.leave_filter(event.bar)
+
+    def leave_filter(self, bar: FilterBar) -> None:
+        """Go to what the bar filters."""
+        if bar.id == "changes-filter":
+            self.query_one(ChangesTree).focus()
+        else:
+            self.tree_widget.focus()
+
+    def on_changes_panel_filter_wanted(self) -> None:
+        """Show the changes with another filter."""
+        self.show_layer()
+
+    def on_panel_tabs_wanted(self, event: PanelTabs.Wanted) -> None:
+        """Show a panel."""
+        self.action_panel(event.panel_id)
+
+    def on_field_list_copy_wanted(self, event: FieldList.CopyWanted) -> None:
+        """Copy a field."""
+        self.copy(event.field.copied, event.field.label or "value")
+
+    def on_jobs_strip_cancel_wanted(self, event: JobsStrip.CancelWanted) -> None:
+        """Cancel the job."""
+        self.jobs.cancel(event.job)

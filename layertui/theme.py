@@ -1,0 +1,62 @@
+"""The two themes. Colours repeat what letters and words say, so that 16 colours, or none, are enough to read by."""
+
+from __future__ import annotations
+
+from textual.theme import Theme
+
+DARK = Theme(
+    name="layertui-dark",
+    primary="#5b8def",
+    secondary="#8fa8d8",
+    accent="#7fd1c7",
+    success="#8ccf7e",
+    warning="#e6b566",
+    error="#ef6b73",
+    foreground="#d5dae3",
+    background="#10141b",
+    surface="#161b24",
+    panel="#1e2531",
+    dark=True,
+    variables={
+        "border": "#7fd1c7",
+        "border-blurred": "#2f3a4b",
+        "scrollbar": "#334155",
+        "scrollbar-hover": "#47607f",
+        "scrollbar-active": "#5b8def",
+        "scrollbar-background": "#10141b",
+        "scrollbar-background-hover": "#10141b",
+        "scrollbar-background-active": "#10141b",
+        "footer-key-foreground": "#7fd1c7",
+        "input-selection-background": "#5b8def 40%",
+    },
+)
+
+LIGHT = Theme(
+    name="layertui-light",
+    primary="#2f5fc4",
+    secondary="#4a648f",
+    accent="#0f766e",
+    success="#2f7d32",
+    warning="#9a5b00",
+    error="#b3261e",
+    foreground="#1d2530",
+    background="#fbfbf9",
+    surface="#f1f2f0",
+    panel="#e4e7ea",
+    dark=False,
+    variables={
+        "border": "#0f766e",
+        "border-blurred": "#c3c9d1",
+        "scrollbar": "#c3c9d1",
+        "scrollbar-hover": "#9aa5b4",
+        "scrollbar-active": "#2f5fc4",
+        "scrollbar-background": "#fbfbf9",
+        "scrollbar-background-hover": "#fbfbf9",
+        "scrollbar-background-active": "#fbfbf9",
+        "footer-key-foreground": "#0f766e",
+        "input-selection-background": "#2f5fc4 30%",
+    },
+)
+
+THEMES = (DARK, LIGHT)
+"""The first is the one to start with."""

@@ -1,0 +1,427 @@
+"""The vfs driver: copies that are whole, removals that are all or nothing, and the peer's own view of the store."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+import struct
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from layerstore.archive.read import TarReader
+from layerstore.drivers import copy, exchange, tempdirs
+from layerstore.drivers.base import Driver
+from layerstore.drivers.copy import copy_tree
+from layerstore.drivers.vfs import VfsDriver
+from layerstore.errors import Cancelled, NotSupported, UnusableID
+from layerstore.model import ChangeKind
+from support import need_root
+from trees import MTIME, Entry, Peer, as_nobody, folder, hard_link, make_tree, picture, symlink
+
+
+@pytest.fixture
+def driver(tmp_path: Path) -> VfsDriver:
+    return VfsDriver(tmp_path)
+
+
+def fill(driver: VfsDriver, layer: str = "base") -> Path:
+    driver.create(layer, "")
+    entries = [
+        folder(".", 0o751, mtime_ns=MTIME + 1),
+        folder("d", 0o3775, mtime_ns=3),
+        Entry("d/f", data=b"x" * 5000, mode=0o4755, mtime_ns=-1, xattrs={b"user.a": b"1"}),
+        hard_link("d/g", "d/f", mode=0o4755, mtime_ns=-1),
+        symlink("d/l", "/etc", mtime_ns=MTIME + 9),
+        Entry("fifo", "6", mode=0o640),
+        folder("ro", 0o555),
+        Entry("ro/f", mode=0o400),
+    ]
+    driver.apply_diff(layer, "", entries)
+    return driver.get(layer)
+
+
+def test_it_meets_the_contract(driver: VfsDriver) -> None:
+    assert isinstance(driver, Driver)
+    assert driver.name == "vfs"
+
+
+def test_a_first_layer_is_empty_and_has_the_peers_mode(driver: VfsDriver, tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        driver.create("one", "")
+    finally:
+        os.umask(before)
+    root = driver.get("one")
+    assert root == tmp_path / "vfs/dir/one"
+    assert list(root.iterdir()) == []
+    assert stat.S_IMODE(root.stat().st_mode) == 0o555
+    assert stat.S_IMODE(root.parent.stat().st_mode) == 0o700
+
+
+def test_a_child_is_the_same_in_everything(driver: VfsDriver) -> None:
+    need_root()
+    root = fill(driver)
+    os.mknod(root / "null", stat.S_IFCHR | 0o666, os.makedev(1, 3))
+    os.mknod(root / "sock", stat.S_IFSOCK | 0o600)
+    os.chown(root / "d/f", 12, 34)
+    (root / "d/f").chmod(0o6755)
+    os.chown(root / "d/l", 5, 6, follow_symlinks=False)
+    os.chown(root, 7, 8)
+    os.setxattr(root / "d", "trusted.x", b"y")
+    os.utime(root, ns=(1, MTIME + 1))
+    driver.create("child", "base")
+    assert driver.get("child").lstat().st_atime_ns == 1
+    assert picture(driver.get("child")) == picture(root)
+    assert driver.changes("child", "base") == []
+
+
+def test_sparse_files_stay_sparse(driver: VfsDriver) -> None:
+    driver.create("base", "")
+    size = 64 << 20
+    path = driver.get("base") / "sparse"
+    with path.open("wb") as file:
+        file.seek(10 << 20)
+        file.write(b"data" * 1000)
+        file.truncate(size)
+    driver.create("child", "base")
+    copied = driver.get("child") / "sparse"
+    assert copied.stat().st_size == size
+    assert copied.stat().st_blocks <= path.stat().st_blocks + 16
+    assert copied.read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize("call", ["clone", "range", "none"])
+def test_large_files_are_copied_whatever_the_file_system_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    def cannot(*_: Any, **__: Any) -> Any:
+        raise OSError(errno.EOPNOTSUPP, "cannot")
+
+    monkeypatch.setattr(fcntl, "ioctl", cannot)
+    if call == "none":
+        monkeypatch.setattr(os, "copy_file_range", cannot)
+    if call == "clone":
+        monkeypatch.setattr(fcntl, "ioctl", lambda to, _, from_: os.sendfile(to, from_, 0, 1 << 30))
+    data = os.urandom(3 << 20)
+    make_tree(tmp_path / "a", {"large": data, "small": b"1"})
+    (tmp_path / "b").mkdir()
+    copy_tree(tmp_path / "a", tmp_path / "b")
+    assert picture(tmp_path / "a") == picture(tmp_path / "b")
+
+
+@pytest.mark.parametrize("fault", ["stop", "full", "interrupt"])
+def test_nothing_is_left_of_a_layer_that_failed(driver: VfsDriver, monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
+    fill(driver)
+    calls = 0
+
+    def stop() -> bool:
+        nonlocal calls
+        calls += 1
+        if fault == "interrupt" and calls == 5:
+            raise KeyboardInterrupt
+        return fault == "stop" and calls == 5
+
+    expected: dict[str, type[BaseException]] = {"stop": Cancelled, "full": OSError, "interrupt": KeyboardInterrupt}
+    if fault == "full":
+
+        def full(*_: Any) -> int:
+            raise OSError(errno.ENOSPC, "full")
+
+        monkeypatch.setattr(os, "write", full)
+    with pytest.raises(expected[fault]) as caught:
+        driver.create("child", "base", should_stop=stop)
+    if fault == "full":
+        assert isinstance(caught.value, OSError)
+        assert str(caught.value.filename).endswith("d/f")
+    assert driver.list_layers() == ["base"]
+
+
+def test_a_layer_that_is_there_is_left_alone(driver: VfsDriver) -> None:
+    root = fill(driver)
+    before = picture(root)
+    with pytest.raises(FileExistsError):
+        driver.create("base", "")
+    with pytest.raises(FileNotFoundError, match="absent"):
+        driver.create("child", "absent")
+    with pytest.raises(NotSupported):
+        driver.create("child", "", options={"size": "1G"})
+    assert picture(root) == before
+    assert driver.list_layers() == ["base"]
+
+
+@pytest.mark.parametrize("layer", ["", ".", "..", "a/b", "/", "../x", "a\0b", "n" * 256])
+def test_ids_that_are_no_file_names_are_refused_everywhere(driver: VfsDriver, layer: str) -> None:
+    calls: list[Callable[[], object]] = [
+        lambda: driver.create(layer, ""),
+        lambda: driver.remove(layer),
+        lambda: driver.get(layer),
+        lambda: driver.exists(layer),
+        lambda: driver.usage(layer),
+        lambda: driver.paths(layer),
+        lambda: driver.diff_root(layer),
+        lambda: driver.apply_diff(layer, "", []),
+    ]
+    for call in calls:
+        with pytest.raises(UnusableID):
+            call()
+
+
+def test_a_missing_layer_is_named(driver: VfsDriver) -> None:
+    for call in (driver.get, driver.usage, driver.diff_root):
+        with pytest.raises(FileNotFoundError, match="absent"):
+            call("absent")
+    assert not driver.exists("absent")
+    assert driver.list_layers() == []
+    driver.remove("absent")
+    driver.put("absent")
+    driver.cleanup()
+
+
+def test_removing_leaves_nothing(driver: VfsDriver) -> None:
+    fill(driver)
+    driver.remove("base")
+    assert driver.list_layers() == []
+    assert list((driver.home / "tempdirs").iterdir()) == []
+
+
+def test_a_removal_that_crashed_is_finished_later(driver: VfsDriver, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(driver)
+
+    def crash(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(tempdirs, "_delete", crash)
+    with pytest.raises(KeyboardInterrupt):
+        driver.remove("base")
+    monkeypatch.undo()
+    assert not driver.exists("base")
+    left = sorted(path.name for path in (driver.home / "tempdirs").iterdir())
+    assert [name.rstrip("0123456789") for name in left] == ["lock-", "temp-dir-"]
+    assert os.listdir(driver.home / "tempdirs" / left[1]) == ["0-base"]
+    driver.cleanup()
+    assert list((driver.home / "tempdirs").iterdir()) == []
+
+
+def test_what_a_live_process_is_deleting_is_left_to_it(driver: VfsDriver) -> None:
+    """The peer takes a record lock on lock-X, as this child does."""
+    staging = driver.home / "tempdirs"
+    (staging / "temp-dir-7/0-x").mkdir(parents=True)
+    (staging / "lock-7").touch()
+    script = f"import fcntl,sys; f=open({str(staging / 'lock-7')!r},'w'); fcntl.lockf(f, fcntl.LOCK_EX); print(flush=1)"
+    with subprocess.Popen(
+        [sys.executable, "-c", f"{script}; sys.stdin.read()"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        driver.cleanup()
+        assert (staging / "temp-dir-7/0-x").exists()
+        child.communicate()
+    driver.cleanup()
+    assert list(staging.iterdir()) == []
+
+
+def test_a_staging_folder_holds_its_lock_against_the_peer(tmp_path: Path) -> None:
+    with tempdirs.staging_folder(tmp_path) as staging:
+        lock = next(path for path in tmp_path.iterdir() if path.name.startswith("lock-"))
+        assert staging.name == f"temp-dir-{lock.name.removeprefix('lock-')}"
+        with lock.open("r+") as file:
+            request = struct.pack("hhqqi", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+            answer = fcntl.fcntl(file, fcntl.F_GETLK, request)
+        assert struct.unpack("hhqqi", answer)[0] == fcntl.F_WRLCK
+
+
+def test_a_lock_whose_file_was_deleted_meanwhile_is_no_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = fcntl.fcntl
+    seen: list[str] = []
+
+    def recovered_at_once(descriptor: int, command: int, request: bytes) -> Any:
+        answer = whole(descriptor, command, request)
+        if not seen:
+            seen.append(os.readlink(f"/proc/self/fd/{descriptor}"))
+            os.unlink(seen[0])
+        return answer
+
+    monkeypatch.setattr(fcntl, "fcntl", recovered_at_once)
+    with tempdirs.staging_folder(tmp_path) as staging:
+        assert sorted(os.listdir(tmp_path)) == [f"lock-{staging.name.removeprefix('temp-dir-')}", staging.name]
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_rename_aside_that_fails_leaves_nothing(driver: VfsDriver, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(driver)
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.EBUSY, "mounted")
+
+    monkeypatch.setattr(os, "rename", fail)
+    with pytest.raises(OSError, match="mounted"):
+        driver.remove("base")
+    assert driver.list_layers() == ["base"]
+    assert os.listdir(driver.home / "tempdirs") == []
+
+
+def test_clone_and_replace(driver: VfsDriver) -> None:
+    fill(driver)
+    driver.clone("base", "copy")
+    before = picture(driver.get("base"))
+    assert picture(driver.get("copy")) == before
+    driver.apply_diff("copy", "", [Entry("new")])
+    driver.replace("base", "copy")
+    assert (driver.get("base") / "new").exists()
+    assert picture(driver.get("copy")) == before
+    with pytest.raises(FileNotFoundError):
+        driver.replace("base", "absent")
+    assert driver.list_layers() == ["base", "copy"]
+
+
+def test_folders_are_exchanged_in_steps_where_it_takes_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_tree(tmp_path / "a", {"1": b""})
+    make_tree(tmp_path / "b", {"2": b""})
+    monkeypatch.setattr(exchange, "_rename_exchange", lambda: exchange._missing)
+    exchange.exchange_folders(tmp_path / "a", tmp_path / "b")
+    assert (tmp_path / "a/2").exists()
+    assert (tmp_path / "b/1").exists()
+    with pytest.raises(FileNotFoundError):
+        exchange.exchange_folders(tmp_path / "a", tmp_path / "absent")
+    assert sorted(os.listdir(tmp_path)) == ["a", "b"]
+
+
+def test_usage_counts_blocks_and_hard_links_once(driver: VfsDriver) -> None:
+    driver.create("one", "")
+    empty = driver.usage("one")
+    assert empty.inodes == 1
+    root = driver.get("one")
+    driver.apply_diff("one", "", [Entry("f", data=bytes(100_000)), hard_link("g", "f"), folder("d"), Entry("d/x")])
+    heard: list[int] = []
+    used = driver.usage("one", progress=lambda done, _: heard.append(done))
+    assert used.inodes == 4
+    assert heard
+    listed = [root, *(path for path in root.rglob("*") if path.name != "g")]
+    assert used.size == sum(path.lstat().st_blocks * 512 for path in listed)
+    with pytest.raises(Cancelled):
+        driver.usage("one", should_stop=lambda: True)
+
+
+def test_diffs_of_layers(driver: VfsDriver) -> None:
+    fill(driver)
+    driver.create("child", "base")
+    driver.apply_diff("child", "base", [Entry("d/.wh.f"), Entry("new", data=bytes(10)), hard_link("newer", "new")])
+    found = [(change.path, change.kind) for change in driver.changes("child", "base")]
+    assert found == [
+        ("/d", ChangeKind.MODIFY),
+        ("/d/f", ChangeKind.DELETE),
+        ("/new", ChangeKind.ADD),
+        ("/newer", ChangeKind.ADD),
+    ]
+    assert driver.diff_size("child", "base") == 10
+    assert driver.diff_size("base", "") == 5000 + len("/etc")
+    driver.clone("base", "again")
+    driver.apply_diff("again", "base", TarReader(driver.diff("child", "base")))
+    assert driver.changes("again", "child") == []
+    driver.create("flat", "")
+    driver.apply_diff("flat", "", TarReader(driver.diff("child", "")))
+    assert driver.changes("flat", "child") == []
+
+
+def test_facts_for_people(driver: VfsDriver, tmp_path: Path) -> None:
+    fill(driver)
+    assert ("Layers", "1") in driver.status()
+    assert driver.paths("base") == {"dir": tmp_path / "vfs/dir/base"}
+
+
+def test_an_owner_without_privileges_has_the_whole_life_of_a_layer() -> None:
+    def work(home: Path) -> Any:
+        driver = VfsDriver(home)
+        root = fill(driver)
+        driver.apply_diff("base", "", [folder("none", 0), Entry("none/f", data=b"1", mode=0)])
+        driver.create("child", "base")
+        same = driver.changes("child", "base")
+        modes = stat.filemode((driver.get("child") / "none").stat().st_mode), stat.filemode(root.stat().st_mode)
+        driver.apply_diff("child", "base", [Entry("ro/new"), Entry(".wh.d"), folder(".", 0o555)])
+        changed = [change.path for change in driver.changes("child", "base")]
+        inodes = driver.usage("child").inodes
+        driver.replace("base", "child")
+        driver.remove("base")
+        driver.remove("child")
+        return same, modes, changed, inodes, driver.list_layers(), os.listdir(driver.home / "tempdirs")
+
+    same, modes, changed, inodes, layers, left = as_nobody(work)
+    assert same == []
+    assert modes == ("d---------", "drwxr-x--x")
+    assert changed == ["/d", "/ro", "/ro/new"]
+    assert inodes == 7
+    assert (layers, left) == ([], [])
+
+
+def test_devices_are_left_out_of_a_copy_for_users_who_may_not_make_them(tmp_path: Path) -> None:
+    need_root()
+    source = tmp_path / "source"
+    source.mkdir()
+    os.mknod(source / "null", stat.S_IFCHR | 0o666, os.makedev(1, 3))
+    for path in (tmp_path, source):
+        path.chmod(0o755)
+
+    def work(home: Path) -> list[str]:
+        (home / "copy").mkdir()
+        copy_tree(source, home / "copy")
+        return os.listdir(home / "copy")
+
+    for path in tmp_path.parents:
+        if path.stat().st_uid == os.geteuid() and path.name.startswith("pytest"):
+            path.chmod(0o755)
+    assert as_nobody(work) == []
+
+
+def test_the_peer_lists_and_reads_what_is_made_here(tmp_path: Path) -> None:
+    """The peer makes both layers; ours takes the child's place and the peer finds the very same differences."""
+    peer = Peer(tmp_path)
+    base, files = peer.create()
+    make_tree(files, {"d/f": b"1", "d/g": b"2", "l": "d"})
+    layer, theirs = peer.create(base)
+    driver = VfsDriver(peer.graph)
+    assert set(driver.list_layers()) == {base, layer}
+    driver.remove(layer)
+    driver.create(layer, base)
+    assert driver.get(layer) == theirs
+    assert peer.changes(layer) == []
+    driver.apply_diff(layer, base, [Entry("d/.wh.f"), Entry("new")])
+    assert peer.changes(layer) == ['Add "/new"', 'Delete "/d/f"', 'Modify "/d"']
+    peer.run("delete-layer", layer)
+    assert driver.list_layers() == [base]
+
+
+def test_the_child_that_the_peer_makes_is_the_same(tmp_path: Path) -> None:
+    peer = Peer(tmp_path)
+    base, _ = peer.create()
+    driver = VfsDriver(peer.graph)
+    driver.apply_diff(
+        base,
+        "",
+        [folder(".", 0o700), folder("d", 0o1777, mtime_ns=7), Entry("d/f", data=b"1", uid=3), symlink("l", "d")],
+    )
+    _, theirs = peer.create(base)
+    driver.create("ours", base)
+    assert picture(driver.get("ours")) == picture(theirs)
+
+
+def test_a_file_that_shrinks_while_it_is_copied_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_tree(tmp_path / "a", {"f": bytes(1 << 20)})
+    (tmp_path / "b").mkdir()
+    whole = copy.open_regular
+
+    def shrink(*arguments: Any, **keywords: Any) -> int:
+        os.truncate(tmp_path / "a/f", 1000)
+        return whole(*arguments, **keywords)
+
+    monkeypatch.setattr(fcntl, "ioctl", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOTTY, "no")))
+    monkeypatch.setattr(copy, "open_regular", shrink)
+    with pytest.raises(OSError, match="shrank") as caught:
+        copy_tree(tmp_path / "a", tmp_path / "b")
+    assert caught.value.filename == "f"
