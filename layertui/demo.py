@@ -9,7 +9,7 @@ import random
 import shutil
 import tarfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from layerstore import LayerStore, StorePlace
 from layerstore.atomic import write_file
 from layertui.demo_content import CONTAINERS, FAMILIES, IMAGES, DemoLayer, Text
 
-_VERSION = "1"
+_VERSION = "2"
 _WHEN = 1_760_000_000  # all of the demo's files are as old as this, so that the store is the same every time
 
 
@@ -58,8 +58,18 @@ def _build(root: Path, run: Path) -> None:
             ids[layer.key] = made.id
             if layer.metadata:
                 store.set_metadata(made.id, layer.metadata)
+    _age(root / "vfs-layers/layers.json", {ids[layer.key]: layer.day for family in FAMILIES for layer in family})
     _write_users(root, "images", IMAGES, ids)
     _write_users(root, "containers", CONTAINERS, ids)
+
+
+def _age(layers_json: Path, days: dict[str, int]) -> None:
+    """Let the layers look made over the last month. Nobody else has seen this store yet, so no lock is needed."""
+    records = json.loads(layers_json.read_bytes())
+    for record in records:
+        made = datetime.now(UTC) - timedelta(days=30 - days[record["id"]], hours=2)
+        record["created"] = made.isoformat().replace("+00:00", "Z")
+    write_file(str(layers_json), json.dumps(records, separators=(",", ":")).encode())
 
 
 def _mount(home: Path) -> None:
@@ -78,44 +88,39 @@ def _write_users(root: Path, kind: str, users: list[dict[str, Any]], ids: dict[s
 
 def _tar(layer: DemoLayer) -> bytes:
     buffer = io.BytesIO()
+    fast = {"preset": 0} if layer.compression == "xz" else {"compresslevel": 1} if layer.compression else {}
     mode = f"w:{layer.compression}"
-    with tarfile.open(fileobj=buffer, mode=mode, format=tarfile.PAX_FORMAT) as tar:  # type: ignore[call-overload]
+    with tarfile.open(fileobj=buffer, mode=mode, format=tarfile.PAX_FORMAT, **fast) as tar:  # type: ignore[call-overload]
         for info, data in _members(layer):
             tar.addfile(info, io.BytesIO(data) if data else None)
     return buffer.getvalue()
 
 
-@dataclass(slots=True)
-class _Maker:
-    """Makes tar members with times and owners that do not depend on who runs it."""
-
-    when: int
-
-    def member(self, path: str, kind: bytes, mode: int, *, link: str = "", size: int = 0) -> tarfile.TarInfo:
-        info = tarfile.TarInfo(path)
-        info.type, info.mode, info.mtime, info.linkname, info.size = kind, mode, self.when, link, size
-        return info
-
-
 def _members(layer: DemoLayer) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
-    make = _Maker(_WHEN + 86_400 * layer.day)
+    when = _WHEN + 86_400 * layer.day
     noise = random.Random(layer.key)  # noqa: S311 - the same bytes every time are what is wanted
     for path in _folders(layer):
-        yield make.member(path, tarfile.DIRTYPE, 0o755), b""
+        yield _member(when, path, tarfile.DIRTYPE, 0o755), b""
     for path, content in layer.files.items():
         if isinstance(content, Text):
             data = content.text.encode()
-            yield make.member(path, tarfile.REGTYPE, content.mode, size=len(data)), data
+            yield _member(when, path, tarfile.REGTYPE, content.mode, size=len(data)), data
         else:
             data = noise.randbytes(content)
-            yield make.member(path, tarfile.REGTYPE, 0o755 if "/bin/" in path else 0o644, size=content), data
+            yield _member(when, path, tarfile.REGTYPE, 0o755 if "/bin/" in path else 0o644, size=content), data
     for path, target in layer.links.items():
-        yield make.member(path, tarfile.SYMTYPE, 0o777, link=target), b""
+        yield _member(when, path, tarfile.SYMTYPE, 0o777, link=target), b""
     for path in layer.opaque:
-        yield make.member(f"{path}/.wh..wh..opq", tarfile.REGTYPE, 0o600), b""
+        yield _member(when, f"{path}/.wh..wh..opq", tarfile.REGTYPE, 0o600), b""
     for path in layer.deleted:
         folder, _, base = path.rpartition("/")
-        yield make.member(f"{folder}/.wh.{base}".lstrip("/"), tarfile.REGTYPE, 0o600), b""
+        yield _member(when, f"{folder}/.wh.{base}".lstrip("/"), tarfile.REGTYPE, 0o600), b""
+
+
+def _member(when: int, path: str, kind: bytes, mode: int, *, link: str = "", size: int = 0) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(path)
+    info.type, info.mode, info.mtime, info.linkname, info.size = kind, mode, when, link, size
+    return info
 
 
 def _folders(layer: DemoLayer) -> list[str]:

@@ -1,7 +1,7 @@
 """Compressed streams: what they are, what is in them, and how to make one.
 
-Everything works on pieces of bytes, so a stream of any length takes a few MiB. The exceptions are zstd and xz, where the
-stream itself names the window that its decoder must keep: that is bounded too, at 128 and 256 MiB.
+Everything works on pieces of bytes, so a stream of any length takes a few MiB. The exceptions are zstd and xz, where
+the stream itself names the window that its decoder must keep: that is bounded too, at 128 and 256 MiB.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import lzma
 import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from typing import Protocol
+from typing import Protocol, cast
 
 from isal import igzip_lib, isal_zlib
 
@@ -40,7 +40,15 @@ _XZ_MEMORY = 256 << 20
 _GZIP_LEVEL = 2
 _ZSTD_LEVEL = 3
 _XZ_PRESET = 3
-_BROKEN = (OSError, EOFError, ValueError, zlib.error, isal_zlib.error, lzma.LZMAError, zstd.ZstdError)
+_BROKEN: tuple[type[Exception], ...] = (
+    OSError,
+    EOFError,
+    ValueError,
+    zlib.error,
+    cast("type[Exception]", isal_zlib.error),  # its stubs call the class an instance
+    lzma.LZMAError,
+    zstd.ZstdError,
+)
 
 
 class _Decoder(Protocol):

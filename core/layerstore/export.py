@@ -1,12 +1,11 @@
-"""A layer's diff on its way out: read, compressed, hashed and checked."""
+"""A layer's diff on its way out: put together, hashed, checked and, where asked for, compressed."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from layerstore.archive.paths import Root
 from layerstore.compression import compressor
@@ -15,21 +14,27 @@ from layerstore.model import Compression, Layer, Progress, ShouldStop
 from layerstore.pipeline import HashThread
 from layerstore.tarsplit.join import Piece, join
 
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
 _PLAIN, _COMPRESSED = 0, 1
+_LARGE = 1 << 19
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
     """How to read a diff. `on_close` is called once, when the reader is closed."""
 
-    compression: Compression
-    progress: Progress | None
-    should_stop: ShouldStop | None
-    on_close: Callable[[], None]
+    compression: Compression = Compression.NONE
+    progress: Progress | None = None
+    should_stop: ShouldStop | None = None
+    on_close: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True, slots=True)
-class _Expected:
+class Expected:
+    """What the plain tar of a layer must be; a digest of another kind than sha256 is not compared."""
+
     layer: str
     digest: str
     size: int
@@ -39,131 +44,167 @@ class DiffReader(io.RawIOBase):
     """A binary stream of a tar, compressed on request. Close it after use: it holds a lock of the store.
 
     Where the digest of the tar is known, a tar that turns out different ends in `DamagedLayer`, not in an end of file;
-    so what was read to its end without an error is exact. `progress` hears of the bytes of the plain tar. Once the end
-    was read, `size` and `digest` are of the bytes given out, `diff_digest` of the plain tar.
+    so what was read to its end without an error is exact. A compressed stream is not even completed then. After any
+    error every further read raises it again. `progress` hears of the bytes of the plain tar, `should_stop` is asked as
+    often, both about once a MiB. `close` may come at any moment from the thread that reads, and ends the work.
+
+    Once the end was read, `size` and `digest` are of the bytes given out, `diff_size` and `diff_digest` of the plain
+    tar; before, they are 0 and "".
     """
 
-    def __init__(self, plain: Iterator[Piece], options: Options, expected: _Expected | None = None) -> None:
+    def __init__(self, plain: Iterable[Piece], options: Options, expected: Expected | None = None) -> None:
         super().__init__()
-        self.size = 0
-        self.digest = ""
-        self.diff_digest = ""
+        self.size = self.diff_size = 0
+        self.digest = self.diff_digest = ""
         self._options = options
         self._expected = expected
-        self._hashes = HashThread(2)
-        self._pieces = self._run(plain)
+        self._plain = plain
+        self._pieces = self._compressed() if options.compression else self._uncompressed()
         self._rest = memoryview(b"")
-        self._closed_once = False
+        self._error: BaseException | None = None
+        self._hashes = HashThread(streams=2)
 
     def readable(self) -> bool:
         """Return True."""
         return True
 
-    def readinto(self, buffer: Any) -> int:
-        """Fill the buffer as far as the present piece goes; 0 at the end."""
-        while not self._rest:
-            piece = next(self._pieces, None)
-            if piece is None:
-                return 0
-            self._rest = memoryview(piece)
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        """Fill the buffer as far as the present piece goes; 0 at the end.
+
+        Raises:
+            DamagedLayer: the layer's files do not make up the tar that came in.
+            StoreCorrupt: the layer's tar-split is broken.
+            Cancelled: `should_stop` said so.
+            OSError: a file cannot be read.
+            ValueError: the reader is closed.
+        """
         view = memoryview(buffer).cast("B")
+        if not self._rest and len(view):
+            self._rest = memoryview(self._next())
         count = min(len(view), len(self._rest))
         view[:count] = self._rest[:count]
         self._rest = self._rest[count:]
         return count
 
     def readall(self) -> bytes:
-        """Return all that is left."""
+        """Return all that is left; raises what `readinto` does."""
         return b"".join(self.chunks())
 
     def chunks(self) -> Iterator[Piece]:
-        """Yield all that is left in pieces as they come, of about 1 MiB: the fastest way to read."""
-        if self._rest:
-            rest, self._rest = bytes(self._rest), memoryview(b"")
-            yield rest
-        yield from self._pieces
+        """Yield all that is left in pieces as they come, of about 1 MiB: the fastest way to read.
+
+        Raises what `readinto` does.
+        """
+        while piece := self._rest or self._next():
+            self._rest = memoryview(b"")
+            yield piece
 
     def copy_to(self, file: BinaryIO) -> int:
-        """Write all that is left to a file; return how many bytes that was."""
-        count = 0
+        """Write all that is left to a file; return how many bytes that was. Raises what `readinto` does."""
+        total = 0
         for piece in self.chunks():
-            file.write(piece)
-            count += len(piece)
-        return count
+            rest = memoryview(piece)
+            while rest:  # a raw file may take less than it is given
+                rest = rest[file.write(rest) or 0 :]
+            total += len(piece)
+        return total
 
     def close(self) -> None:
         """Stop the work, whether it is done or not, and give the lock back; doing so again does nothing."""
-        if self._closed_once:
+        if self.closed:
             return
-        self._closed_once = True
+        super().close()
+        self._rest = memoryview(b"")
         try:
             self._pieces.close()
+            if isinstance(self._plain, Generator):
+                self._plain.close()
             self._hashes.close()
         finally:
             self._options.on_close()
-            super().close()
 
-    def _run(self, plain: Iterator[Piece]) -> Generator[Piece]:
-        """Yield what goes out, then settle the digests and check them."""
-        options = self._options
-        stream = self._counted(plain)
-        if options.compression:
-            stream = self._compressed(stream)
-        for piece in stream:
-            self.size += len(piece)
-            yield piece
-        self._hashes.finish()
-        digests = self._hashes.digests
-        self.diff_digest = digests[_PLAIN]
-        self.digest = digests[_COMPRESSED] if options.compression else self.diff_digest
-        self._check()
+    def _next(self) -> Piece:
+        """Return the next piece, b"" at the end. An error is kept: the generator that raised it would end now."""
+        if self.closed:
+            raise ValueError("the diff is closed")
+        if self._error is not None:
+            raise self._error
+        try:
+            return next(self._pieces, b"")
+        except BaseException as error:
+            self._error = error
+            raise
 
-    def _counted(self, plain: Iterator[Piece]) -> Iterator[Piece]:
-        options, done = self._options, 0
-        total = self._expected.size if self._expected is not None else None
-        for piece in plain:
-            if options.should_stop is not None and options.should_stop():
-                raise Cancelled("the export")
-            if piece:
-                self._hashes.put(piece, _PLAIN)
-                done += len(piece)
-                if options.progress is not None:
-                    options.progress(done, total)
-                yield piece
+    def _uncompressed(self) -> Generator[Piece]:
+        yield from self._hashed()
+        self._settle(_PLAIN)
 
-    def _compressed(self, plain: Iterator[Piece]) -> Iterator[Piece]:
+    def _compressed(self) -> Generator[Piece]:
         encoder = compressor(self._options.compression)
-        for piece in plain:
+        for piece in self._hashed():
             if packed := encoder.compress(piece):
                 self._hashes.put(packed, _COMPRESSED)
                 yield packed
         packed = encoder.flush()
         self._hashes.put(packed, _COMPRESSED)
+        self._settle(_COMPRESSED)
         yield packed
 
-    def _check(self) -> None:
-        expected = self._expected
-        if expected is not None and expected.digest.startswith("sha256:") and expected.digest != self.diff_digest:
-            reason = f"its tar came in as {expected.digest} and is now {self.diff_digest}"
-            raise DamagedLayer(expected.layer, reason)
+    def _hashed(self) -> Iterator[Piece]:
+        """Yield the plain tar and have it hashed meanwhile."""
+        progress, should_stop = self._options.progress, self._options.should_stop
+        total = (self._expected.size or None) if self._expected is not None else None
+        done = 0
+        for piece in _gathered(self._plain):
+            if should_stop is not None and should_stop():
+                raise Cancelled("reading the diff")
+            self._hashes.put(piece, _PLAIN)
+            done += len(piece)
+            if progress is not None:
+                progress(done, total)
+            yield piece
+
+    def _settle(self, given_out: int) -> None:
+        """Wait for the digests and compare the plain tar's with the expected one."""
+        self._hashes.finish()
+        digests, sizes, expected = self._hashes.digests, self._hashes.sizes, self._expected
+        if expected is not None and expected.digest.startswith("sha256:") and expected.digest != digests[_PLAIN]:
+            raise DamagedLayer(expected.layer, f"its tar came in as {expected.digest} and is now {digests[_PLAIN]}")
+        self.diff_digest, self.diff_size = digests[_PLAIN], sizes[_PLAIN]
+        self.digest, self.size = digests[given_out], sizes[given_out]
 
 
 def from_tar_split(tar_split: str, root: Root, layer: Layer, options: Options) -> DiffReader:
-    """Return a reader of the tar that the layer came in as; it closes `root`."""
+    """Return a reader of the tar that the layer came in as; closing it closes `root`."""
 
-    def plain() -> Iterator[Piece]:
-        with root:
-            yield from join(tar_split, root.open_file, layer.id)
+    def on_close() -> None:
+        try:
+            root.close()
+        finally:
+            options.on_close()
 
-    size = layer.diff_size if layer.diff_digest else 0
-    return DiffReader(plain(), options, _Expected(layer.id, layer.diff_digest, size))
+    plain = join(tar_split, root.open_file, layer.id)
+    expected = Expected(layer.id, layer.diff_digest, layer.diff_size if layer.diff_digest else 0)
+    return DiffReader(plain, Options(options.compression, options.progress, options.should_stop, on_close), expected)
 
 
-def from_chunks(chunks: Iterator[bytes], options: Options) -> DiffReader:
-    """Return a reader of a tar that a driver makes."""
+def from_chunks(chunks: Iterable[bytes], options: Options) -> DiffReader:
+    """Return a reader of a tar that a driver makes, in pieces of any length."""
+    return DiffReader(chunks, options)
 
-    def plain() -> Iterator[Piece]:
-        with closing(chunks) as pieces:  # type: ignore[type-var]
-            yield from pieces
 
-    return DiffReader(plain(), options)
+def _gathered(pieces: Iterable[Piece]) -> Iterator[Piece]:
+    """Put small pieces together until they make up a large one, and drop empty ones: each costs a hand-over."""
+    parts: list[Piece] = []
+    held = 0
+    for piece in pieces:
+        if not parts and len(piece) >= _LARGE:
+            yield piece
+            continue
+        parts.append(piece)
+        held += len(piece)
+        if held >= _LARGE:
+            yield b"".join(parts)
+            parts, held = [], 0
+    if held:
+        yield b"".join(parts)

@@ -1,19 +1,22 @@
-"""A stream of a tar, compressed or not, on its way into a layer.
+"""A tar stream, compressed or not, on its way into a layer: decompressed, hashed, split, given out entry by entry.
 
-Three threads share the work, 1 MiB pieces between them: one reads and decompresses, one hashes, and the caller's own
+Three threads share the work, pieces of 1 MiB between them: one reads and decompresses, one hashes, and the caller's own
 parses, checksums and writes files. The C code that they spend their time in releases the interpreter's lock.
 """
 
 from __future__ import annotations
 
+import io
 import os
 import select
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
+from os import PathLike
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import BinaryIO, Protocol, Self
 
 from layerstore.archive.read import TarEntry
 from layerstore.archive.whiteouts import PREFIX as WHITEOUT
@@ -23,14 +26,26 @@ from layerstore.model import Compression, Progress, ShouldStop
 from layerstore.pipeline import Channel, ChannelClosed, HashThread
 from layerstore.tarsplit.split import TarSplit
 
-_PIECE = 1 << 20
-_PATIENCE = 0.1  # seconds between two questions to `should_stop` while nothing arrives
-_COMPRESSED, _PLAIN = 0, 1
+PIECE = 1 << 20
+_POLL_SECONDS = 0.1
+_STREAM, _PLAIN = 0, 1
+
+
+class Source(Protocol):
+    """What a diff is read from: any binary file, pipe or file-like object."""
+
+    def read(self, size: int, /) -> bytes | None:
+        """Return up to `size` bytes, b"" at the end, None where it will not wait for what has not come yet."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class IngestResult:
-    """What came in. Digests begin with "sha256:", sizes are bytes; `uids` and `gids` are sorted."""
+    """What is known about a diff once it has come in; the fields are those of a layer's record.
+
+    Digests are "sha256:" and 64 hex digits, sizes are in bytes; `compressed_*` is about the stream as it came,
+    `diff_*` about the tar in it. `uids` and `gids` are the owners of all entries that are not whiteouts, ascending.
+    """
 
     compression: Compression
     compressed_digest: str
@@ -42,148 +57,218 @@ class IngestResult:
 
 
 class Ingest:
-    """Reads a tar to its very end and writes its tar-split, gzipped, to `tar_split`.
+    """Reads a diff from `source` and writes its tar-split to `tar_split`, both binary; neither is closed.
 
-    Use it as a context manager, take all `entries`, then ask for the `result`. `progress` hears of the bytes of the
-    source, which need not be seekable.
+    Use it as a context manager, take all `entries`, then ask for the `result`. The threads start and end with the
+    context; about 20 MiB are on their way at most. A source that is a path is opened, and closed at the end.
+
+    `progress` is called from the thread that takes the entries, about once a MiB, with the bytes of the source; their
+    total is None where the source cannot tell. `should_stop` is asked as often, and every 0.1 s while the source has
+    nothing to give. Leaving the context waits for a `read` that is under way: one of a pipe, socket or terminal is only
+    begun when there is something to read, but that of another object can block as long as it likes.
     """
 
     def __init__(
         self,
-        source: BinaryIO,
+        source: Source | str | PathLike[str],
         tar_split: BinaryIO,
         *,
         progress: Progress | None = None,
         should_stop: ShouldStop | None = None,
     ) -> None:
-        self._source = source
+        self._given = source
         self._progress = progress
         self._should_stop = should_stop
-        self._total = _length(source)
-        self._descriptor = _slow_descriptor(source)
-        self._compression = Compression.NONE
+        self._split = TarSplit(self._pieces(), tar_split)
         self._plain: Channel[bytes] = Channel()
-        self._stopping = threading.Event()
-        self._hashes = HashThread(2)
-        self._split = TarSplit(self._chunks(), tar_split)
-        self._uids: set[int] = set()
-        self._gids: set[int] = set()
-        self._reader = threading.Thread(target=self._read, name="layerstore-read", daemon=True)
+        self._stop = threading.Event()
+        self._compression = Compression.NONE
+        self._total: int | None = None
+        self._read = 0
+        self._told = -1
+        self._owners: set[tuple[int, int]] = set()
+        self._complete = False
 
     def __enter__(self) -> Self:
+        given = self._given
+        self._opened = open(given, "rb", buffering=0) if isinstance(given, str | PathLike) else None
+        source = self._opened if self._opened is not None else given
+        assert not isinstance(source, str | PathLike)
+        self._total = _bytes_to_come(source)
+        self._hashes = HashThread(streams=2)
+        self._reader = threading.Thread(target=self._run, args=(source,), name="layerstore-read", daemon=True)
         self._reader.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._stopping.set()
+        self._stop.set()
         self._plain.close()
         self._hashes.close()
         self._reader.join()
+        if self._opened is not None:
+            self._opened.close()
 
     def entries(self) -> Iterator[TarEntry]:
-        """Yield the entries of the tar.
+        """Yield the entries, once. When they are exhausted the source has been read to its end, and all is checked.
 
         Raises:
-            BadArchive: the stream is no tar, is damaged, or ends early.
+            BadArchive: The stream is no tar, or is damaged; nothing about the rest of it is known then.
             Cancelled: `should_stop` said so.
-            OSError: the source cannot be read.
+            OSError: The source could not be read. Whatever else its `read` raises arrives here, too.
         """
+        owners = self._owners
         for entry in self._split.entries():
-            if not entry.name.rstrip(b"/").rpartition(b"/")[2].startswith(WHITEOUT):
-                self._uids.add(entry.uid)
-                self._gids.add(entry.gid)
+            if WHITEOUT not in entry.name or not _is_whiteout(entry.name):
+                owners.add((entry.uid, entry.gid))
             yield entry
+        self._hashes.finish()
+        self._complete = True
 
     def result(self) -> IngestResult:
-        """Return what came in; right once `entries` is exhausted."""
-        self._reader.join()
-        self._hashes.finish()
-        plain = _PLAIN if self._compression else _COMPRESSED
+        """Return what was found; `entries` must be exhausted.
+
+        Raises:
+            RuntimeError: It is not.
+        """
+        if not self._complete:
+            raise RuntimeError("the entries have not all been taken")
+        plain = _STREAM if self._compression is Compression.NONE else _PLAIN
         digests, sizes = self._hashes.digests, self._hashes.sizes
         return IngestResult(
-            self._compression,
-            digests[_COMPRESSED],
-            sizes[_COMPRESSED],
-            digests[plain],
-            sizes[plain],
-            tuple(sorted(self._uids)),
-            tuple(sorted(self._gids)),
+            compression=self._compression,
+            compressed_digest=digests[_STREAM],
+            compressed_size=sizes[_STREAM],
+            diff_digest=digests[plain],
+            diff_size=sizes[plain],
+            uids=tuple(sorted({uid & 0xFFFFFFFF for uid, _ in self._owners})),
+            gids=tuple(sorted({gid & 0xFFFFFFFF for _, gid in self._owners})),
         )
 
-    def _chunks(self) -> Iterator[bytes]:
-        """Yield the plain tar, on the caller's thread."""
+    def _pieces(self) -> Iterator[bytes]:
+        """Take the plain pieces from the reading thread."""
         while True:
-            if self._should_stop is not None and self._should_stop():
-                raise Cancelled("applying the diff")
+            self._check()
             try:
-                chunk = self._plain.get(_PATIENCE)
+                piece = self._plain.get(_POLL_SECONDS)
             except TimeoutError:
                 continue
-            if chunk is None:
+            if piece is None:
+                self._check()
                 return
-            yield chunk
+            yield piece
 
-    def _read(self) -> None:
-        """Read and decompress, on a thread of its own."""
+    def _check(self) -> None:
+        if self._should_stop is not None and self._should_stop():
+            raise Cancelled("applying the diff")
+        if self._progress is not None and self._read > self._told:
+            self._told = self._read
+            self._progress(self._told, self._total)
+
+    def _run(self, source: Source) -> None:
+        """Read, decompress and pass on: the work of the reading thread."""
         try:
-            pieces = self._pieces()
-            leading = b""
-            while len(leading) < DETECT_BYTES and (piece := next(pieces, b"")):
-                leading += piece
-            self._compression = detect(leading)
-            for plain in decompress(_chain(leading, pieces), self._compression):
-                if self._compression:
-                    self._hashes.put(plain, _PLAIN)
-                self._plain.put(plain)
+            self._pump(source)
         except ChannelClosed:
             pass
-        except BaseException as error:  # noqa: BLE001 - raised again on the caller's thread
+        except BaseException as error:  # noqa: BLE001 - it is raised again by the thread that takes the entries
             self._plain.fail(error)
         else:
             self._plain.finish()
 
-    def _pieces(self) -> Iterator[bytes]:
-        done = 0
-        while piece := self._next_piece():
-            self._hashes.put(piece, _COMPRESSED)
-            done += len(piece)
-            if self._progress is not None:
-                self._progress(done, self._total)
+    def _pump(self, source: Source) -> None:
+        with closing(_read_pieces(source, self._stop)) as pieces:
+            first = b""
+            for piece in pieces:
+                first += piece
+                if len(first) >= DETECT_BYTES:
+                    break
+            self._compression = detect(first)
+            stream = self._counted(first, pieces)
+            if self._compression is Compression.NONE:
+                for piece in stream:
+                    self._plain.put(piece)
+                return
+            for piece in decompress(stream, self._compression):
+                self._hashes.put(piece, _PLAIN)
+                self._plain.put(piece)
+
+    def _counted(self, first: bytes, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        """Count and hash the stream as it comes."""
+        piece = first
+        while piece:
+            self._read += len(piece)
+            self._hashes.put(piece, _STREAM)
             yield piece
-
-    def _next_piece(self) -> bytes:
-        while self._descriptor is not None and not select.select([self._descriptor], [], [], _PATIENCE)[0]:
-            if self._stopping.is_set():
-                raise ChannelClosed
-        return self._source.read(_PIECE)
+            piece = next(pieces, b"")
 
 
-def _chain(leading: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
-    if leading:
-        yield leading
-    yield from rest
+def _is_whiteout(name: bytes) -> bool:
+    return name.rstrip(b"/").rpartition(b"/")[2].startswith(WHITEOUT)
 
 
-def _length(source: BinaryIO) -> int | None:
-    """Return how many bytes are left in a file, None for a stream that does not know."""
+def _read_pieces(source: Source, stop: threading.Event) -> Generator[bytes]:
+    """Yield what the source has, up to 1 MiB at a time, until its end or `stop`."""
+    descriptor = _waiting_descriptor(source)
+    if descriptor is not None:
+        yield from _read_as_it_comes(source, descriptor, stop)
+        return
+    while not stop.is_set():
+        piece = source.read(PIECE)
+        if piece is None:
+            stop.wait(_POLL_SECONDS)
+        elif piece:
+            yield piece
+        else:
+            return
+
+
+def _read_as_it_comes(source: Source, descriptor: int, stop: threading.Event) -> Iterator[bytes]:
+    """Yield what comes out of a pipe: what is there is put together, and nothing waits for what is not there yet."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    read = source.read1 if isinstance(source, io.BufferedReader) else source.read
+    parts: list[bytes] = []
+    held = 0
+    while not stop.is_set():
+        ready = poll.poll(0 if parts else 1000 * _POLL_SECONDS)
+        part = read(PIECE - held) if ready else None
+        if part:
+            parts.append(part)
+            held += len(part)
+        if parts and (not part or held == PIECE):
+            yield b"".join(parts)
+            parts, held = [], 0
+        if part == b"":
+            return
+
+
+def _waiting_descriptor(source: Source) -> int | None:
+    """Return the descriptor of a pipe, socket or terminal, which can be waited for; None for anything else.
+
+    Only Python's own files count: what another object's `fileno` has to do with its `read` is not known. A buffered
+    one may hold bytes that its descriptor does not show; these come with the next ones, or with the end.
+    """
+    raw = source.raw if isinstance(source, io.BufferedReader) else source
+    if not isinstance(raw, io.FileIO):
+        return None
+    mode = os.fstat(raw.fileno()).st_mode
+    if stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or stat.S_ISCHR(mode):
+        return raw.fileno()
+    return None
+
+
+def _bytes_to_come(source: object) -> int | None:
+    """Return the bytes between the source's position and its end, None if it has no positions."""
+    if not isinstance(source, io.IOBase):
+        return None
     try:
-        position = source.tell()
+        if not source.seekable():
+            return None
+        here = source.tell()
         end = source.seek(0, os.SEEK_END)
-        source.seek(position)
-    except (OSError, AttributeError, ValueError):
+        source.seek(here)
+    except (OSError, ValueError):
         return None
-    return end - position
-
-
-def _slow_descriptor(source: BinaryIO) -> int | None:
-    """Return the descriptor of a source that may keep a reader waiting, and can be asked whether it would."""
-    try:
-        descriptor = source.fileno()
-    except (OSError, AttributeError, ValueError):
-        return None
-    mode = os.fstat(descriptor).st_mode
-    # A buffered reader may hold bytes that the descriptor does not show.
-    raw = not hasattr(source, "peek")
-    return descriptor if raw and (stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)) else None
+    return max(0, end - here)

@@ -42,13 +42,16 @@ class Columns:
 
 
 @lru_cache(maxsize=64)
-def columns_for(width: int) -> Columns:
-    """Share out `width` cells: the label first, then own size, age, total and users as there is room."""
+def columns_for(width: int, *, ages: bool = True) -> Columns:
+    """Share out `width` cells: the label first, then own size, age, total and users as there is room.
+
+    Without `ages` users get their column sooner.
+    """
     size = _SIZE if width >= 30 else 0
-    age = _AGE if width >= 44 else 0
+    age = _AGE if ages and width >= 44 else 0
     total = _SIZE + 1 if width >= 54 else 0
     rest = width - size - age - total
-    users = min(48, rest * 2 // 5) if rest >= 40 else 0
+    users = min(48, rest * 2 // 5) if rest >= (40 if ages else 26) else 0
     return Columns(rest - users, users, size, total, age)
 
 
@@ -85,6 +88,9 @@ class LayerRows(VirtualTree):
         "tree--warning",
         "tree--error",
     }
+
+    AGES: ClassVar[bool] = True
+    """Whether there is a column of ages."""
 
     now: reactive[datetime] = reactive(lambda: datetime.now(UTC))
     """What ages are counted from."""
@@ -139,7 +145,7 @@ class LayerRows(VirtualTree):
         assert row is not None
         dimmed = bool(listing.dimmed and listing.dimmed[node])
         paint = _Paint(self, base, dimmed=dimmed)
-        columns = columns_for(width)
+        columns = columns_for(width, ages=self.AGES)
         line = Line(columns.label - 1)
         line.put("▌" if node == self.cursor_node else " ", paint("tree--mark"))
         line.put("●" if self.is_marked(row) else " ", paint("tree--mark"))

@@ -19,6 +19,8 @@ class LineagePanel(LayerRows):
 
     BINDINGS: ClassVar[list[BindingType]] = [*LINEAGE_BINDINGS]
 
+    AGES = False
+
     here: reactive[str] = reactive("")
     """The ID of the layer that the graph is about."""
 

@@ -53,8 +53,8 @@ def file_line(name: bytes, size: int, crc: int, position: int) -> bytes:
 
 
 def clean(name: bytes) -> bytes:
-    """Return the shortest form of a path, as Go's filepath.Clean does: no "//", "." or trailing "/", "a/.." resolved."""
-    if name[:2] == b"./":
+    """Return the shortest form of a path, as Go's filepath.Clean does: without "//", "/." and "x/..", "." for none."""
+    if name[:2] == b"./" and name[2:3] != b"/":
         name = name[2:]
     if b"//" in name or b"/." in name or name[:1] in (b".", b"/", b""):
         shortest = posixpath.normpath(name)

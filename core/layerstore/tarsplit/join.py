@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterator
 from os import PathLike
@@ -22,8 +23,8 @@ OpenFile = Callable[[bytes], int]
 _PIECE: Final = 1 << 20
 _READ_TAR_SPLIT: Final = 1 << 17
 _LONGEST_LINE: Final = 32 << 20
-_GONE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
-
+_NO_FILE: Final = frozenset((errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EINVAL, errno.ELOOP, errno.ENXIO))
+"""What opening a file says if it is gone, or if something else has taken its place."""
 
 Piece = bytes | memoryview
 """Bytes that nobody changes any more."""
@@ -123,8 +124,11 @@ class _Joiner:
             self._corrupt("a file's name is not text", number)
         try:
             return self._open_file(clean(name))
-        except _GONE as error:
-            raise DamagedLayer(self._layer, "it is gone", path=name_text(name)) from error
+        except OSError as error:
+            if error.errno not in _NO_FILE:
+                raise
+            reason = "it is gone" if error.errno == errno.ENOENT else "it is no regular file any more"
+            raise DamagedLayer(self._layer, reason, path=name_text(name)) from error
 
     def _batches(self) -> Iterator[list[Line]]:
         """Yield the lines, as many at a time as a piece of the tar-split has."""

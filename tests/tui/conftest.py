@@ -1,0 +1,36 @@
+"""Real stores to browse."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from layerstore.store import LayerStore
+from support import make_tar
+from tui.browser import Place
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    yield Place(tmp_path / "root", tmp_path / "run")
+
+
+BASE = {"etc": None, "etc/os-release": b"ID=debian\n", "usr": None, "usr/bin": None, "usr/bin/sh": b"#" * 5000}
+APP = {"app": None, "app/main.py": b"print(1)\n" * 100, "etc/os-release": b"ID=app\n"}
+TOOL = {"usr/bin/tool": b"t" * 20_000, "usr/bin/.wh.sh": b""}
+
+
+@pytest.fixture
+def store(place: Place) -> LayerStore:
+    """base <- middle <- (app, tool), and a layer on its own; an image and a container use some of them."""
+    store = place.open()
+    base, _ = store.put(make_tar(BASE), names=["base"])
+    middle, _ = store.put(make_tar({"opt": None, "opt/x": b"x" * 300}), names=["middle"], parent=base.id)
+    app, _ = store.put(make_tar(APP), names=["app"], parent=middle.id)
+    store.put(make_tar(TOOL), names=["tool"], parent=middle.id)
+    store.create(names=["lone"])
+    place.users("images", [{"id": "1" * 64, "names": ["docker.io/library/web:1"], "layer": app.id}])
+    place.users("containers", [{"id": "2" * 64, "names": ["web-1"], "image": "1" * 64, "layer": app.id}])
+    return place.open()

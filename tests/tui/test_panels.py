@@ -1,0 +1,301 @@
+"""The panels of the layer under the cursor: Summary, Changes, Lineage."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from layerstore import Cancelled, Change, ChangeKind, Layer
+from layerstore.store import LayerStore
+from layertui.changetree import UNCHANGED, ChangeFilter, build_change_tree
+from layertui.summary import Details, summarize
+from layertui.widgets.changes_tree import ChangesTree
+from layertui.widgets.fields import FieldList
+from tui.browser import NOW, Place, browsing, view_of
+
+ADD, MODIFY, DELETE = ChangeKind.ADD, ChangeKind.MODIFY, ChangeKind.DELETE
+FOLDER = 0o040755
+
+
+def changes() -> list[Change]:
+    return [
+        Change("/etc", MODIFY, 0, FOLDER),
+        Change("/etc-old", DELETE, 9),
+        Change("/etc/a", ADD, 10),
+        Change("/etc/b/c", ADD, 500),
+        Change("/etc/gone", DELETE, 7000),
+    ]
+
+
+# The tree of changes
+
+
+def test_folders_hold_what_is_in_them() -> None:
+    tree = build_change_tree(changes())
+    nodes = [(tree.path(node), tree.kinds[node], tree.sizes[node]) for node in range(len(tree.names))]
+    assert nodes == [
+        ("/etc", MODIFY, 510),
+        ("/etc/a", ADD, 10),
+        ("/etc/b", UNCHANGED, 500),
+        ("/etc/b/c", ADD, 500),
+        ("/etc/gone", DELETE, 7000),
+        ("/etc-old", DELETE, 9),
+    ]
+    assert tree.counts == (1, 2, 2)
+    assert tree.size == 510
+
+
+@pytest.mark.parametrize(
+    ("wanted", "paths"),
+    [
+        (ChangeFilter(frozenset({DELETE})), ["/etc", "/etc/gone", "/etc-old"]),
+        (ChangeFilter(text="B/C"), ["/etc", "/etc/b", "/etc/b/c"]),
+        (ChangeFilter(text="etc old"), ["/etc-old"]),
+        (ChangeFilter(by_size=True), ["/etc", "/etc/gone", "/etc/b", "/etc/b/c", "/etc/a", "/etc-old"]),
+        (ChangeFilter(text="nothing"), []),
+    ],
+)
+def test_filters_and_order(wanted: ChangeFilter, paths: list[str]) -> None:
+    tree = build_change_tree(changes(), wanted)
+    assert [tree.path(node) for node in range(len(tree.names))] == paths
+
+
+def test_building_can_be_stopped() -> None:
+    with pytest.raises(Cancelled):
+        build_change_tree(changes(), should_stop=lambda: True)
+
+
+names = st.text(st.sampled_from("ab-.é\udcff"), min_size=1, max_size=3)
+
+
+@given(
+    st.dictionaries(
+        st.lists(names, min_size=1, max_size=4).map(lambda parts: "/" + "/".join(parts)), st.integers(0, 99)
+    )
+)
+def test_every_change_is_in_the_tree_once(sizes: dict[str, int]) -> None:
+    tree = build_change_tree([Change(path, ADD, size) for path, size in sorted(sizes.items())])
+    paths = [tree.path(node) for node in range(len(tree.names))]
+    assert len(set(paths)) == len(paths)
+    assert {path for node, path in enumerate(paths) if tree.kinds[node] == ADD} == set(sizes)
+    for node, path in enumerate(paths):
+        inside = [size for other, size in sizes.items() if other == path or other.startswith(path + "/")]
+        assert tree.sizes[node] == sum(inside)
+
+
+# Summary
+
+
+def fields_of(view: Any, layer_id: str, details: Details | None = None) -> dict[str, str]:
+    groups = summarize(view, view[layer_id], details or Details(), NOW)
+    return {f"{group.title}/{field.label}": field.value for group in groups for field in group.fields}
+
+
+def test_the_summary_has_all_fields() -> None:
+    layer = Layer(
+        "b" * 64,
+        names=("one", "two"),
+        parent="a" * 64,
+        metadata='{"x":1}',
+        mount_label="system_u",
+        created=NOW - timedelta(hours=2),
+        compressed_diff_digest="sha256:c",
+        compressed_size=1000,
+        diff_digest="sha256:d",
+        diff_size=2000,
+        compression=2,
+        toc_digest="sha256:t",
+        uidset=(0, 5),
+        flags={"note": "x", "n": 1},
+        big_data_names=("blob",),
+        mount_point="/m",
+        mount_count=2,
+    )
+    view = view_of([Layer("a" * 64, diff_size=3, names=("parent",)), layer, Layer("c", parent="b" * 64)])
+    fields = fields_of(view, layer.id)
+    assert fields["Layer/ID"] == "b" * 64
+    assert (fields["Layer/Name"], fields["Layer/"]) == ("one", "two")
+    assert fields["Layer/Parent"].startswith("parent  aaa")
+    assert fields["Layer/Created"].endswith("(2 hours ago)")
+    assert fields["Size/Own"] == "2.00 kB (2,000 bytes)"
+    assert fields["Size/Total"] == "2.00 kB (2,003 bytes) in 2 layers"
+    assert fields["Size/Built on it"] == "1 child"
+    assert fields["Mount/Mounted"] == "2 times"
+    assert (fields["Mount/Path"], fields["Mount/Label"]) == ("/m", "system_u")
+    assert (fields["Diff/Digest"], fields["Diff/Compressed"], fields["Diff/TOC"]) == (
+        "sha256:d",
+        "sha256:c",
+        "sha256:t",
+    )
+    assert (fields["Diff/Compression"], fields["Diff/Big data"]) == ("gzip", "blob")
+    assert (fields["Flags/note"], fields["Flags/n"]) == ('"x"', "1")
+    assert (fields["Owners/UIDs"], fields["Metadata/"]) == ("0, 5", '{"x":1}')
+
+
+def test_the_summary_says_what_is_wrong() -> None:
+    view = view_of([Layer("a", parent="gone", flags={"incomplete": True})])
+    fields = fields_of(view, "a")
+    assert fields["Layer/Problem"] == "no parent"
+    assert fields["Layer/Parent"] == "gone (has no record)"
+    assert fields["Layer/State"] == "incomplete"
+    assert fields["Used by/"] == "no image and no container"
+    assert fields["Size/On disk"] == "measuring…"
+
+
+async def test_the_summary_follows_the_cursor_and_measures(store: LayerStore, place: Place) -> None:
+    async with browsing(place.open) as browser:
+        shown = browser.text("#summary")
+        assert "base" in shown
+        assert "vfs/dir" in shown.replace("\n", "").replace(" ", "")
+        await browser.press("end")
+        shown = browser.text("#summary")
+        assert "lone" in shown
+        assert "inode" in shown
+        assert "measuring" not in shown
+
+
+async def test_a_field_is_copied(store: LayerStore, place: Place) -> None:
+    async with browsing(place.open) as browser:
+        await browser.press("tab")
+        assert browser.screen.query_one(FieldList).has_focus
+        await browser.press("y")
+        assert browser.app.clipboard == store.lookup("base")
+        await browser.press("j", "y")
+        assert browser.app.clipboard == "base"
+        await browser.press("G", "g", "pagedown", "pageup", "k", "enter")
+        assert browser.app.clipboard == store.lookup("base")
+
+
+# Changes
+
+
+async def test_changes_of_a_layer(store: LayerStore, place: Place) -> None:
+    async with browsing(place.open) as browser:
+        await browser.press("j", "j", "j", "2")
+        shown = browser.lines("#changes-tree")
+        assert any(line.lstrip().startswith("A") and "tool" in line and "20.0 kB" in line for line in shown)
+        assert any(line.lstrip().startswith("D") and "sh" in line for line in shown)
+        assert "A 1" in browser.text("ChangesSummary")
+        assert "tool against middle, its parent" in browser.text("ChangesSummary")
+        await browser.press("k")
+        assert "main.py" in browser.text("#changes-tree")
+
+
+async def test_kinds_order_and_filter_of_changes(store: LayerStore, place: Place) -> None:
+    async with browsing(place.open) as browser:
+        await browser.press("j", "j", "j", "2", "2")
+        assert browser.screen.query_one(ChangesTree).has_focus
+        await browser.press("D")
+        assert not any(line.lstrip().startswith("D") for line in browser.lines("#changes-tree"))
+        await browser.press("D", "o")
+        assert "by size" in browser.text("ChangesSummary")
+        await browser.press("slash")
+        await browser.type("tool")
+        assert "tool" in browser.text("#changes-tree")
+        assert "sh " not in browser.text("#changes-tree")
+        await browser.press("enter")
+        assert browser.screen.query_one(ChangesTree).has_focus
+        await browser.press("escape")
+        assert any(line.lstrip().startswith("D") for line in browser.lines("#changes-tree"))
+
+
+async def test_changes_against_a_marked_layer(store: LayerStore, place: Place) -> None:
+    async with browsing(place.open) as browser:
+        await browser.press("equals_sign", "j", "j", "2")
+        assert "=base" in browser.text("#layers")
+        assert "against base, the layer marked with =" in browser.text("ChangesSummary")
+        assert "opt" in browser.text("#changes-tree")
+        await browser.press("g", "equals_sign", "j", "j")
+        assert "against middle, its parent" in browser.text("ChangesSummary")
+        assert "opt" not in browser.text("#changes-tree")
+
+
+async def test_changes_that_cannot_be_found_are_explained(store: LayerStore, place: Place) -> None:
+    def orphan(records: list[dict[str, Any]]) -> None:
+        records[1]["parent"] = "f" * 64
+
+    place.rewrite(orphan)
+    async with browsing(place.open) as browser:
+        await browser.press("2")
+        browser.tree.go_to_key(store.lookup("middle"))
+        await browser.settle()
+        assert "Cannot compare" in str(browser.screen.query_one("#changes-note").render())
+        assert len(browser.app.screen_stack) == 2
+
+
+async def test_changes_are_remembered(store: LayerStore, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    whole = LayerStore.changes
+
+    def counted(self: LayerStore, to: str, *rest: Any, **options: Any) -> list[Change]:
+        asked.append(to)
+        return whole(self, to, *rest, **options)
+
+    monkeypatch.setattr(LayerStore, "changes", counted)
+    async with browsing(place.open) as browser:
+        await browser.press("2")
+        await browser.press("j")
+        await browser.press("k")
+        assert asked == [store.lookup("base"), store.lookup("middle")]
+
+
+# Lineage
+
+
+async def test_lineage_and_the_way_from_there(store: LayerStore, place: Place) -> None:
+    async with browsing(place.open) as browser:
+        await browser.press("j", "4")
+        shown = browser.text("#lineage")
+        assert all(name in shown for name in ("base", "middle", "app", "tool", "◀", "web:1"))
+        assert "lone" not in shown
+        await browser.press("4", "j", "enter")
+        assert browser.cursor == "app"
+        assert browser.tree.has_focus
+        assert "tool" not in browser.text("#lineage")
+
+
+async def test_a_layer_that_the_filter_hides_is_found_from_its_lineage(store: LayerStore, place: Place) -> None:
+    async with browsing(place.open) as browser:
+        await browser.press("slash")
+        await browser.type("tool")
+        await browser.press("enter")
+        browser.screen.action_panel("lineage")
+        browser.screen.go_to_layer(store.lookup("app"))
+        await browser.settle()
+        assert browser.cursor == "app"
+        assert len(browser.titles) == 5
+
+
+# Tabs
+
+
+async def test_panels_by_key_by_bracket_and_by_mouse(store: LayerStore, place: Place) -> None:
+    async with browsing(place.open) as browser:
+        seen = []
+        for key in (
+            "right_square_bracket",
+            "right_square_bracket",
+            "right_square_bracket",
+            "left_square_bracket",
+            "2",
+            "1",
+        ):
+            await browser.press(key)
+            seen.append(browser.screen.feed.panel)
+        assert seen == ["changes", "lineage", "summary", "lineage", "changes", "summary"]
+        await browser.pilot.click("PanelTabs", offset=(14, 0))
+        await browser.settle()
+        assert browser.screen.feed.panel == "changes"
+
+
+async def test_zoom(store: LayerStore, place: Place) -> None:
+    async with browsing(place.open) as browser:
+        width = browser.tree.size.width
+        await browser.press("z")
+        assert browser.tree.size.width > width + 30
+        await browser.press("escape")
+        assert browser.tree.size.width == width
