@@ -19,11 +19,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     try:
         command: Callable[[argparse.Namespace], int] = options.command
         sys.exit(command(options))
-    except LayerStoreError as error:
-        sys.exit(f"layertui: {error}")
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except (LayerStoreError, OSError) as error:
+        sys.exit(f"layertui: {error}")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from layerstore.errors import NotSupported, StoreMissing, UnusableID
+from layerstore.errors import NotSupported, StoreAccess, StoreMissing, UnusableID
 
 DRIVERS = ("vfs",)
 """The drivers that this package knows, the best first."""
@@ -86,8 +86,10 @@ def drivers_in(graph_root: str | Path) -> list[str]:
     """Return the names of all drivers that have a store below `graph_root`, known to this package or not."""
     try:
         entries = os.listdir(graph_root)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
+    except PermissionError as error:
+        raise StoreAccess(graph_root, "this user may not look into it", "use sudo, or a store of your own") from error
     suffix = "-layers"
     return sorted(name.removesuffix(suffix) for name in entries if name.endswith(suffix) and name != suffix)
 

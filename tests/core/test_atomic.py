@@ -21,9 +21,14 @@ def test_the_new_content_and_mode_are_there(tmp_path: Path) -> None:
 def test_an_error_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
     path = tmp_path / "f"
     path.write_bytes(b"old")
-    with pytest.raises(RuntimeError), PendingFile(str(path)) as pending:
-        pending.file.write(b"half")
-        raise RuntimeError
+
+    def fail_half_way() -> None:
+        with PendingFile(str(path)) as pending:
+            pending.file.write(b"half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_half_way()
     assert os.listdir(tmp_path) == ["f"]
     assert path.read_bytes() == b"old"
 

@@ -65,5 +65,5 @@ def test_environment_and_flags_have_the_last_word(tmp_path: Path) -> None:
 def test_a_broken_file_is_named(tmp_path: Path, text: str) -> None:
     path = tmp_path / "etc.conf"
     path.write_text(text)
-    with pytest.raises(StoreCorrupt, match="etc.conf"):
+    with pytest.raises(StoreCorrupt, match=r"etc\.conf"):
         find_store(environ={}, uid=0)

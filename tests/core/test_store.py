@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from support import make_tar
 
 from layerstore import (
     BadArchive,
@@ -29,6 +28,7 @@ from layerstore import (
     StoreMissing,
     StoreReadOnly,
 )
+from support import make_tar
 
 from .conftest import OpenStore
 
@@ -310,7 +310,7 @@ def test_a_read_only_store_refuses_every_change(family: LayerStore, open_store: 
     look = open_store(read_only=True)
     before = files(family)
     for change in (
-        lambda: look.create(),
+        look.create,
         lambda: look.put(BASE),
         lambda: look.apply_diff("base", BASE),
         lambda: look.set_names("base", []),
@@ -320,9 +320,9 @@ def test_a_read_only_store_refuses_every_change(family: LayerStore, open_store: 
         lambda: look.mount("base"),
         lambda: look.unmount("base"),
         lambda: look.delete("upper"),
-        lambda: look.wipe(),
-        lambda: look.touch(),
-        lambda: look.save(),
+        look.wipe,
+        look.touch,
+        look.save,
     ):
         with pytest.raises(StoreReadOnly):
             change()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,8 +12,8 @@ from tui.browser import Place
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Iterator[Place]:
-    yield Place(tmp_path / "root", tmp_path / "run")
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path / "root", tmp_path / "run")
 
 
 BASE = {"etc": None, "etc/os-release": b"ID=debian\n", "usr": None, "usr/bin": None, "usr/bin/sh": b"#" * 5000}

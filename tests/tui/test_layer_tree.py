@@ -260,7 +260,7 @@ async def test_a_filter_that_finds_nothing_says_how_to_go_on(store: LayerStore, 
         assert "esc" in str(browser.screen.query_one("#empty").render())
         for key in ("m", "d", "e", "space", "y", "1", "2", "4"):
             await browser.pilot.press("enter", key)
-        await browser.press("escape")
+        await browser.press("escape", "escape")
         assert len(browser.titles) == 5
 
 
@@ -326,5 +326,5 @@ def test_sorting_and_filtering_are_quick_at_a_hundred_thousand() -> None:
         for number in range(100_000)
     ]
     view = view_of(many)
-    assert build_listing(view, "ff").matches > 1000
+    assert build_listing(view, "ff").matches > 100
     assert len(build_listing(view, "", Order.AGE).rows) == 100_000

@@ -147,7 +147,7 @@ def test_the_summary_says_what_is_wrong() -> None:
 
 
 async def test_the_summary_follows_the_cursor_and_measures(store: LayerStore, place: Place) -> None:
-    async with browsing(place.open) as browser:
+    async with browsing(place.open, size=(160, 60)) as browser:
         shown = browser.text("#summary")
         assert "base" in shown
         assert "vfs/dir" in shown.replace("\n", "").replace(" ", "")

@@ -85,7 +85,7 @@ def test_folding_shows_exactly_what_no_folded_node_hides(parents: list[int], dat
 
 
 def test_chains_run_straight_down_and_branches_leave_them() -> None:
-    # root - a - b - (c - d, e, f - g)
+    """0 - 1 - 2, from which hang 3 - 4, 5, and 6 - 7."""
     shape = build_shape([ROOT, 0, 1, 2, 3, 2, 2, 6], compact=True)
     folding = Folding(shape)
     assert [guide_text(folding, node, 40) for node in range(8)] == [

@@ -1,0 +1,470 @@
+"""The whole program: opening, following, acting, and every state that must look right."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from textual.pilot import Pilot
+
+from layerstore import LockTimeout, StoreMissing
+from layerstore.store import LayerStore
+from layertui.app import LayertuiApp
+from layertui.jobs import Job
+from layertui.keys import (
+    APP_BINDINGS,
+    CHANGES_BINDINGS,
+    FIELDS_BINDINGS,
+    FILTER_BINDINGS,
+    LAYER_TREE_BINDINGS,
+    LAYERS_BINDINGS,
+    LINEAGE_BINDINGS,
+    TREE_BINDINGS,
+)
+from layertui.messages import NothingChanged
+from layertui.screens.confirm import ConfirmDialog
+from layertui.screens.copy_menu import CopyMenu
+from layertui.screens.delete import DeleteDialog, DeleteRequest
+from layertui.screens.error import ErrorDialog
+from layertui.screens.export import ExportDialog, ExportRequest
+from layertui.screens.flags import FlagChanges, FlagsDialog
+from layertui.screens.help import HelpScreen
+from layertui.screens.layers import LayersScreen
+from layertui.screens.names import NamesDialog
+from layertui.screens.opening import OpeningScreen
+from layertui.widgets.header_bar import Following, HeaderBar
+from layertui.widgets.jobs_strip import JobsStrip
+from support import make_tar
+from tui.browser import NOW, Browser, Place, browsing, wait_for
+
+# Opening
+
+
+def opening_text(app: LayertuiApp) -> str:
+    return "\n".join(str(widget.render()) for widget in app.screen.query("Static"))
+
+
+async def test_there_is_something_to_see_before_the_store_is_open(place: Place, store: LayerStore) -> None:
+    gate = threading.Event()
+
+    def slowly() -> LayerStore:
+        gate.wait(10)
+        return place.open()
+
+    app = LayertuiApp(slowly)
+    async with app.run_test() as pilot:
+        assert isinstance(app.screen, OpeningScreen)
+        assert "Opening" in opening_text(app)
+        gate.set()
+        await wait_for(lambda: isinstance(app.screen, LayersScreen), pilot)
+
+
+async def failing(error: Exception, body: Callable[[LayertuiApp, Pilot[None]], Any]) -> None:
+    def fail() -> LayerStore:
+        raise error
+
+    app = LayertuiApp(fail)
+    async with app.run_test() as pilot:
+        await wait_for(lambda: app.screen.has_class("-failed"), pilot)
+        await body(app, pilot)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (StoreMissing("/no/\x1bwhere"), ["/no/\\x1bwhere"]),
+        (LockTimeout("/x/layers.lock", 10, ["podman (pid 7)"]), ["podman (pid 7)"]),
+        (PermissionError(13, "Permission denied", "/root/x"), ["/root/x"]),
+        (RuntimeError("oh"), ["oh", "bug"]),
+    ],
+)
+async def test_a_store_that_cannot_be_opened_is_explained(error: Exception, words: list[str]) -> None:
+    async def look(app: LayertuiApp, pilot: Pilot[None]) -> None:
+        told = opening_text(app) + str(app.screen.query_one("#box").border_title)
+        for word in words:
+            assert word in told
+
+    await failing(error, look)
+
+
+async def test_a_corrupt_file_is_named_with_its_line_and_can_be_tried_again(place: Place, store: LayerStore) -> None:
+    good = place.layers_json.read_text()
+    place.layers_json.write_text(good[:-20])
+    app = LayertuiApp(place.open)
+    async with app.run_test() as pilot:
+        await wait_for(lambda: app.screen.has_class("-failed"), pilot)
+        assert "layers.json" in opening_text(app)
+        assert "line" in opening_text(app).casefold()
+        place.layers_json.write_text(good)
+        await pilot.press("r")
+        await wait_for(lambda: isinstance(app.screen, LayersScreen), pilot)
+    assert place.layers_json.read_text() == good
+
+
+async def test_an_empty_store_says_what_to_do(place: Place) -> None:
+    async with browsing(place.open) as browser:
+        assert "no layers yet" in str(browser.screen.query_one("#empty").render())
+        for keys in [
+            "m",
+            "u",
+            "e",
+            "d",
+            "r",
+            "f",
+            "y",
+            "equals_sign",
+            "U",
+            "space",
+            "o",
+            "slash",
+            "escape",
+            "1",
+            "2",
+            "4",
+            "R",
+            "ctrl+x",
+            "z",
+            "z",
+        ]:
+            await browser.press(keys)
+        other = place.open()
+        other.create(names=["first"])
+        await browser.until(lambda: browser.titles == ["first"])
+
+
+# Following
+
+
+async def test_changes_by_others_appear_and_the_cursor_stays(store: LayerStore, place: Place) -> None:
+    async with browsing(place.open) as browser:
+        await browser.press("j", "j", "j")
+        assert browser.cursor == "tool"
+        started = datetime.now(UTC)
+        other = place.open()
+        other.create(names=["fresh"], parent=other.lookup("base"))
+        await browser.until(lambda: "fresh" in browser.titles)
+        assert datetime.now(UTC) - started < timedelta(seconds=2.5)
+        assert browser.cursor == "tool"
+        other.mount("tool")
+        await browser.until(lambda: "mounted" in browser.text("#layers") or "mnt" in browser.text("#layers"))
+
+
+async def test_a_layer_that_goes_leaves_the_cursor_to_its_neighbour(store: LayerStore, place: Place) -> None:
+    async with browsing(place.open) as browser:
+        await browser.press("j", "j", "j")
+        place.open().delete("tool")
+        await browser.until(lambda: "tool" not in browser.titles)
+        await browser.settle()
+        assert browser.cursor == "lone"
+        assert "lone" in browser.text("#summary")
+        place.open().delete("lone")
+        await browser.until(lambda: "lone" not in browser.titles)
+        assert browser.cursor == "app"
+
+
+async def test_a_file_that_breaks_meanwhile_is_told_and_nothing_is_lost(store: LayerStore, place: Place) -> None:
+    async with browsing(place.open) as browser:
+        good = place.layers_json.read_text()
+        place.layers_json.write_text("[{]")
+        header = browser.screen.query_one(HeaderBar)
+        await browser.until(lambda: header.following is Following.FAILED)
+        assert len(browser.titles) == 5
+        await browser.press("R")
+        assert isinstance(browser.app.screen, ErrorDialog)
+        await browser.press("escape")
+        place.layers_json.write_text(good)
+        await browser.until(lambda: header.following is Following.ON)
+
+
+# Actions
+
+
+async def test_mount_and_unmount(store: LayerStore, place: Place) -> None:
+    async with browsing(place.open) as browser:
+        await browser.press("j", "m")
+        await browser.until(lambda: store.get("middle").mount_count == 1)
+        await browser.settle()
+        assert browser.app.clipboard == store.get("middle").mount_point
+        assert "mnt" in browser.text("#layers")
+        await browser.press("m", "u")
+        assert store.get("middle").mount_count == 1
+        await browser.press("u")
+        assert store.get("middle").mount_count == 0
+        await browser.press("u")
+        assert store.get("middle").mount_count == 0
+        assert any("not mounted" in toast.message for toast in browser.app._notifications)
+
+
+async def test_unmount_all_marked(store: LayerStore, place: Place) -> None:
+    for name in ("base", "lone"):
+        store.mount(name)
+    async with browsing(place.open) as browser:
+        await browser.press("space", "space", "end", "space", "U")
+        assert [store.get(name).mount_count for name in ("base", "lone")] == [0, 0]
+
+
+async def dismiss(browser: Browser, kind: type, result: Any) -> None:
+    await browser.until(lambda: isinstance(browser.app.screen, kind))
+    browser.app.screen.dismiss(result)
+    await browser.settle()
+
+
+async def test_export(store: LayerStore, place: Place, tmp_path: Path) -> None:
+    async with browsing(place.open) as browser:
+        await browser.press("j", "e")
+        target = tmp_path / "out.tar"
+        request = ExportRequest(store.lookup("middle"), None, 0, target, overwrite=False)  # type: ignore[arg-type]
+        await dismiss(browser, ExportDialog, request)
+        await browser.until(target.exists)
+        assert target.read_bytes() == make_tar({"opt": None, "opt/x": b"x" * 300})
+        assert "out.tar" in browser.text("JobsStrip")
+        assert [path.name for path in tmp_path.iterdir() if "out" in path.name] == ["out.tar"]
+        await browser.press("e")
+        await dismiss(browser, ExportDialog, request)
+        assert isinstance(browser.app.screen, ErrorDialog)
+        assert target.stat().st_size
+
+
+async def test_an_export_that_is_cancelled_leaves_nothing(
+    store: LayerStore, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = threading.Event()
+    progress = Job.progress
+
+    def slow(job: Job, done: int, total: int | None) -> None:
+        progress(job, done, total)
+        started.set()
+        job.stop_event.wait(10)
+
+    monkeypatch.setattr(Job, "progress", slow)
+    async with browsing(place.open) as browser:
+        await browser.pilot.press("e")
+        target = tmp_path / "out.tar"
+        await browser.until(lambda: isinstance(browser.app.screen, ExportDialog))
+        browser.app.screen.dismiss(ExportRequest(store.lookup("base"), None, 0, target))  # type: ignore[arg-type]
+        await browser.until(started.is_set)
+        await browser.until(lambda: "Export base" in browser.text("JobsStrip"))
+        await browser.press("ctrl+x")
+        assert not [path for path in tmp_path.iterdir() if "out" in path.name]
+
+
+async def test_delete_takes_the_marked_layers_children_first(store: LayerStore, place: Place) -> None:
+    async with browsing(place.open) as browser:
+        await browser.press("j", "j", "j", "space", "space", "d")
+        await browser.until(lambda: isinstance(browser.app.screen, DeleteDialog))
+        await dismiss(browser, DeleteDialog, DeleteRequest((store.lookup("tool"), store.lookup("lone"))))
+        assert [layer.names[0] for layer in place.open().layers()] == ["base", "middle", "app"]
+        assert browser.titles == ["base", "middle", "app"]
+        assert "2 layers deleted" in browser.text("JobsStrip")
+        await browser.press("escape")
+        assert not browser.screen.query_one(JobsStrip).display
+
+
+async def test_a_refusal_of_the_store_is_shown(store: LayerStore, place: Place) -> None:
+    async with browsing(place.open) as browser:
+        await browser.press("d")
+        await dismiss(browser, DeleteDialog, DeleteRequest((store.lookup("base"),)))
+        assert isinstance(browser.app.screen, ErrorDialog)
+        await browser.press("escape")
+        assert len(browser.titles) == 5
+
+
+async def test_names_and_flags(store: LayerStore, place: Place) -> None:
+    async with browsing(place.open) as browser:
+        await browser.press("end", "r")
+        await dismiss(browser, NamesDialog, ("alone", "solo"))
+        assert browser.cursor == "alone"
+        await browser.press("f")
+        await dismiss(browser, FlagsDialog, FlagChanges({"note": 1}, ()))
+        assert store.get("solo").flags == {"note": 1}
+        await browser.press("f")
+        await dismiss(browser, FlagsDialog, FlagChanges({}, ("note",)))
+        assert not store.get("solo").flags
+        for key in ("r", "f", "d", "e"):
+            await browser.pilot.press(key)
+            await browser.pilot.pause()
+            browser.app.screen.dismiss(None)
+            await browser.settle()
+
+
+async def test_the_copy_menu(store: LayerStore, place: Place) -> None:
+    async with browsing(place.open) as browser:
+        for keys, text in (
+            ("i", store.lookup("base")),
+            ("n", "base"),
+            ("d", store.get("base").diff_digest),
+            ("j enter", store.lookup("base")[:12]),
+            ("y", store.lookup("base")),
+        ):
+            await browser.pilot.press("y")
+            await browser.until(lambda: isinstance(browser.app.screen, CopyMenu))
+            await browser.press(*keys.split())
+            assert browser.app.clipboard == text
+        await browser.press("y", "escape")
+        assert browser.app.screen is browser.screen
+
+
+async def test_a_store_that_is_read_only_says_so_and_refuses(store: LayerStore, place: Place) -> None:
+    async with browsing(lambda: place.open(read_only=True)) as browser:
+        assert "READ-ONLY" in browser.text("HeaderBar")
+        shown = browser.text("KeyBar")
+        assert "Export" in shown
+        assert not any(word in shown for word in ("Mount", "Delete", "Names", "Flags"))
+        await browser.press("m", "d", "r", "f")
+        assert browser.app.screen is browser.screen
+        assert all(layer.mount_count == 0 for layer in store.layers())
+        assert any("reading only" in toast.message for toast in browser.app._notifications)
+
+
+# Help, palette, quitting
+
+
+async def test_help_lists_every_key(store: LayerStore, place: Place) -> None:
+    async with browsing(place.open) as browser:
+        await browser.press("question_mark")
+        assert isinstance(browser.app.screen, HelpScreen)
+        await browser.press("escape")
+        assert browser.app.screen is browser.screen
+
+
+def test_every_key_has_an_id_of_its_own_and_a_sentence() -> None:
+    tables = [APP_BINDINGS, CHANGES_BINDINGS, FIELDS_BINDINGS, LAYER_TREE_BINDINGS, LAYERS_BINDINGS, FILTER_BINDINGS]
+    bindings = [binding for table in [*tables, LINEAGE_BINDINGS, TREE_BINDINGS] for binding in table]
+    ids = [binding.id for binding in bindings]
+    assert all(binding.tooltip and binding.description for binding in bindings)
+    assert len(set(ids)) == len(ids)
+    assert None not in ids
+
+
+async def test_no_key_is_dead(store: LayerStore, place: Place) -> None:
+    async with browsing(place.open) as browser:
+        screen, tree = browser.screen, browser.tree
+        for binding in (*LAYERS_BINDINGS, *LAYER_TREE_BINDINGS, *TREE_BINDINGS):
+            name = binding.action.partition("(")[0]
+            assert hasattr(screen, f"action_{name}") or hasattr(tree, f"action_{name}"), binding
+
+
+async def test_the_palette_runs_actions(store: LayerStore, place: Place) -> None:
+    async with browsing(place.open) as browser:
+        await browser.pilot.press("ctrl+p")
+        await browser.pilot.pause(0.1)
+        await browser.pilot.press(*"lineage")
+        await browser.pilot.pause(0.4)
+        await browser.pilot.press("enter")
+        await browser.until(lambda: browser.app.screen is browser.screen and browser.screen.feed.panel == "lineage")
+
+
+async def test_quitting_asks_while_something_is_written(store: LayerStore, place: Place) -> None:
+    async with browsing(place.open) as browser:
+        gate = threading.Event()
+
+        def wait(job: Job) -> NothingChanged:
+            while not (gate.is_set() or job.should_stop()):
+                gate.wait(0.01)
+            return NothingChanged()
+
+        browser.app.jobs.submit(Job("Something long", wait, writes=True), browser.screen)
+        await browser.pilot.press("q")
+        await browser.until(lambda: isinstance(browser.app.screen, ConfirmDialog))
+        await browser.pilot.press("n")
+        await browser.pilot.pause()
+        assert browser.app.screen is browser.screen
+        gate.set()
+        await browser.settle()
+        await browser.pilot.press("q")
+        await browser.pilot.pause()
+        assert browser.app._exit
+
+
+async def test_the_key_bar_shows_what_works_here(store: LayerStore, place: Place) -> None:
+    async with browsing(place.open) as browser:
+        assert "Unmount" not in browser.text("KeyBar")
+        await browser.press("m")
+        assert "Unmount" in browser.text("KeyBar")
+        assert browser.text("KeyBar").endswith("? Help  q Quit")
+        await browser.press("2", "2")
+        assert "A Added" in browser.text("KeyBar")
+        x = browser.text("KeyBar").index("? Help")
+        await browser.pilot.click("KeyBar", offset=(x, 0))
+        await browser.until(lambda: isinstance(browser.app.screen, HelpScreen))
+
+
+# Pictures
+
+
+class Pictured(LayerStore):
+    """A real store that says it is where such stores are."""
+
+    @property
+    def graph_root(self) -> Path:
+        return Path("/var/lib/containers/storage")
+
+    def paths(self, ref: str) -> dict[str, Path]:
+        return {"dir": self.graph_root / "vfs" / "dir" / self.lookup(ref)}
+
+
+@pytest.fixture
+def pictured(place: Place) -> Place:
+    """A store whose records are the same every time."""
+    store = place.open()
+    parent = None
+    tars = [
+        make_tar({"etc/os-release": b"ID=debian\n", "usr/bin/sh": b"#" * 90_000}),
+        make_tar({"usr/lib/python3.12/os.py": b"p" * 40_000, "usr/bin/python3": b"p" * 20_000}),
+        make_tar({"app/main.py": b"m" * 900, "etc/os-release": b"ID=app\n", "usr/bin/.wh.sh": b""}),
+    ]
+    for number, tar in enumerate(tars):
+        layer, _ = store.put(tar, id=f"{number + 1:x}{'c0ffee' * 10}abc"[:64], parent=parent)
+        parent = layer.id
+    for number, below in ((4, 1), (5, None), (6, 1)):
+        store.create(
+            id=f"{number:x}{'decade' * 10}abc"[:64], parent=f"{below}{'c0ffee' * 10}abc"[:64] if below else None
+        )
+
+    def freeze(records: list[dict[str, Any]]) -> None:
+        names = [["debian-base"], ["python"], ["web \x1b[31m[red]"], [], ["日本語のレイヤー"], []]
+        for at, record in enumerate(records):
+            record["created"] = (NOW - timedelta(days=40, hours=-at * 150)).isoformat().replace("+00:00", "Z")
+            record["names"] = names[at]
+        records[5]["flags"] = {"incomplete": True}
+        records[4]["parent"] = "9" * 64
+
+    place.rewrite(freeze)
+    place.users("images", [{"id": "a" * 64, "names": ["docker.io/library/web:2.3"], "layer": parent}])
+    place.users("containers", [{"id": "b" * 64, "names": ["web-1"], "layer": parent}])
+    return place
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 36), (200, 50)], ids=str)
+@pytest.mark.parametrize(
+    ("keys", "theme"),
+    [("j", "layertui-dark"), ("j j space 2", "layertui-light"), ("j 4 slash w", "layertui-dark")],
+    ids=["summary", "changes", "lineage"],
+)
+def test_pictures(snap_compare: Any, pictured: Place, size: tuple[int, int], keys: str, theme: str) -> None:
+    def opened() -> LayerStore:
+        return Pictured.open(pictured.root, pictured.run, driver="vfs")
+
+    app = LayertuiApp(opened, clock=lambda: NOW)
+
+    async def before(pilot: Pilot[None]) -> None:
+        await wait_for(lambda: isinstance(app.screen, LayersScreen), pilot)
+        app.theme = theme
+        browser = Browser(app, pilot)
+        await browser.settle()
+        for key in keys.split():
+            await browser.press(key)
+        await browser.settle()
+
+    assert snap_compare(app, terminal_size=size, run_before=before)
+
+
+def test_the_record_files_are_left_as_they_were_by_looking(pictured: Place) -> None:
+    assert json.loads(pictured.layers_json.read_text())[5]["flags"] == {"incomplete": True}
+    assert os.stat(pictured.layers_json).st_size
