@@ -8,6 +8,7 @@ from typing import Any
 
 from textual.message import Message
 
+from layerstore.errors import Cancelled
 from layerstore.model import Compression
 from layerstore.store import LayerStore
 from layertui import messages
@@ -214,6 +215,8 @@ def export_job(
             PendingFile(path, overwrite=overwrite) as pending,
         ):
             diff.copy_to(pending.file)
+            if job.should_stop():
+                raise Cancelled("the export")
             pending.commit()
             job.result = f"{size_text(diff.size)} in {path}, {diff.digest}"
             return messages.Exported(path, diff.size, diff.digest)

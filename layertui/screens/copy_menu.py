@@ -75,6 +75,14 @@ class CopyMenu(Dialog[tuple[str, str]]):
     def _selected(self, event: OptionList.OptionSelected) -> None:
         self._close(event.option_index)
 
+    def action_cursor(self, step: int) -> None:
+        """Go to the next or the previous line."""
+        options = self.query_one(OptionList)
+        if step > 0:
+            options.action_cursor_down()
+        else:
+            options.action_cursor_up()
+
     def action_pick(self) -> None:
         """Copy the line under the cursor."""
         highlighted = self.query_one(OptionList).highlighted

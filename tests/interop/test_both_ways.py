@@ -178,7 +178,7 @@ def test_a_layer_without_a_tar_is_packed_as_they_pack_it(
 
 
 def members(tar: bytes) -> list[object]:
-    """Return all that an archive says, but for what the peer's versions differ in: type bits in the mode, names of owners."""
+    """Return all that an archive says, but for what the peer's versions differ in: type bits, owners' names."""
     found: list[object] = []
     with tarfile.open(fileobj=io.BytesIO(tar)) as archive:
         for member in archive:
