@@ -110,29 +110,8 @@ async def test_a_corrupt_file_is_named_with_its_line_and_can_be_tried_again(plac
 async def test_an_empty_store_says_what_to_do(place: Place) -> None:
     async with browsing(place.open) as browser:
         assert "no layers yet" in str(browser.screen.query_one("#empty").render())
-        for keys in [
-            "m",
-            "u",
-            "e",
-            "d",
-            "r",
-            "f",
-            "y",
-            "equals_sign",
-            "U",
-            "space",
-            "o",
-            "slash",
-            "escape",
-            "1",
-            "2",
-            "4",
-            "R",
-            "ctrl+x",
-            "z",
-            "z",
-        ]:
-            await browser.press(keys)
+        keys = "m u e d r f y equals_sign U space o slash escape 1 2 4 R ctrl+x z z"
+        await browser.press(*keys.split())
         other = place.open()
         other.create(names=["first"])
         await browser.until(lambda: browser.titles == ["first"])
