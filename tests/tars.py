@@ -77,7 +77,7 @@ def entry(name: bytes, data: bytes = b"", kind: bytes = b"0", **fields: int | by
 
 
 def pax(kind: bytes = b"x", **records: str | bytes) -> bytes:
-    return pax_records({key: value for key, value in records.items()}.items(), kind)
+    return pax_records(records.items(), kind)
 
 
 def pax_records(records: Iterable[tuple[str, str | bytes]], kind: bytes = b"x") -> bytes:
@@ -163,9 +163,9 @@ def bsd_tar(root: Path, *options: str) -> bytes:
     ).stdout
 
 
-def python_tar(root: Path, format: int) -> bytes:
+def python_tar(root: Path, layout: int) -> bytes:
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=format, errors="surrogateescape") as tar:
+    with tarfile.open(fileobj=buffer, mode="w", format=layout, errors="surrogateescape") as tar:
         tar.add(root, arcname=".")
     return buffer.getvalue()
 
@@ -174,9 +174,7 @@ MAKERS: dict[str, Callable[[Path], bytes]] = {
     "gnu-gnu": lambda folder: gnu_tar(make_source(folder, long_names=True), "--format=gnu"),
     "gnu-oldgnu": lambda folder: gnu_tar(make_source(folder, long_names=True), "--format=oldgnu"),
     "gnu-pax": lambda folder: gnu_tar(make_source(folder, long_names=True), "--format=pax"),
-    "gnu-ustar": lambda folder: gnu_tar(
-        make_source(folder, long_names=False), "--format=ustar", "--mtime=@1700000000"
-    ),
+    "gnu-ustar": lambda folder: gnu_tar(make_source(folder, long_names=False), "--format=ustar", "--mtime=@1700000000"),
     "gnu-xattrs": lambda folder: gnu_tar(make_source(folder, long_names=True), "--xattrs", "--format=pax"),
     "gnu-blocks": lambda folder: gnu_tar(make_source(folder, long_names=True), "-b", "77"),
     "bsd-pax": lambda folder: bsd_tar(make_source(folder, long_names=True, utf8_only=True), "--format=pax"),

@@ -35,6 +35,7 @@ _MAGIC = {
     Compression.XZ: b"\xfd7zXZ\0",
     Compression.ZSTD: b"\x28\xb5\x2f\xfd",
 }
+_AFTER_A_STREAM = 1 << 15
 _SKIPPABLE = b"\x2a\x4d\x18"
 _XZ_MEMORY = 256 << 20
 _GZIP_LEVEL = 2
@@ -101,26 +102,15 @@ def decompress(chunks: Iterable[bytes], compression: Compression) -> Iterator[by
     if compression is Compression.NONE:
         yield from chunks
         return
-    make = _DECODERS[compression]
-    decoder: _Decoder | None = None
+    streams = _Streams(compression)
     for chunk in chunks:
-        data = chunk
-        while data or decoder is not None:
-            if decoder is None:
-                data = data.lstrip(b"\0") if compression is Compression.XZ else data
-                if not data:
-                    break
-                decoder = make()
-            out, data = _step(decoder, data, compression)
-            if out:
-                yield out
-            if decoder.eof:
-                data = decoder.unused_data
-                decoder = None
-            elif decoder.needs_input:
-                break
-    if decoder is not None:
-        raise BadArchive(f"its {compression.name.lower()} stream ends early")
+        at = 0
+        while at < len(chunk):
+            # What a stream leaves over is copied to the next one: of a chunk full of tiny ones, again and again.
+            portion = chunk[at : at + (_AFTER_A_STREAM if streams.ended else PIECE)]
+            at += len(portion)
+            yield from streams.feed(portion)
+    streams.finish()
 
 
 def compressor(compression: Compression) -> Compressor:
@@ -134,12 +124,46 @@ def compressor(compression: Compression) -> Compressor:
     return _ENCODERS[compression]()
 
 
-def _step(decoder: _Decoder, data: bytes, compression: Compression) -> tuple[bytes, bytes]:
-    """Decode one piece; the decoder keeps what it has not used of `data`."""
-    try:
-        return decoder.decompress(data, PIECE), b""
-    except _BROKEN as error:
-        raise BadArchive(f"its {compression.name.lower()} stream is broken: {error}") from error
+class _Streams:
+    """Compressed streams in a row."""
+
+    def __init__(self, compression: Compression) -> None:
+        self.ended = 0
+        """How many have come to their end."""
+        self._compression = compression
+        self._decoder: _Decoder | None = None
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """Yield what comes out of `data`, all of it taken."""
+        while data or self._decoder is not None:
+            if self._decoder is None:
+                if self._compression is Compression.XZ and not (data := data.lstrip(b"\0")):
+                    return
+                self._decoder = _DECODERS[self._compression]()
+            decoder = self._decoder
+            try:
+                out = decoder.decompress(data, PIECE)
+            except _BROKEN as error:
+                raise BadArchive(f"its {self._name} stream is broken: {error}") from error
+            if out:
+                yield out
+            if decoder.eof:
+                data = decoder.unused_data
+                self._decoder = None
+                self.ended += 1
+            elif decoder.needs_input:
+                return
+            else:
+                data = b""  # the decoder keeps what it has not used
+
+    def finish(self) -> None:
+        """Check that the last stream is complete."""
+        if self._decoder is not None:
+            raise BadArchive(f"its {self._name} stream ends early")
+
+    @property
+    def _name(self) -> str:
+        return self._compression.name.lower()
 
 
 _DECODERS: dict[Compression, Callable[[], _Decoder]] = {

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import io
 from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -47,22 +49,36 @@ class DiffReader(io.RawIOBase):
     so what was read to its end without an error is exact. A compressed stream is not even completed then. After any
     error every further read raises it again. `progress` hears of the bytes of the plain tar, `should_stop` is asked as
     often, both about once a MiB. `close` may come at any moment from the thread that reads, and ends the work.
-
-    Once the end was read, `size` and `digest` are of the bytes given out, `diff_size` and `diff_digest` of the plain
-    tar; before, they are 0 and "".
     """
 
     def __init__(self, plain: Iterable[Piece], options: Options, expected: Expected | None = None) -> None:
         super().__init__()
-        self.size = self.diff_size = 0
-        self.digest = self.diff_digest = ""
         self._options = options
-        self._expected = expected
         self._plain = plain
-        self._pieces = self._compressed() if options.compression else self._uncompressed()
+        self._stream = _Stream(plain, options, expected)
+        self._pieces = self._stream.pieces()
         self._rest = memoryview(b"")
         self._error: BaseException | None = None
-        self._hashes = HashThread(streams=2)
+
+    @property
+    def size(self) -> int:
+        """The bytes given out; 0 before the end was read."""
+        return self._stream.size
+
+    @property
+    def digest(self) -> str:
+        """The digest of the bytes given out; "" before the end was read."""
+        return self._stream.digest
+
+    @property
+    def diff_size(self) -> int:
+        """The bytes of the plain tar; 0 before the end was read."""
+        return self._stream.diff_size
+
+    @property
+    def diff_digest(self) -> str:
+        """The digest of the plain tar; "" before the end was read."""
+        return self._stream.diff_digest
 
     def readable(self) -> bool:
         """Return True."""
@@ -103,9 +119,7 @@ class DiffReader(io.RawIOBase):
         """Write all that is left to a file; return how many bytes that was. Raises what `readinto` does."""
         total = 0
         for piece in self.chunks():
-            rest = memoryview(piece)
-            while rest:  # a raw file may take less than it is given
-                rest = rest[file.write(rest) or 0 :]
+            _write_all(file, memoryview(piece))
             total += len(piece)
         return total
 
@@ -115,13 +129,12 @@ class DiffReader(io.RawIOBase):
             return
         super().close()
         self._rest = memoryview(b"")
-        try:
-            self._pieces.close()
+        with ExitStack() as stack:  # each of them, whatever the ones before it raise
+            stack.callback(self._options.on_close)
+            stack.callback(self._stream.close)
             if isinstance(self._plain, Generator):
-                self._plain.close()
-            self._hashes.close()
-        finally:
-            self._options.on_close()
+                stack.callback(self._plain.close)
+            stack.callback(self._pieces.close)
 
     def _next(self) -> Piece:
         """Return the next piece, b"" at the end. An error is kept: the generator that raised it would end now."""
@@ -134,6 +147,29 @@ class DiffReader(io.RawIOBase):
         except BaseException as error:
             self._error = error
             raise
+
+
+class _Stream:
+    """What goes out, and its digests.
+
+    It knows nothing of the reader: a generator that did would keep a dropped reader, and the lock that it holds, alive.
+    """
+
+    def __init__(self, plain: Iterable[Piece], options: Options, expected: Expected | None) -> None:
+        self.size = self.diff_size = 0
+        self.digest = self.diff_digest = ""
+        self._plain = plain
+        self._options = options
+        self._expected = expected
+        self._hashes = HashThread(streams=2)
+
+    def pieces(self) -> Generator[Piece]:
+        """Yield what goes out, once."""
+        return self._compressed() if self._options.compression else self._uncompressed()
+
+    def close(self) -> None:
+        """End the hashing thread."""
+        self._hashes.close()
 
     def _uncompressed(self) -> Generator[Piece]:
         yield from self._hashed()
@@ -208,3 +244,12 @@ def _gathered(pieces: Iterable[Piece]) -> Iterator[Piece]:
             parts, held = [], 0
     if held:
         yield b"".join(parts)
+
+
+def _write_all(file: BinaryIO, rest: memoryview) -> None:
+    """Write a piece to a file of any kind: a raw one may take less than it is given, and others do not say."""
+    while rest:
+        taken: int | None = file.write(rest)
+        if taken is None and isinstance(file, io.RawIOBase):
+            raise BlockingIOError(errno.EAGAIN, "the file takes nothing without waiting")
+        rest = rest[len(rest) if taken is None else taken :]

@@ -12,7 +12,7 @@ import select
 import stat
 import threading
 from collections.abc import Generator, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from os import PathLike
 from types import TracebackType
@@ -90,25 +90,23 @@ class Ingest:
         self._complete = False
 
     def __enter__(self) -> Self:
-        given = self._given
-        self._opened = open(given, "rb", buffering=0) if isinstance(given, str | PathLike) else None
-        source = self._opened if self._opened is not None else given
-        assert not isinstance(source, str | PathLike)
-        self._total = _bytes_to_come(source)
-        self._hashes = HashThread(streams=2)
-        self._reader = threading.Thread(target=self._run, args=(source,), name="layerstore-read", daemon=True)
-        self._reader.start()
+        source = self._given
+        with ExitStack() as stack:
+            if isinstance(source, str | PathLike):
+                source = stack.enter_context(open(source, "rb", buffering=0))
+            self._total = _bytes_to_come(source)
+            self._hashes = HashThread(streams=2)
+            stack.callback(self._hashes.close)
+            self._reader = threading.Thread(target=self._run, args=(source,), name="layerstore-read", daemon=True)
+            self._reader.start()
+            stack.callback(self._end_reader)
+            self._cleanup = stack.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._stop.set()
-        self._plain.close()
-        self._hashes.close()
-        self._reader.join()
-        if self._opened is not None:
-            self._opened.close()
+        self._cleanup.close()
 
     def entries(self) -> Iterator[TarEntry]:
         """Yield the entries, once. When they are exhausted the source has been read to its end, and all is checked.
@@ -145,6 +143,12 @@ class Ingest:
             uids=tuple(sorted({uid & 0xFFFFFFFF for uid, _ in self._owners})),
             gids=tuple(sorted({gid & 0xFFFFFFFF for _, gid in self._owners})),
         )
+
+    def _end_reader(self) -> None:
+        self._stop.set()
+        self._plain.close()
+        self._hashes.close()  # else it could be this that the reader waits for
+        self._reader.join()
 
     def _pieces(self) -> Iterator[bytes]:
         """Take the plain pieces from the reading thread."""

@@ -57,6 +57,8 @@ class Channel(Generic[T]):
             ChannelClosed: The channel was closed.
             BaseException: Whatever the putting side has failed with.
         """
+        if self._closed:
+            raise ChannelClosed
         try:
             item = self._items.get(timeout=timeout)
         except Empty:
@@ -90,12 +92,14 @@ class Channel(Generic[T]):
 class HashThread:
     """Computes SHA-256 digests and lengths of several streams at once, on a thread of its own.
 
-    `put` may come from any one thread; `finish` waits for the rest of the work, `close` drops it.
+    `put` may come from any one thread; `finish` waits for the rest of the work, `close` drops it. Should hashing itself
+    fail, both of the first raise that error.
     """
 
     def __init__(self, streams: int = 1) -> None:
         self._hashes = [hashlib.sha256() for _ in range(streams)]
         self._sizes = [0] * streams
+        self._error: BaseException | None = None
         self._work: Channel[tuple[int, bytes | memoryview]] = Channel()
         self._thread = threading.Thread(target=self._run, name="layerstore-hash", daemon=True)
         self._thread.start()
@@ -106,17 +110,24 @@ class HashThread:
         Raises:
             ChannelClosed: `close` was called.
         """
-        self._work.put((stream, data))
+        try:
+            self._work.put((stream, data))
+        except ChannelClosed:
+            self._raise_error()
+            raise
 
     def finish(self) -> None:
         """Wait until everything is hashed."""
         self._work.finish()
         self._thread.join()
+        self._raise_error()
 
     def close(self) -> None:
         """End the thread, whatever is still to be hashed; doing so again does nothing."""
         self._work.close()
-        self._thread.join()
+        # A reader that nobody closed is closed by the garbage collector, which may run in any thread, in this one too.
+        if self._thread is not threading.current_thread():
+            self._thread.join()
 
     @property
     def digests(self) -> Sequence[str]:
@@ -136,3 +147,10 @@ class HashThread:
                 self._sizes[stream] += len(data)
         except ChannelClosed:
             pass
+        except BaseException as error:  # noqa: BLE001 - it is raised again by the thread that has bytes hashed
+            self._error = error
+            self._work.close()
+
+    def _raise_error(self) -> None:
+        if self._error is not None:
+            raise self._error

@@ -152,14 +152,18 @@ def _with_old_go_prefix(name: bytes, area: bytes) -> bytes:
 
 @lru_cache(maxsize=8192)
 def _expected_sum(field: bytes) -> int:
-    """Return what all 512 bytes must add up to, given the checksum field (which counts as eight spaces)."""
-    return _octal(field) + sum(field) - 8 * ord(" ")
+    """Return what all 512 bytes must add up to, given the checksum field (which counts as eight spaces); -1 if none."""
+    try:
+        return _octal(field) + sum(field) - 8 * ord(" ")
+    except Malformed:
+        return -1
 
 
 def _verify_signed_sum(block: bytes, total: int, field: bytes) -> None:
     """Accept the checksum of old Sun tars, which added signed bytes."""
     high = sum(byte > 127 for byte in block) - sum(byte > 127 for byte in field)
-    if total - 256 * high != _expected_sum(field):
+    expected = _expected_sum(field)
+    if expected < 0 or total - 256 * high != expected:
         raise Malformed("its header's checksum does not match")
 
 

@@ -136,6 +136,7 @@ class TarReader:
 
     def _begin(self, entry: TarEntry, records: Records, block: bytes) -> None:
         """Settle the entry's type, its payload's length, and its sparse map, if it has one."""
+        self._entry = entry
         kind = entry.type
         if kind == b"\0":
             kind = b"5" if entry.name.endswith(b"/") else b"0"
@@ -148,7 +149,6 @@ class TarReader:
             raise Malformed("its size is negative")
         entry.type = b"0" if kind in (b"7", b"S") else kind
         entry._reader = self  # noqa: SLF001 - an entry is the reader's own
-        self._entry = entry
         self._left = entry.size
         self._pad = -entry.size & (BLOCK - 1)
         if version:

@@ -23,7 +23,11 @@ OpenFile = Callable[[bytes], int]
 _PIECE: Final = 1 << 20
 _READ_TAR_SPLIT: Final = 1 << 17
 _LONGEST_LINE: Final = 32 << 20
-_NO_FILE: Final = frozenset((errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EINVAL, errno.ELOOP, errno.ENXIO))
+_CRC_BYTES: Final = 8
+_INT64: Final = 1 << 63
+_NO_FILE: Final = frozenset(
+    (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EINVAL, errno.ELOOP, errno.ENXIO, errno.ENAMETOOLONG)
+)
 """What opening a file says if it is gone, or if something else has taken its place."""
 
 Piece = bytes | memoryview
@@ -58,39 +62,39 @@ class _Joiner:
             for number, line in enumerate(lines, first):
                 if line.type == SEGMENT:
                     part = line.payload or b""
-                    if len(part) > buffer.room:
+                    if not buffer.add(part):
                         yield buffer.take()
-                    if len(part) < _PIECE:
-                        buffer.add(part)
+                        if not buffer.add(part):
+                            yield part
+                elif line.type == FILE and (size := line.size):
+                    if 0 < size < _PIECE:
+                        if size > _PIECE - buffer.held:
+                            yield buffer.take()
+                        self._small_file(line, number, buffer)
                     else:
-                        yield part
-                elif line.type != FILE or not line.size:
-                    continue
-                elif 0 < line.size < _PIECE:
-                    if line.size > buffer.room:
                         yield buffer.take()
-                    self._small_file(line, number, buffer)
-                else:
-                    yield buffer.take()
-                    yield from self._large_file(line, number)
+                        yield from self._large_file(line, number)
             first += len(lines)
         yield buffer.take()
 
     def _small_file(self, line: Line, number: int, buffer: _Buffer) -> None:
         """Put the content of a file of less than 1 MiB into the buffer."""
+        size, start = line.size, buffer.held
         descriptor = self._open(line, number)
         try:
-            view = buffer.view(line.size + 1)
-            found = _read_into(descriptor, view)
+            view = buffer.bytes[start : start + size + 1]  # a byte more: so a file that grew shows
+            found = os.readv(descriptor, (view,))
+            while 0 < found < size and (more := os.readv(descriptor, (view[found:],))):
+                found += more
         except IsADirectoryError:
             self._damaged(line, "it is a folder now, and was a file")
         finally:
             os.close(descriptor)
-        if found != line.size:
+        if found != size:
             self._wrong_length(line, found)
-        if go_iso(view[:found], 0).to_bytes(8, "big") != line.payload:
+        if go_iso(view[:size]).to_bytes(8, "big") != line.payload:
             self._damaged(line, "its content has changed")
-        buffer.held += found
+        buffer.held = start + size
 
     def _large_file(self, line: Line, number: int) -> Iterator[bytes]:
         """Yield a file piece by piece; the last one is held back until the file has been checked."""
@@ -116,14 +120,18 @@ class _Joiner:
         yield last
 
     def _open(self, line: Line, number: int) -> int:
-        if line.size < 0:
-            self._corrupt("a file's size is negative", number)
+        payload = line.payload
+        if payload is None or len(payload) != _CRC_BYTES:
+            self._corrupt("a file has no checksum", number)
+        if not 0 <= line.size < _INT64:
+            self._corrupt("a file's size is none", number)
         try:
             name = line.archive_name()
+            return self._open_file(clean(name))
         except UnicodeEncodeError:
             self._corrupt("a file's name is not text", number)
-        try:
-            return self._open_file(clean(name))
+        except BadArchive as error:
+            self._corrupt(error.reason, number)
         except OSError as error:
             if error.errno not in _NO_FILE:
                 raise
@@ -134,7 +142,14 @@ class _Joiner:
         """Yield the lines, as many at a time as a piece of the tar-split has."""
         decoder = msgspec.json.Decoder(Line)
         count = 1
-        for text in self._texts(self._path):
+        texts = self._texts(self._path)
+        while True:
+            try:
+                text = next(texts, b"")
+            except BadArchive as error:
+                self._corrupt(error.reason, count)
+            if not text:
+                return
             try:
                 lines = decoder.decode_lines(text)
             except (msgspec.MsgspecError, UnicodeDecodeError):
@@ -143,23 +158,24 @@ class _Joiner:
             count += len(lines)
 
     def _texts(self, path: str) -> Iterator[bytes]:
-        """Yield the unpacked tar-split in pieces that end with a line."""
+        """Yield the unpacked tar-split in pieces that end with a line.
+
+        Raises:
+            BadArchive: It is no gzip, or a line has no end.
+        """
         tail: list[bytes] = []
         held = 0
         with open(path, "rb", buffering=0) as file:
             chunks = iter(lambda: file.read(_READ_TAR_SPLIT), b"")
-            try:
-                for piece in decompress(chunks, Compression.GZIP):
-                    end = piece.rfind(b"\n") + 1
-                    if end:
-                        yield b"".join((*tail, piece[:end]))
-                        tail, held = [], 0
-                    tail.append(piece[end:])
-                    held += len(piece) - end
-                    if held > _LONGEST_LINE:
-                        self._corrupt(f"a line is longer than {_LONGEST_LINE:,} bytes")
-            except BadArchive as error:
-                self._corrupt(error.reason)
+            for piece in decompress(chunks, Compression.GZIP):
+                end = piece.rfind(b"\n") + 1
+                if end:
+                    yield b"".join((*tail, piece[:end]))
+                    tail, held = [], 0
+                tail.append(piece[end:])
+                held += len(piece) - end
+                if held > _LONGEST_LINE:
+                    raise BadArchive(f"a line is longer than {_LONGEST_LINE:,} bytes")
         if rest := b"".join(tail):
             yield rest
 
@@ -175,8 +191,8 @@ class _Joiner:
                 self._corrupt(str(error), number)
         self._corrupt("it does not parse", first)
 
-    def _corrupt(self, reason: str, line: int = 0) -> NoReturn:
-        raise StoreCorrupt(self._path, f"the tar-split is broken: {reason}", line=line, column=1 if line else 0)
+    def _corrupt(self, reason: str, line: int) -> NoReturn:
+        raise StoreCorrupt(self._path, f"the tar-split is broken: {reason}", line=line, column=1)
 
     def _wrong_length(self, line: Line, found: int) -> NoReturn:
         how = "shorter" if found < line.size else "longer"
@@ -187,39 +203,31 @@ class _Joiner:
 
 
 class _Buffer:
-    """Up to 1 MiB that is being put together, and room for one byte more: a file that grew is found by that."""
+    """Up to 1 MiB that is being put together, and room for one byte more.
+
+    What is written to `bytes` from `held` on counts once `held` is raised.
+    """
+
+    __slots__ = ("bytes", "held")
 
     def __init__(self) -> None:
-        self._bytes = memoryview(bytearray(_PIECE + 1))
+        self.bytes = memoryview(bytearray(_PIECE + 1))
         self.held = 0
 
-    @property
-    def room(self) -> int:
-        """How many bytes still go in."""
-        return _PIECE - self.held
-
-    def view(self, size: int) -> memoryview:
-        """Return the next `size` bytes to write to; they count once `held` is raised."""
-        return self._bytes[self.held : self.held + size]
-
-    def add(self, part: bytes) -> None:
-        """Put bytes in."""
-        end = self.held + len(part)
-        self._bytes[self.held : end] = part
+    def add(self, part: bytes) -> bool:
+        """Put bytes in, or return False if there is no room for them."""
+        held = self.held
+        end = held + len(part)
+        if end > _PIECE:
+            return False
+        self.bytes[held:end] = part
         self.held = end
+        return True
 
     def take(self) -> memoryview:
         """Return what is in, and begin again in other memory."""
-        full = self._bytes[: self.held]
+        full = self.bytes[: self.held]
         if self.held:
-            self._bytes = memoryview(bytearray(_PIECE + 1))
+            self.bytes = memoryview(bytearray(_PIECE + 1))
             self.held = 0
         return full
-
-
-def _read_into(descriptor: int, view: memoryview) -> int:
-    """Fill the view as far as the file goes; return how many bytes that is."""
-    held = os.readv(descriptor, [view])
-    while held < len(view) - 1 and (count := os.readv(descriptor, [view[held:]])):
-        held += count
-    return held
