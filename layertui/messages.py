@@ -92,6 +92,14 @@ class LayerMeasured(Message):
 
 
 @dataclass
+class PlanMeasured(Message):
+    """What layers that may be deleted take on disk, all together."""
+
+    layer_ids: tuple[str, ...]
+    size: int
+
+
+@dataclass
 class PathsFound(Message):
     """Where the driver keeps a layer."""
 

@@ -129,6 +129,16 @@ def measure_job(store: LayerStore, layer_id: str) -> Job:
     return Job("measure the layer", work, quiet=True, key="measure")
 
 
+def measure_plan_job(store: LayerStore, layer_ids: tuple[str, ...]) -> Job:
+    """Add up what layers take on disk, which is not what their diffs weigh: a vfs layer is a full copy."""
+
+    def work(job: Job) -> Message:
+        size = sum(store.usage(layer_id, should_stop=job.should_stop).size for layer_id in layer_ids)
+        return messages.PlanMeasured(layer_ids, size)
+
+    return Job("measure the layers", work, quiet=True, key="measure plan")
+
+
 # Writes
 
 

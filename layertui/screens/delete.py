@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import ClassVar, overload
@@ -15,6 +15,7 @@ from textual.content import Content
 from textual.widgets import Button, Input, Static
 
 from layertui.format import plural, size_text
+from layertui.messages import PlanMeasured
 from layertui.plans import DeletePlan, PlannedLayer, Reason
 from layertui.safe import safe
 from layertui.screens.dialog import Dialog
@@ -89,6 +90,10 @@ def _consequence_text(reason: Reason, holder: str, layer: PlannedLayer) -> Conte
     return Content.assemble(" " * 10, (f"{sign} {text}", style))
 
 
+Measure = Callable[[tuple[str, ...], "DeleteDialog"], None]
+"""Starts to measure layers, and has a `PlanMeasured` sent to the dialog."""
+
+
 class DeleteDialog(Dialog[DeleteRequest]):
     """Show the plan and what stands against it; the cursor stands on Cancel.
 
@@ -115,9 +120,10 @@ class DeleteDialog(Dialog[DeleteRequest]):
         Binding("n", "cancel", "Keep", tooltip="Leave everything as it is", show=False, id="delete.keep"),
     ]
 
-    def __init__(self, plan: DeletePlan) -> None:
+    def __init__(self, plan: DeletePlan, measure: Measure | None = None) -> None:
         super().__init__("Delete", danger=True)
         self._plan = plan
+        self._measure = measure
         self._above = plan.descendants() if plan.blocked else ()
 
     def compose_body(self) -> ComposeResult:
@@ -145,7 +151,9 @@ class DeleteDialog(Dialog[DeleteRequest]):
         lines = self.query_one("#plan", LinesView)
         lines.lines = PlanLines(plan)
         lines.display = bool(plan.layers)
-        self.query_one("#sum", Static).update(_sum(plan))
+        self.query_one("#sum", Static).update(_sum(plan, None))
+        if self._measure is not None and plan.layers:
+            self._measure(plan.ids, self)
         self.query_one("#sum").display = bool(plan.layers)
         advice = self._advice()
         self.query_one("#advice", Static).update(advice)
@@ -155,6 +163,12 @@ class DeleteDialog(Dialog[DeleteRequest]):
         include.display = bool(self._above)
         include.label = f"Include {plural(len(self._above), 'descendant')}"
         self._show_agreement()
+
+    def on_plan_measured(self, event: PlanMeasured) -> None:
+        """Show what really becomes free, unless the plan has changed meanwhile."""
+        event.stop()
+        if event.layer_ids == self._plan.ids:
+            self.query_one("#sum", Static).update(_sum(self._plan, event.size))
 
     def _advice(self) -> Content:
         plan = self._plan
@@ -208,8 +222,10 @@ class DeleteDialog(Dialog[DeleteRequest]):
             self.dismiss(DeleteRequest(self._plan.ids, force=self._plan.needs_force))
 
 
-def _sum(plan: DeletePlan) -> Content:
-    if plan.frees is not None:
+def _sum(plan: DeletePlan, on_disk: int | None) -> Content:
+    if on_disk is not None:
+        parts = [("Frees ", ""), (size_text(on_disk), "bold"), (" on disk", "")]
+    elif plan.frees is not None:
         parts = [("Frees ", ""), (size_text(plan.frees), "bold")]
     elif plan.known_size:
         unknown = plural(plan.unknown_sizes, "layer")

@@ -131,6 +131,10 @@ class Dialog(ModalScreen[ResultT], Generic[ResultT]):
                 yield from self.compose_buttons()
             yield Footer(compact=True, show_command_palette=False)
 
+    def on_mount(self) -> None:
+        """Take away older messages: they would lie on the buttons."""
+        self.app.clear_notifications()
+
     def on_resize(self, event: events.Resize) -> None:
         """Leave room for what is not the body: in a box that fits its content only cells can limit it."""
         self.query_one(".dialog-body").styles.max_height = max(3, event.size.height - _AROUND_BODY)

@@ -199,7 +199,10 @@ class LayerActions(Screen[None]):
                 rows = [self.view[layer_id] for layer_id in request.ids if layer_id in self.view]
                 self.jobs.submit(operations.delete_job(self.store, rows, force=request.force), self)
 
-        self.app.push_screen(DeleteDialog(plan), delete)
+        def measure(ids: tuple[str, ...], dialog: DeleteDialog) -> None:
+            self.jobs.submit(operations.measure_plan_job(self.store, ids), dialog)
+
+        self.app.push_screen(DeleteDialog(plan, measure), delete)
 
     def on_deleted(self) -> None:
         """Show the list without them."""

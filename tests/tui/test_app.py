@@ -12,10 +12,12 @@ from typing import Any
 
 import pytest
 from textual.pilot import Pilot
+from textual.widgets import Static
 
 from layerstore import LockTimeout, StoreMissing
 from layerstore.store import LayerStore
 from layertui.app import LayertuiApp
+from layertui.format import size_text
 from layertui.jobs import Job
 from layertui.keys import (
     APP_BINDINGS,
@@ -243,6 +245,17 @@ async def test_delete_takes_the_marked_layers_children_first(store: LayerStore, 
         assert "2 layers deleted" in browser.text("JobsStrip")
         await browser.press("escape")
         assert not browser.screen.query_one(JobsStrip).display
+
+
+async def test_the_plan_says_what_becomes_free_on_disk(store: LayerStore, place: Place) -> None:
+    async with browsing(place.open) as browser:
+        await browser.press("m")
+        await browser.press("G", "d")
+        await browser.until(lambda: isinstance(browser.app.screen, DeleteDialog))
+        await browser.settle()
+        said = str(browser.app.screen.query_one("#sum", Static).render())
+        assert f"Frees {size_text(store.usage('lone').size)} on disk" in said
+        assert not browser.app._notifications, "older messages do not lie on the buttons"
 
 
 async def test_a_refusal_of_the_store_is_shown(store: LayerStore, place: Place) -> None:

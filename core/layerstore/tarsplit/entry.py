@@ -16,7 +16,10 @@ import msgspec
 FILE = 1
 SEGMENT = 2
 
-_PLAIN_NAME = re.compile(rb"[ !#-%'-;=?-\[\]-\x7f]+")
+_PLAIN_NAME = re.compile(rb"[ !#-%'-;=?-\[\]-\x7f]+").fullmatch
+_TIDY_PATH = re.compile(rb"(?:\./)?((?:[^./][^/]*/)*[^./][^/]*)/?").fullmatch
+"""What all but a few names are: parts that do not begin with a dot, at most a "./" before them and a "/" behind."""
+
 _GO_ESCAPES = {0x3C: "\\u003c", 0x3E: "\\u003e", 0x26: "\\u0026", 0x2028: "\\u2028", 0x2029: "\\u2029"}
 
 
@@ -54,16 +57,15 @@ def file_line(name: bytes, size: int, crc: int, position: int) -> bytes:
 
 def clean(name: bytes) -> bytes:
     """Return the shortest form of a path, as Go's filepath.Clean does: without "//", "/." and "x/..", "." for none."""
-    if name[:2] == b"./" and name[2:3] != b"/":
-        name = name[2:]
-    if b"//" in name or b"/." in name or name[:1] in (b".", b"/", b""):
-        shortest = posixpath.normpath(name)
-        return shortest[1:] if shortest.startswith(b"//") else shortest
-    return name[:-1] if name.endswith(b"/") else name
+    match = _TIDY_PATH(name)
+    if match is not None:
+        return match[1]
+    shortest = posixpath.normpath(name)
+    return shortest[1:] if shortest.startswith(b"//") else shortest
 
 
 def _name_field(name: bytes) -> bytes:
-    if _PLAIN_NAME.fullmatch(name):
+    if _PLAIN_NAME(name):
         return b'"name":"%b",' % name
     if not name:
         return b""

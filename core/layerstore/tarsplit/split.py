@@ -14,6 +14,7 @@ from layerstore.tarsplit.entry import clean, file_line, segment_line
 
 _GZIP_LEVEL = 1
 _BATCH = 1 << 18
+_SEGMENT = 1 << 20
 
 
 class TarSplit:
@@ -23,13 +24,16 @@ class TarSplit:
     bytes of any other entry go into it as segments: a sparse file's, because they are not the bytes of the file on
     disk, and those of unknown types, because there is no file. Links and folders are written down with the size 0,
     whatever size their header names, since no reader finds their payload. So whatever was split comes out of `join` and
-    of containers/storage exactly as it went in.
+    of containers/storage exactly as it went in. The lines depend on the tar alone, not on the chunks that it comes in:
+    segments that meet are one line, cut at every 1 MiB.
     """
 
     def __init__(self, chunks: Iterable[bytes | bytearray | memoryview], out: BinaryIO) -> None:
         self._reader = TarReader(chunks, raw=self._add_segment, payload=self._add_payload)
         self._out = out
         self._gzip = isal_zlib.compressobj(_GZIP_LEVEL, isal_zlib.DEFLATED, 31)
+        self._segment: list[bytes | memoryview] = []
+        self._segment_size = 0
         self._lines: list[bytes] = []
         self._held = 0
         self._position = 0
@@ -48,6 +52,7 @@ class TarSplit:
                 self._begin(entry)
             yield entry
         self._end_file()
+        self._end_segment()
         self._write_out()
         self._out.write(self._gzip.flush())
 
@@ -70,6 +75,7 @@ class TarSplit:
             self._open = entry
             self._crc = 0
         else:
+            self._end_segment()
             self._add(file_line(entry.name, 0, 0, self._position))
 
     def _add_payload(self, piece: memoryview) -> None:
@@ -81,12 +87,32 @@ class TarSplit:
     def _add_segment(self, data: bytes | memoryview) -> None:
         if self._open is not None:
             self._end_file()
-        self._add(segment_line(data, self._position))
+        self._segment.append(data)
+        self._segment_size += len(data)
+        if self._segment_size >= _SEGMENT:
+            self._cut_segment()
+
+    def _cut_segment(self) -> None:
+        """Write down whole lines of what is held."""
+        data = memoryview(b"".join(self._segment))
+        while len(data) >= _SEGMENT:
+            self._add(segment_line(data[:_SEGMENT], self._position))
+            data = data[_SEGMENT:]
+        self._segment = [data] if data else []
+        self._segment_size = len(data)
+
+    def _end_segment(self) -> None:
+        """Write down what is held: a file's line follows, or nothing at all."""
+        if self._segment_size:
+            self._add(segment_line(b"".join(self._segment), self._position))
+            self._segment.clear()
+            self._segment_size = 0
 
     def _end_file(self) -> None:
         entry = self._open
         if entry is not None:
             self._open = None
+            self._end_segment()
             self._add(file_line(entry.name, entry.size, self._crc, self._position))
 
     def _add(self, line: bytes) -> None:

@@ -1,0 +1,236 @@
+"""Which layers lie below a layer: the short names that stand for layers in `l`, and the lists made of them.
+
+The format is that of containers/storage's drivers/overlay: `<ID>/link` holds a name of 26 characters of base32,
+`l/<name>` is a symbolic link to `../<ID>/diff`, and `<ID>/lower` lists the layers below as `l/A:l/B`, the topmost first.
+The names are short because a mount's options once had to fit into one page of memory.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import os
+import re
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from layerstore.errors import NotSupported, StoreCorrupt, UnusableID
+from layerstore.layout import file_name
+
+FOLDER = "l"
+RESERVED = frozenset({FOLDER, "staging", "tempdirs"})
+"""Names in the driver's folder that are no layers; neither is one that starts with a dot."""
+
+MAX_LOWERS = 500
+"""How many layers can lie below another: the kernel's limit, and the peer's."""
+
+_LENGTH = 26
+_NAME = re.compile(rf"[A-Z2-7]{{{_LENGTH}}}")
+_TARGET = re.compile(r"\.\./([^/\0]+)/diff")
+_MAX_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Lower:
+    """A layer below: the name it goes by in `l`, its ID, and whether `l` has a good link of that name."""
+
+    link: str
+    layer: str
+    intact: bool = True
+
+    @property
+    def path(self) -> str:
+        """Where its files lie, counted from the driver's folder; as short as can be."""
+        return f"{FOLDER}/{self.link}" if self.intact else f"{self.layer}/diff"
+
+
+def is_layer_name(name: str) -> bool:
+    """Tell whether a name in the driver's folder can be that of a layer."""
+    return name not in RESERVED and not name.startswith(".")
+
+
+class Links:
+    """The names of the layers below `home`. Reading changes nothing on disk; only `repair` and the makers do."""
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
+
+    def lowers(self, layer_id: str) -> list[Lower]:
+        """Return the layers below, the topmost first; none for a first layer.
+
+        A name that `l` does not have, or has wrong, is looked for among the layers' `link` files, as after a crash of
+        the machine.
+
+        Raises:
+            StoreCorrupt: the list is no list of names, goes in a circle, or names a layer that is not there.
+            NotSupported: there are more than 500.
+        """
+        file = self._home / layer_id / "lower"
+        text = _read(file)
+        if text is None:
+            return []
+        names = [_lower_name(file, part) for part in text.strip("\n").split(":") if part]
+        if len(names) > MAX_LOWERS:
+            raise NotSupported(f"{file}: {len(names)} layers lie below, and overlay can stack {MAX_LOWERS}")
+        found: list[Lower] = []
+        by_link: dict[str, str] | None = None
+        for name in names:
+            layer = self._target(name)
+            if layer is not None:
+                found.append(Lower(name, layer))
+                continue
+            by_link = self._by_link() if by_link is None else by_link
+            if name not in by_link:
+                reason = f"the layer below that it calls {FOLDER}/{name} is not there"
+                raise StoreCorrupt(file, reason, hint=f"neither as {self._home / FOLDER / name} nor in a layer's link")
+            found.append(Lower(name, by_link[name], intact=False))
+        layers = [layer_id, *(lower.layer for lower in found)]
+        if len(set(layers)) != len(layers):
+            twice = next(layer for layer in layers if layers.count(layer) > 1)
+            raise StoreCorrupt(file, f"layer {twice} lies below itself")
+        return found
+
+    def repair(self, lowers: Iterable[Lower]) -> list[Lower]:
+        """Put right what `l` has wrong of these, and return them intact; needs the store's write lock."""
+        repaired = []
+        for lower in lowers:
+            if not lower.intact:
+                self._point(lower.link, lower.layer)
+            repaired.append(Lower(lower.link, lower.layer))
+        return repaired
+
+    def make(self, layer_id: str) -> None:
+        """Give a new layer a name of its own."""
+        name = base64.b32encode(secrets.token_bytes(17)).decode()[:_LENGTH]
+        # The file comes first: it is what a removal after a crash finds the link by.
+        _write(self._home / layer_id / "link", name)
+        self._point(name, layer_id)
+
+    def below_child_of(self, layer_id: str) -> str:
+        """Return what the `lower` of a layer based on this one has to say; needs the store's write lock.
+
+        Raises:
+            NotSupported: there would be more than 500 layers below it.
+            StoreCorrupt: the layer's name is lost, or the layers below it cannot be told.
+        """
+        lowers = self.lowers(layer_id)
+        if len(lowers) == MAX_LOWERS:
+            raise NotSupported(f"layer {layer_id[:16]} has {MAX_LOWERS} layers below it: none can be based on it")
+        self.repair(lowers)
+        return self.text([Lower(self._own_name(layer_id), layer_id), *lowers])
+
+    @staticmethod
+    def text(lowers: Iterable[Lower]) -> str:
+        """Return the content of a `lower` file."""
+        return ":".join(f"{FOLDER}/{lower.link}" for lower in lowers)
+
+    def write_lower(self, layer_id: str, text: str) -> None:
+        """Write the list of the layers below; a first layer has none."""
+        if text:
+            _write(self._home / layer_id / "lower", text)
+
+    def path(self, layer_id: str) -> Path | None:
+        """Return where the layer's link is; None if its name is lost or no name, or the link leads elsewhere."""
+        with contextlib.suppress(StoreCorrupt):
+            name = self._name_in_file(layer_id)
+            if name is not None and self._target(name, must_exist=False) == layer_id:
+                return self._home / FOLDER / name
+        return None
+
+    def _own_name(self, layer_id: str) -> str:
+        """Return the layer's name, taken from `l` and written down again where its `link` file is lost."""
+        name = self._name_in_file(layer_id)
+        if name is None:
+            name = next((name for name in self._names() if self._target(name) == layer_id), None)
+            if name is None:
+                raise StoreCorrupt(self._home / layer_id / "link", "the file is missing, and no link leads to the layer")
+            _write(self._home / layer_id / "link", name)
+        if self._target(name) != layer_id:
+            self._point(name, layer_id)
+        return name
+
+    def _name_in_file(self, layer_id: str) -> str | None:
+        file = self._home / layer_id / "link"
+        text = _read(file)
+        if text is None:
+            return None
+        name = text.strip("\n")
+        if not _NAME.fullmatch(name):
+            raise StoreCorrupt(file, f"{name[:40]!r} is no name of a layer: {_LENGTH} characters of base32 are")
+        return name
+
+    def _names(self) -> list[str]:
+        try:
+            return sorted(name for name in os.listdir(self._home / FOLDER) if _NAME.fullmatch(name))
+        except FileNotFoundError:
+            return []
+
+    def _target(self, name: str, *, must_exist: bool = True) -> str | None:
+        """Return the ID of the layer that `l/<name>` leads to; None if it is missing or leads to no layer.
+
+        The text of the link alone counts, so that a link to a link, or a circle of them, is just a wrong link.
+        """
+        try:
+            match = _TARGET.fullmatch(os.readlink(self._home / FOLDER / name))
+        except OSError:  # missing, or no symbolic link
+            return None
+        if match is None or not is_layer_name(match[1]):
+            return None
+        if must_exist and not os.path.isdir(self._home / match[1] / "diff"):
+            return None
+        return match[1]
+
+    def _by_link(self) -> dict[str, str]:
+        """Return the names that layers say they have."""
+        names: dict[str, str] = {}
+        for layer_id in sorted(filter(is_layer_name, os.listdir(self._home))):
+            with contextlib.suppress(StoreCorrupt, UnusableID, OSError):
+                name = self._name_in_file(file_name(layer_id))
+                if name is not None and os.path.isdir(self._home / layer_id / "diff"):
+                    names[name] = layer_id
+        return names
+
+    def _point(self, name: str, layer_id: str) -> None:
+        """Have `l/<name>` lead to the layer, whatever was there; in one step, for others may be reading."""
+        folder = self._home / FOLDER
+        if not folder.is_dir():
+            os.mkdir(folder, 0o755)
+            os.chmod(folder, 0o755)
+        target = os.path.join("..", layer_id, "diff")
+        try:
+            os.symlink(target, folder / name)
+        except FileExistsError:
+            fresh = folder / f".{name}.new"
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(fresh)
+            os.symlink(target, fresh)
+            os.rename(fresh, folder / name)
+
+
+def _lower_name(file: Path, part: str) -> str:
+    folder, _, name = part.partition("/")
+    if folder != FOLDER or not _NAME.fullmatch(name):
+        raise StoreCorrupt(file, f"{part[:80]!r} names no layer: {FOLDER}/ and {_LENGTH} characters of base32 would")
+    return name
+
+
+def _read(file: Path) -> str | None:
+    try:
+        with open(file, "rb") as stream:
+            data = stream.read(_MAX_BYTES + 1)
+    except FileNotFoundError:
+        return None
+    except (IsADirectoryError, NotADirectoryError) as error:
+        raise StoreCorrupt(file, "it is no file") from error
+    if len(data) > _MAX_BYTES:
+        raise StoreCorrupt(file, f"it is longer than {_MAX_BYTES:,} bytes")
+    return data.decode("ascii", "backslashreplace")
+
+
+def _write(file: Path, text: str) -> None:
+    """Write a file of mode 0644, whatever the umask says: other users' tools read it."""
+    with open(file, "w", encoding="ascii") as stream:
+        os.fchmod(stream.fileno(), 0o644)
+        stream.write(text)
