@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import os
+import select
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from typing import ClassVar
@@ -24,6 +26,8 @@ from layertui.screens.opening import OpeningScreen
 from layertui.theme import THEMES
 
 _FREEZE_AFTER = 0.5
+_LOOK_FOR_TERMINAL = 5.0
+_HUNG_UP = 129  # what a shell says of a program that SIGHUP has ended
 
 
 def _now() -> datetime:
@@ -49,12 +53,23 @@ class LayertuiApp(App[None]):
             self.register_theme(theme)
         self.theme = THEMES[0].name
         self.push_screen(OpeningScreen(self._open_store, self.jobs))
+        if not self.is_headless:
+            self.set_interval(_LOOK_FOR_TERMINAL, self._leave_without_terminal)
 
     def on_store_opened(self, event: messages.StoreOpened) -> None:
         """Show the store."""
         self.switch_screen(LayersScreen(event.store, event.listing, self.jobs, self._clock))
         if not self.is_headless:
             self.set_timer(_FREEZE_AFTER, _freeze)
+
+    def _leave_without_terminal(self) -> None:
+        """End when the terminal has gone and the signal that says so did not reach us, as behind `su`.
+
+        Textual would first wait for its last writes to arrive, which they never do; what matters is the store.
+        """
+        if _terminal_gone():
+            self.jobs.close()
+            os._exit(_HUNG_UP)
 
     def on_unmount(self) -> None:
         """Ask everything that runs to stop, and wait a moment for a write."""
@@ -84,6 +99,13 @@ class LayertuiApp(App[None]):
         titles = "\n".join(job.title for job in running)
         question = f"{plural(len(running), 'job')} would be cancelled, and the store left as it was before:\n\n{titles}"
         self.push_screen(ConfirmDialog("Quit", question, confirm_label="Quit", danger=True), leave)
+
+
+def _terminal_gone() -> bool:
+    """Tell whether the other side of standard input has hung up."""
+    poll = select.poll()
+    poll.register(0, 0)
+    return any(event & (select.POLLHUP | select.POLLERR | select.POLLNVAL) for _, event in poll.poll(0))
 
 
 def _freeze() -> None:

@@ -135,8 +135,9 @@ class LayersScreen(LayerActions):
         empty = (
             "" if listing.rows else (_EMPTY if not self.view.rows else "Nothing matches the filter.\n\nesc clears it.")
         )
-        self.query_one("#empty", Static).update(empty)
-        self.query_one("#list").set_class(bool(empty), "-empty")
+        if bool(empty) or self.query("#list.-empty"):
+            self.query_one("#empty", Static).update(empty)
+            self.query_one("#list").set_class(bool(empty), "-empty")
         self.show_layer()
 
     def relist(self) -> None:

@@ -20,7 +20,7 @@ from layertui.format import size_text
 from layertui.safe import safe
 from layertui.widgets.cells import Line
 from layertui.widgets.changes_tree import ChangesTree
-from layertui.widgets.styles import layered
+from layertui.widgets.styles import base_style, layered
 
 
 class ChangesSummary(Widget):
@@ -43,7 +43,7 @@ class ChangesSummary(Widget):
 
     def render_line(self, y: int) -> Strip:
         """Draw a line."""
-        base = self.rich_style
+        base = base_style(self)
         dim = base + layered(self, "sum--dim")
         line = Line(self.size.width)
         line.put(" ", base)
@@ -55,7 +55,7 @@ class ChangesSummary(Widget):
         return Strip(line.segments, line.used)
 
     def _put_counts(self, line: Line, tree: ChangeTree) -> None:
-        base = self.rich_style
+        base = base_style(self)
         for kind, letter, name in (
             (ChangeKind.ADD, "A", "added"),
             (ChangeKind.MODIFY, "M", "modified"),
@@ -125,8 +125,9 @@ class ChangesPanel(Vertical):
         self.tree_widget.show(tree, start=start)
 
     def _put_note(self, note: str) -> None:
-        self.query_one("#changes-note", Static).update(Content(note))
-        self.set_class(bool(note), "-note")
+        if note or self.has_class("-note"):
+            self.query_one("#changes-note", Static).update(Content(note))
+            self.set_class(bool(note), "-note")
 
     def set_filter(self, wanted: ChangeFilter) -> None:
         """Ask for another filter."""

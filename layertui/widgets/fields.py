@@ -10,17 +10,16 @@ from rich.cells import cell_len, set_cell_size
 from rich.style import Style
 from textual import events
 from textual.binding import BindingType
-from textual.geometry import Size
 from textual.message import Message
 from textual.reactive import reactive
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from layertui.keys import FIELDS_BINDINGS
 from layertui.safe import safe
 from layertui.summary import Field, Group
 from layertui.widgets.cells import Line, cut
-from layertui.widgets.styles import layered
+from layertui.widgets.line_view import LineView
+from layertui.widgets.styles import base_style, layered
 
 _LABEL = 11
 _MOST_LINES = 8
@@ -37,7 +36,7 @@ class _Row:
     tone: str = ""
 
 
-class FieldList(ScrollView, can_focus=True):
+class FieldList(LineView, can_focus=True):
     """Shows groups of fields; long values go on in the next lines."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*FIELDS_BINDINGS]
@@ -109,7 +108,7 @@ class FieldList(ScrollView, can_focus=True):
             for field in group.fields:
                 rows.extend(_field_rows(number, field, width - _LABEL - 2))
                 number += 1
-        self.virtual_size = Size(width, len(rows))
+        self.set_line_count(len(rows))
         self.refresh()
 
     def on_resize(self) -> None:
@@ -118,7 +117,7 @@ class FieldList(ScrollView, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         """Draw a line."""
-        base = self.rich_style
+        base = base_style(self)
         width = self.scrollable_content_region.width
         line = Line(width)
         number = y + self.scroll_offset.y

@@ -71,6 +71,7 @@ class FilterBar(Horizontal):
         super().__init__(id=id)
         self._placeholder = placeholder
         self._timer: Timer | None = None
+        self._found = ""
 
     def compose(self) -> ComposeResult:
         """Yield the sign, the input and the number."""
@@ -97,7 +98,9 @@ class FilterBar(Horizontal):
         """Say how much was found, or what cannot be read."""
         self.set_class(bool(error), "-error")
         text = error or (f"{found:,} of {total:,}" if self.text else "")
-        self.query_one(".filter-found", Static).update(Content(text))
+        if text != self._found:
+            self._found = text
+            self.query_one(".filter-found", Static).update(Content(text))
 
     @on(SafeInput.Changed)
     def _changed(self, event: SafeInput.Changed) -> None:

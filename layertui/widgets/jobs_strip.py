@@ -17,7 +17,7 @@ from layertui.format import duration_text, rate_text, size_text
 from layertui.jobs import Job, JobState
 from layertui.safe import safe
 from layertui.widgets.cells import Line
-from layertui.widgets.styles import layered
+from layertui.widgets.styles import base_style, layered
 
 _BAR = 20
 _MOST = 4
@@ -117,7 +117,7 @@ class JobsStrip(Widget):
     def render_line(self, y: int) -> Strip:
         """Draw a job."""
         shown = self._jobs[-_MOST:]
-        base = self.rich_style
+        base = base_style(self)
         line = Line(self.size.width)
         if y < len(shown):
             self._draw(line, shown[y], base)

@@ -7,7 +7,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 
 from layertui.widgets.cells import Line
-from layertui.widgets.styles import layered
+from layertui.widgets.styles import base_style, layered
 
 
 class OneLine(Widget):
@@ -21,13 +21,13 @@ class OneLine(Widget):
 
     def style_of(self, name: str) -> Style:
         """Return a component style on top of the widget's own."""
-        return self.rich_style + layered(self, name)
+        return base_style(self) + layered(self, name)
 
     def render_line(self, y: int) -> Strip:
         """Draw the line."""
         line = Line(self.size.width)
         if y == 0:
-            self.fill(line, self.rich_style)
+            self.fill(line, base_style(self))
         line.width = self.size.width
-        line.fill_to(line.width, self.rich_style)
+        line.fill_to(line.width, base_style(self))
         return Strip(line.segments, line.used)

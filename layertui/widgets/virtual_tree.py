@@ -10,16 +10,15 @@ from rich.style import Style
 from textual import events
 from textual.binding import BindingType
 from textual.cache import LRUCache
-from textual.geometry import Size
 from textual.message import Message
 from textual.reactive import reactive
-from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from layertui.keys import TREE_BINDINGS
 from layertui.treeshape import ROOT, Folding, TreeShape, flat_shape
 from layertui.widgets.guides import fold_zone, guide_text
-from layertui.widgets.styles import layered
+from layertui.widgets.line_view import LineView
+from layertui.widgets.styles import base_style, layered
 
 _NOTHING = -1
 
@@ -32,7 +31,7 @@ class Keys(Protocol):
     def __getitem__(self, node: int, /) -> str: ...
 
 
-class VirtualTree(ScrollView, can_focus=True):
+class VirtualTree(LineView, can_focus=True):
     """Shows the nodes of a `TreeShape`; a subclass says what a line looks like (`render_node`).
 
     Nodes have keys (a layer's ID, a path), by which the cursor, folds and the scroll position survive a new shape.
@@ -187,7 +186,7 @@ class VirtualTree(ScrollView, can_focus=True):
         width = self.scrollable_content_region.width
         if width != self.virtual_size.width:
             self.post_message(self.WidthChanged(self, width))
-        self.virtual_size = Size(width, len(self.folding))
+        self.set_line_count(len(self.folding))
 
     # Drawing
 
@@ -209,7 +208,7 @@ class VirtualTree(ScrollView, can_focus=True):
         line = y + self.scroll_offset.y
         width = self.scrollable_content_region.width
         if not 0 <= line < len(self.folding):
-            return Strip.blank(width, self.rich_style)
+            return Strip.blank(width, base_style(self))
         node = self.folding.visible[line]
         state = (line == self.cursor_line, line == self.hover_line, self.has_focus)
         key = (node, width, *state)
@@ -219,7 +218,7 @@ class VirtualTree(ScrollView, can_focus=True):
         return strip
 
     def _draw(self, node: int, width: int, state: tuple[bool, bool, bool]) -> Strip:
-        base = self.rich_style
+        base = base_style(self)
         cursor, hover, focus = state
         if cursor:
             base += self.style_of("tree--cursor" if focus else "tree--cursor-blurred")

@@ -1,7 +1,7 @@
 """Which layers lie below a layer: the short names that stand for layers in `l`, and the lists made of them.
 
 The format is that of containers/storage's drivers/overlay: `<ID>/link` holds a name of 26 characters of base32,
-`l/<name>` is a symbolic link to `../<ID>/diff`, and `<ID>/lower` lists the layers below as `l/A:l/B`, the topmost first.
+`l/<name>` is a symbolic link to `../<ID>/diff`, and `<ID>/lower` lists the layers below, `l/A:l/B`, the topmost first.
 The names are short because a mount's options once had to fit into one page of memory.
 """
 
@@ -27,6 +27,7 @@ MAX_LOWERS = 500
 """How many layers can lie below another: the kernel's limit, and the peer's."""
 
 _LENGTH = 26
+_FOLDER_MODE, _FILE_MODE = 0o755, 0o644  # whatever the umask says: other users' tools read them
 _NAME = re.compile(rf"[A-Z2-7]{{{_LENGTH}}}")
 _TARGET = re.compile(r"\.\./([^/\0]+)/diff")
 _MAX_BYTES = 1 << 20
@@ -145,7 +146,9 @@ class Links:
         if name is None:
             name = next((name for name in self._names() if self._target(name) == layer_id), None)
             if name is None:
-                raise StoreCorrupt(self._home / layer_id / "link", "the file is missing, and no link leads to the layer")
+                raise StoreCorrupt(
+                    self._home / layer_id / "link", "the file is missing, and no link leads to the layer"
+                )
             _write(self._home / layer_id / "link", name)
         if self._target(name) != layer_id:
             self._point(name, layer_id)
@@ -196,8 +199,8 @@ class Links:
         """Have `l/<name>` lead to the layer, whatever was there; in one step, for others may be reading."""
         folder = self._home / FOLDER
         if not folder.is_dir():
-            os.mkdir(folder, 0o755)
-            os.chmod(folder, 0o755)
+            os.mkdir(folder)
+            os.chmod(folder, _FOLDER_MODE)
         target = os.path.join("..", layer_id, "diff")
         try:
             os.symlink(target, folder / name)
@@ -230,7 +233,6 @@ def _read(file: Path) -> str | None:
 
 
 def _write(file: Path, text: str) -> None:
-    """Write a file of mode 0644, whatever the umask says: other users' tools read it."""
     with open(file, "w", encoding="ascii") as stream:
-        os.fchmod(stream.fileno(), 0o644)
+        os.fchmod(stream.fileno(), _FILE_MODE)
         stream.write(text)

@@ -113,7 +113,7 @@ class OverlayMount:
                 attributes = [syscalls.ATTRIBUTES[name] for name in self.attributes()]
                 mount = syscalls.create_mount(context, sum(attributes))
             except OSError as error:
-                error.strerror = "; ".join([error.strerror, *syscalls.messages(context)])
+                error.strerror = "; ".join([error.strerror or "", *syscalls.messages(context)])
                 raise
             stack.callback(os.close, mount)
             yield mount
@@ -149,7 +149,9 @@ class OverlayMount:
             stack.callback(os.close, folder)
             text = self._option_text(numbers)
             if len(os.fsencode(text)) >= size:
-                raise NotSupported(f"{target}: the options of the mount do not fit into the {size} bytes of this kernel")
+                raise NotSupported(
+                    f"{target}: the options of the mount do not fit into the {size} bytes of this kernel"
+                )
             syscalls.mount(str(target), text, self.attributes(), folder=folder)
 
     @contextlib.contextmanager

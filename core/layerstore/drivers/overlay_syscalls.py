@@ -68,7 +68,7 @@ def messages(context: int) -> list[str]:
 
 
 def mount(target: str, options: str, attributes: set[str], *, folder: int | None = None) -> None:
-    """Mount an overlay by mount(2); relative paths in `options` count from the open `folder`.
+    """Put an overlay on a folder, the old way; relative paths in `options` count from the open `folder`.
 
     The working folder belongs to the whole process, so a thread of its own gets one of its own (CLONE_FS).
     """

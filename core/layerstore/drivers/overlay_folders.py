@@ -1,0 +1,63 @@
+"""The folders that an overlay layer is made of: making them, moving them, and what else may lie among them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from layerstore.archive.folders import remove_tree
+
+PRIVATE = 0o700
+"""The mode of all of a layer's folders but the one with its files."""
+
+
+def with_rotated(home: Path, diff: str) -> Iterator[str]:
+    """Yield a layer's folder of files, and those that the peer moved aside below it when it mapped owners anew."""
+    yield diff
+    number = 1
+    while os.path.isdir(home / f"{diff}{number}"):
+        yield f"{diff}{number}"
+        number += 1
+
+
+def make_folder(folder: Path, mode: int, like: os.stat_result | None) -> None:
+    """Make a folder, or take the one that is there, with exactly this mode and, for root, the owner of `like`."""
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(folder, PRIVATE)
+    if os.geteuid() == 0:
+        made = os.stat(folder)
+        owner = (0, 0) if like is None else (like.st_uid, like.st_gid)
+        if (made.st_uid, made.st_gid) != owner:
+            os.chown(folder, *owner)
+    os.chmod(folder, mode)
+
+
+def forget_volatile(work: Path) -> None:
+    """Delete what a volatile mount left to tell that the machine crashed meanwhile: else no mount would follow it."""
+    try:
+        folder = os.open(work / "work" / "incompat", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        remove_tree(folder, "volatile")
+    finally:
+        os.close(folder)
+
+
+@contextlib.contextmanager
+def movable(folder: Path) -> Iterator[None]:
+    """Let the owner of a folder move it elsewhere, which takes write permission on the folder itself."""
+    mode = stat.S_IMODE(os.stat(folder).st_mode)
+    if os.geteuid() == 0 or mode & stat.S_IWUSR:
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fchmod(descriptor, mode | stat.S_IRWXU)
+        yield
+    finally:
+        os.fchmod(descriptor, mode)
+        os.close(descriptor)

@@ -1,0 +1,101 @@
+"""Packing a layer's own folder into a tar, what it hides turned back into whiteouts.
+
+The bytes are those that containers/storage writes for an overlay layer without tar-split (pkg/archive: TarWithOptions
+with its overlayWhiteoutConverter): a whiteout keeps owner and time, a folder that hides something is followed by
+`.wh..wh..opq` with its owner, its permissions and no time.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Sequence
+
+from layerstore.archive import tarheader, xattrs
+from layerstore.archive.folders import FolderStack
+from layerstore.archive.pack import _Packer, _sorted_names
+from layerstore.archive.tarheader import Header
+from layerstore.archive.whiteouts import OPAQUE, PREFIX
+from layerstore.drivers.overlay_changes import inside, look, refuse_redirect
+from layerstore.drivers.overlay_whiteouts import Marks, is_whiteout
+from layerstore.errors import NotSupported
+from layerstore.model import ShouldStop
+
+_PERMISSIONS = 0o777
+
+
+def pack_upper(
+    upper: str | os.PathLike[str], lowers: Sequence[str], marks: Marks, *, should_stop: ShouldStop | None = None
+) -> Iterator[bytes]:
+    """Yield a tar of the layer whose files are in `upper`, on top of what is in `lowers`, the topmost of them first.
+
+    The order is that of `archive.pack.pack_tree`; pieces are up to 1 MiB.
+
+    Raises:
+        NotSupported: the content of a file, or of a folder, lies in another layer (metacopy, redirect_dir).
+        Cancelled: `should_stop` said so.
+        OSError: a file cannot be read, or did not stay the same while it was; it is named.
+    """
+    packer = _UpperPacker(lowers, marks, should_stop)
+    with FolderStack(upper) as stack:
+        pending = [_sorted_names(stack.fd)]
+        prefixes = [b""]
+        while pending:
+            if not pending[-1]:
+                pending.pop()
+                prefixes.pop()
+                if pending:
+                    stack.pop()
+                continue
+            name = pending[-1].pop()
+            path = prefixes[-1] + name
+            is_folder = yield from packer.add(stack.fd, name, path)
+            if is_folder:
+                packer.add_opaque(stack.push(name), path)
+                prefixes.append(path + b"/")
+                pending.append(_sorted_names(stack.fd))
+    yield packer.end()
+
+
+class _UpperPacker(_Packer):
+    """Writes whiteouts for what the overlay marks as gone."""
+
+    def __init__(self, lowers: Sequence[str], marks: Marks, should_stop: ShouldStop | None) -> None:
+        super().__init__(should_stop)
+        self._lowers = lowers
+        self._marks = marks
+
+    def add_opaque(self, folder: int, path: bytes) -> None:
+        """Add a whiteout for all that the open folder hides, if there is something."""
+        if not (refuse_redirect(folder, f"/{os.fsdecode(path)}", self._marks) and self._is_below(path)):
+            return
+        found = os.fstat(folder)
+        header = Header(path + b"/" + OPAQUE, tarheader.FILE, found.st_mode & _PERMISSIONS, found.st_uid, found.st_gid)
+        self._buffer += header.encode()
+
+    def _header(self, folder: int, base: bytes, name: bytes, found: os.stat_result) -> Header:
+        if stat.S_ISREG(found.st_mode):
+            self._refuse_metacopy(folder, base, name)
+        header = super()._header(folder, base, name, found)
+        if is_whiteout(found):
+            # The kernel makes whiteouts names of one inode, and what made the header a link stays in it: the peer
+            # leaves the first name there, too (before 1.50 without `.wh.`, as here).
+            above, slash, last = header.name.rpartition(b"/")
+            header.name = above + slash + PREFIX + last
+            header.type, header.mode = tarheader.FILE, 0
+        return header
+
+    def _refuse_metacopy(self, folder: int, base: bytes, name: bytes) -> None:
+        if self._marks.metacopy in xattrs.names(xattrs.path_at(folder, os.fsdecode(base))):
+            raise NotSupported(
+                f"{os.fsdecode(name)!r} was changed by an overlay mounted with metacopy=on: its content is in a layer "
+                "below; write to it where it is mounted, which copies the content"
+            )
+
+    def _is_below(self, path: bytes) -> bool:
+        """Tell whether a layer below shows something at the path."""
+        folders: Sequence[str] = self._lowers
+        *above, name = os.fsdecode(path).split("/")
+        for part in above:
+            folders = inside(folders, part)
+        return look(folders, name) is not None

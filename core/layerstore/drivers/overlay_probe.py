@@ -1,0 +1,45 @@
+"""Finding out whether a file system can hold an overlay's layers."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+from layerstore.drivers import tempdirs
+from layerstore.drivers.overlay_mount import OverlayMount, file_system_of
+from layerstore.drivers.overlay_whiteouts import Marks
+from layerstore.errors import NotSupported, StoreAccess
+
+
+def check_file_system(home: Path, marks: Marks) -> None:
+    """Try what the layers below `home` will need: whiteouts, attributes and, where this user may, a mount.
+
+    Raises:
+        NotSupported: the file system cannot do it; it is named.
+        OSError: `home` cannot be written.
+    """
+    with tempdirs.staging_folder(home / "tempdirs") as staging:
+        for name in ("lower", "diff", "work"):
+            os.mkdir(staging / name, 0o700)
+        try:
+            os.mknod(staging / "diff" / "gone", stat.S_IFCHR, 0)
+            os.setxattr(staging / "diff", marks.opaque, b"y")
+        except OSError as error:
+            if error.errno not in {errno.EPERM, errno.ENOTSUP, errno.EINVAL}:
+                raise
+            raise _unusable(home, f"{error.strerror} for a whiteout or an attribute") from error
+        overlay = OverlayMount(staging, ("lower",), "diff", "work", userxattr=marks.namespace == "user")
+        try:
+            with overlay.aside():
+                pass
+        except StoreAccess:
+            pass  # this user may not mount, and can still keep layers
+        except NotSupported as error:
+            raise _unusable(home, str(error)) from error
+
+
+def _unusable(home: Path, reason: str) -> NotSupported:
+    kind = file_system_of(home) or "the file system"
+    return NotSupported(f"{kind} at {home} cannot hold overlay layers ({reason}): use a store of the vfs driver")

@@ -1,0 +1,205 @@
+"""Absent files in the form that the kernel's overlay reads: devices that are none, and folders that hide.
+
+A character device 0/0 hides what has its name in the layers below; a folder whose attribute `overlay.opaque` is "y"
+hides all that is below it (Linux, Documentation/filesystems/overlayfs.rst). The attributes are in the `trusted`
+namespace, or in `user` for mounts with `userxattr`, which need no privileges.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from layerstore.archive import xattrs
+from layerstore.archive.folders import FolderStack, check_stop
+from layerstore.archive.paths import Root, components
+from layerstore.archive.read import TarEntry
+from layerstore.archive.whiteouts import PlainWhiteouts
+from layerstore.errors import NotSupported
+from layerstore.model import ShouldStop
+
+_CAP_SYS_ADMIN = 1 << 21
+_WHOLE_RANGE = ["0", "0", "4294967295"]
+_RESERVED = (b"trusted.overlay.", b"user.overlay.")
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """The attributes by which an overlay marks files; `namespace` is "trusted" or "user"."""
+
+    namespace: str
+
+    @property
+    def opaque(self) -> str:
+        """Marks a folder that hides what is below it, with "y"."""
+        return f"{self.namespace}.overlay.opaque"
+
+    @property
+    def redirect(self) -> str:
+        """Marks a file or folder whose lower part lies elsewhere."""
+        return f"{self.namespace}.overlay.redirect"
+
+    @property
+    def metacopy(self) -> str:
+        """Marks a file whose content is still below."""
+        return f"{self.namespace}.overlay.metacopy"
+
+    def is_opaque(self, target: int | str) -> bool:
+        """Tell whether a folder, given as for `xattrs.names`, hides what is below it."""
+        return xattrs.read(target, self.opaque.__eq__).get(self.opaque) == b"y"
+
+
+def marks_of(home: Path) -> Marks:
+    """Return the marks that a store uses: `user` for one of an ordinary user, or where this process is no real root."""
+    try:
+        owner = os.stat(home).st_uid
+    except FileNotFoundError:
+        owner = os.geteuid()
+    return Marks("trusted" if owner == 0 and _is_real_root() else "user")
+
+
+def is_whiteout(found: os.stat_result) -> bool:
+    """Tell whether a file stands for the absence of one."""
+    return found.st_rdev == 0 and stat.S_ISCHR(found.st_mode)
+
+
+def has_whiteouts(upper: str | os.PathLike[str], *, should_stop: ShouldStop | None = None) -> bool:
+    """Tell whether a folder of a layer's files holds a whiteout anywhere."""
+    with FolderStack(upper) as stack:
+        pending = [_folders(stack.fd)]
+        while pending:
+            check_stop(should_stop, "looking for whiteouts")
+            folders = pending[-1]
+            if folders is None:
+                return True
+            if folders:
+                stack.push(folders.pop())
+                pending.append(_folders(stack.fd))
+                continue
+            pending.pop()
+            if pending:
+                stack.pop()
+    return False
+
+
+class OverlayWhiteouts(PlainWhiteouts):
+    """Whiteouts of a tar, kept in a layer's own folder for the kernel to see.
+
+    They are kept whether a layer below has the file or not, as with the peer. Unlike there, a name that is both hidden
+    and put there again as a folder hides what is below it whatever the order, and an opaque root hides everything, for
+    which the kernel has no mark. `below` are the folders of the layers below.
+    """
+
+    def __init__(self, marks: Marks, below: Sequence[str] = (), should_stop: ShouldStop | None = None) -> None:
+        super().__init__(should_stop)
+        self._marks = marks
+        self._below = below
+        self._hidden: list[bytes] = []
+
+    def whiteout(self, tree: Root, folder: int, name: bytes, entry: TarEntry) -> None:
+        """Put a device in the place of the name, with the entry's owner and time."""
+        path = b"/".join([*components(entry.name)[:-1], name])
+        self._hidden.append(path)
+        try:
+            _make_device(folder, name)
+        except FileExistsError:
+            if not is_whiteout(os.stat(name, dir_fd=folder, follow_symlinks=False)):
+                super().whiteout(tree, folder, name, entry)
+                folder, name = tree.parent(path, create=True)
+                _make_device(folder, name)
+        if os.geteuid() == 0:
+            os.chown(name, entry.uid, entry.gid, dir_fd=folder, follow_symlinks=False)
+        os.utime(name, ns=(entry.mtime_ns, entry.mtime_ns), dir_fd=folder, follow_symlinks=False)
+
+    def opaque(self, tree: Root, folder: int, entry: TarEntry) -> None:
+        """Mark the folder, and delete what was in it before this diff."""
+        super().opaque(tree, folder, entry)
+        inside = components(entry.name)[:-1]
+        if not inside:
+            self._hide_all(tree)
+        self._mark(tree.folder(b"/".join(inside)))
+
+    def keeps_xattr(self, name: bytes) -> bool:
+        """Refuse the overlay's own attributes: a tar could lead out of its layer by them."""
+        return not name.startswith(_RESERVED)
+
+    def finish(self, root: Path) -> None:
+        """Mark the folders in the unpacked `root` that took the place of a whiteout."""
+        if not self._hidden:
+            return
+        with Root(root, writable=True) as tree:
+            for path in self._hidden:
+                try:
+                    folder, name = tree.parent(path)
+                    if stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+                        self._mark(tree.folder(path))
+                except (FileNotFoundError, NotADirectoryError):
+                    continue  # taken away again by a later entry
+
+    def _hide_all(self, tree: Root) -> None:
+        """Hide every name that a root below has; those that are there already are looked at in the end."""
+        names = {os.fsencode(name) for below in self._below for name in os.listdir(below)}
+        for name in sorted(names):
+            with contextlib.suppress(FileExistsError):
+                _make_device(tree.descriptor, name)
+            self._hidden.append(name)
+
+    def _mark(self, folder: int) -> None:
+        try:
+            os.setxattr(folder, self._marks.opaque, b"y")
+        except OSError as error:
+            if error.errno in {errno.ENOTSUP, errno.EPERM}:
+                text = f"the attribute {self._marks.opaque} cannot be set here ({error.strerror})"
+                raise NotSupported(f"{text}: use a store of the vfs driver") from error
+            raise
+
+
+def without_root(entries: Iterable[TarEntry]) -> Iterator[TarEntry]:
+    """Leave out the entries for the layer's root that are named "." or "./": the peer does for overlay.
+
+    Its owner and mode stay those of the layer below.
+    """
+    for entry in entries:
+        name = entry.name
+        if name[-1:] in b"./" and not name.startswith(b"/") and not components(name):
+            continue
+        yield entry
+
+
+def _make_device(folder: int, name: bytes) -> None:
+    try:
+        os.mknod(name, stat.S_IFCHR, 0, dir_fd=folder)
+    except PermissionError as error:
+        if error.errno != errno.EPERM:
+            raise
+        text = "this system does not let an ordinary user hide files of a layer below (Linux 5.8 does)"
+        raise NotSupported(f"{text}: use sudo, or a store of the vfs driver") from error
+
+
+def _folders(folder: int) -> list[str] | None:
+    """Return the folders in a folder; None if there is a whiteout among its files."""
+    folders: list[str] = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(entry.name)
+            elif not (entry.is_file(follow_symlinks=False) or entry.is_symlink()) and is_whiteout(
+                entry.stat(follow_symlinks=False)
+            ):
+                return None
+    return folders
+
+
+def _is_real_root() -> bool:
+    """Tell whether this process may set `trusted` attributes: that takes CAP_SYS_ADMIN outside of user namespaces."""
+    with open("/proc/self/uid_map") as file:
+        if file.read().split() != _WHOLE_RANGE:
+            return False
+    with open("/proc/self/status") as file:
+        capabilities = next((line.split()[1] for line in file if line.startswith("CapEff:")), "0")
+    return bool(int(capabilities, 16) & _CAP_SYS_ADMIN)

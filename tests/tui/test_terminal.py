@@ -1,0 +1,142 @@
+"""The real program in a real pseudo-terminal: headless tests see neither what reaches the terminal nor how it ends."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pty
+import select
+import signal
+import struct
+import sys
+import termios
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from layerstore import LayerStore
+from support import make_tar
+
+HOSTILE = {
+    "title": "\x1b]0;evil\x07",
+    "colour": "\x1b[31mred",
+    "c1": "\x9b31m",
+    "bidi": "\u202egnp.exe",
+    "markup": "[bold red]x[/] [/]",
+    "newline": "two\nlines",
+    "long": "n" * 300,
+    "wide": "日本語 🚀",
+}
+
+
+class Program:
+    """The browser on a store, in a pseudo-terminal that this process reads."""
+
+    def __init__(self, root: Path, *, ignore_hangup: bool = False) -> None:
+        self.output = bytearray()
+        self.pid, self.terminal = pty.fork()
+        if self.pid == 0:
+            os.environ.update(TERM="xterm-256color", LANG="C.UTF-8")
+            if ignore_hangup:
+                signal.signal(signal.SIGHUP, signal.SIG_IGN)
+            command = [sys.executable, "-m", "layertui", "--root", str(root / "g"), "--runroot", str(root / "r")]
+            os.execv(command[0], command)
+        fcntl.ioctl(self.terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 36, 120, 0, 0))
+
+    def read_until(self, text: str, seconds: float = 30) -> None:
+        until = time.monotonic() + seconds
+        while text.encode() not in self.output:
+            if time.monotonic() > until:
+                pytest.fail(f"{text!r} never came; the last output is {bytes(self.output[-500:])!r}")
+            self.read(0.1)
+
+    def read(self, seconds: float) -> None:
+        """Read what comes, until nothing comes for so long."""
+        while select.select([self.terminal], [], [], seconds)[0]:
+            try:
+                self.output += os.read(self.terminal, 1 << 16)
+            except OSError:
+                return
+
+    def press(self, *keys: str) -> None:
+        for key in keys:
+            os.write(self.terminal, key.encode())
+            self.read(0.4)
+
+    def ended(self, seconds: float) -> int | None:
+        """Return the exit status, None if it still runs."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self.pid = 0
+                return os.waitstatus_to_exitcode(status)
+            self.read(0.1)
+        return None
+
+    def close(self) -> None:
+        if self.pid:
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+        if self.terminal >= 0:
+            os.close(self.terminal)
+            self.terminal = -1
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """Return a store in which everything that can carry a name carries a hostile one."""
+    store = LayerStore.open(tmp_path / "g", tmp_path / "r", driver="vfs")
+    files = {name.replace("/", "_"): b"x" for key, name in HOSTILE.items() if key != "long"}
+    store.put(make_tar({**files, "n" * 250: b"x"}), id="base", names=["base-layer"])
+    path = tmp_path / "g/vfs-layers/layers.json"
+    records = json.loads(path.read_text())
+    records[0].update(names=["base-layer", *HOSTILE.values()], metadata="".join(HOSTILE.values()))
+    records[0]["flags"] = {value: value for value in HOSTILE.values()}
+    records += [{"id": value, "names": [f"top {key}"], "parent": value} for key, value in HOSTILE.items()]
+    path.write_text(json.dumps(records))
+    images = tmp_path / "g/vfs-images"
+    images.mkdir()
+    users = [{"id": key, "names": [value], "layer": "base"} for key, value in HOSTILE.items()]
+    (images / "images.json").write_text(json.dumps(users))
+    return tmp_path
+
+
+@pytest.fixture
+def program(root: Path) -> Iterator[Program]:
+    program = Program(root)
+    program.read_until("base-layer")
+    yield program
+    program.close()
+
+
+def test_hostile_names_reach_the_terminal_escaped_only(program: Program) -> None:
+    escape = "\x1b"
+    program.press("1", "2", "G", "g", "4", "r", escape, "f", escape, "d", escape, "e", escape, "m", "y", escape)
+    program.press("/", *"evil", "\r", escape, "G", "1", "?", escape)
+    shown = program.output.decode(errors="replace")
+    for raw in ("\x1b]0;evil", "evil\x07", "\x9b", "\u202e", "\x1b[31mred", "two\nlines"):
+        assert raw not in shown, f"{raw!r} reached the terminal"
+    assert "evil" in shown, "the names were on the screen at all"
+    assert "Traceback" not in shown
+    assert program.ended(0.2) is None, "and nothing took the program down"
+    program.press("q")
+    assert program.ended(10) == 0
+
+
+def test_it_ends_when_the_terminal_goes_without_a_signal(root: Path) -> None:
+    program = Program(root, ignore_hangup=True)
+    try:
+        program.read_until("base-layer")
+        os.close(program.terminal)
+        program.terminal = -1
+        until = time.monotonic() + 20
+        while os.waitpid(program.pid, os.WNOHANG)[0] == 0:
+            assert time.monotonic() < until, "it still runs"
+            time.sleep(0.1)
+        program.pid = 0
+    finally:
+        program.close()
