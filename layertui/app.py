@@ -7,21 +7,19 @@ import os
 import select
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from importlib import import_module
 from typing import ClassVar
 
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
 from textual.screen import Screen
 
+from layerstore.store import LayerStore
 from layertui import messages
 from layertui.format import plural
-from layertui.guide import help_sections, legend
 from layertui.jobs import JobRunner
 from layertui.keys import APP_BINDINGS
 from layertui.operations import OpenStore
-from layertui.screens.confirm import ConfirmDialog
-from layertui.screens.help import HelpScreen
-from layertui.screens.layers import LayersScreen
 from layertui.screens.opening import OpeningScreen
 from layertui.theme import THEMES
 
@@ -52,12 +50,19 @@ class LayertuiApp(App[None]):
         for theme in THEMES:
             self.register_theme(theme)
         self.theme = THEMES[0].name
-        self.push_screen(OpeningScreen(self._open_store, self.jobs))
+        self.push_screen(OpeningScreen(self._open, self.jobs))
         if not self.is_headless:
             self.set_interval(_LOOK_FOR_TERMINAL, self._leave_without_terminal)
 
+    def _open(self) -> LayerStore:
+        """Open the store, and load the code of the browser meanwhile: the first frame does not wait for it."""
+        import_module("layertui.screens.layers")
+        return self._open_store()
+
     def on_store_opened(self, event: messages.StoreOpened) -> None:
         """Show the store."""
+        from layertui.screens.layers import LayersScreen  # noqa: PLC0415 - loaded by `_open`
+
         self.switch_screen(LayersScreen(event.store, event.listing, self.jobs, self._clock))
         if not self.is_headless:
             self.set_timer(_FREEZE_AFTER, _freeze)
@@ -83,6 +88,9 @@ class LayertuiApp(App[None]):
 
     def action_help(self) -> None:
         """Show all keys."""
+        from layertui.guide import help_sections, legend  # noqa: PLC0415 - late, as the screens that need it
+        from layertui.screens.help import HelpScreen  # noqa: PLC0415
+
         self.push_screen(HelpScreen(help_sections(self.get_key_display), legend()))
 
     async def action_quit(self) -> None:
@@ -91,6 +99,8 @@ class LayertuiApp(App[None]):
         if not running:
             self.exit()
             return
+
+        from layertui.screens.confirm import ConfirmDialog  # noqa: PLC0415
 
         def leave(sure: bool | None) -> None:
             if sure:

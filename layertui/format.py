@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 
-_UNITS = ("B", "kB", "MB", "GB", "TB", "PB", "EB")
+from humanize import intcomma, naturalsize
+
 _BINARY = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
 _DECIMAL = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "p": 10**15}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgtp]?)(i?)b?", re.IGNORECASE)
@@ -24,25 +25,17 @@ UNKNOWN = "–"
 
 
 def size_text(size: int | None) -> str:
-    """Return a size in at most seven characters: three digits that count, and a unit of powers of ten."""
+    """Return a size in at most eight characters: one decimal, so that points stand below each other, powers of ten."""
     if size is None:
         return UNKNOWN
-    if abs(size) < 1000:
-        return f"{size} B"
-    value = float(size)
-    for unit in _UNITS:
-        if abs(value) < 999.5 or unit == _UNITS[-1]:
-            break
-        value /= 1000
-    digits = 2 if abs(value) < 9.995 else 1 if abs(value) < 99.95 else 0
-    return f"{value:.{digits}f} {unit}"
+    return f"{size} B" if abs(size) < 1000 else naturalsize(size, format="%.1f")
 
 
 def exact_size(size: int | None) -> str:
     """Return a size for a place with room: rounded, and to the byte."""
     if size is None:
         return UNKNOWN
-    return size_text(size) if abs(size) < 1000 else f"{size_text(size)} ({size:,} bytes)"
+    return size_text(size) if abs(size) < 1000 else f"{size_text(size)} ({intcomma(size)} bytes)"
 
 
 def parse_size(text: str) -> int | None:

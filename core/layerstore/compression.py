@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bz2
 import lzma
+import re
 import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -36,6 +37,7 @@ _MAGIC = {
     Compression.ZSTD: b"\x28\xb5\x2f\xfd",
 }
 _AFTER_A_STREAM = 1 << 15
+_NO_PADDING = re.compile(rb"[^\0]").search
 _SKIPPABLE = b"\x2a\x4d\x18"
 _XZ_MEMORY = 256 << 20
 _GZIP_LEVEL = 2
@@ -104,12 +106,7 @@ def decompress(chunks: Iterable[bytes], compression: Compression) -> Iterator[by
         return
     streams = _Streams(compression)
     for chunk in chunks:
-        at = 0
-        while at < len(chunk):
-            # What a stream leaves over is copied to the next one: of a chunk full of tiny ones, again and again.
-            portion = chunk[at : at + (_AFTER_A_STREAM if streams.ended else PIECE)]
-            at += len(portion)
-            yield from streams.feed(portion)
+        yield from streams.feed(chunk)
     streams.finish()
 
 
@@ -128,33 +125,37 @@ class _Streams:
     """Compressed streams in a row."""
 
     def __init__(self, compression: Compression) -> None:
-        self.ended = 0
-        """How many have come to their end."""
         self._compression = compression
         self._decoder: _Decoder | None = None
+        self._portion = PIECE
 
-    def feed(self, data: bytes) -> Iterator[bytes]:
-        """Yield what comes out of `data`, all of it taken."""
-        while data or self._decoder is not None:
+    def feed(self, chunk: bytes) -> Iterator[bytes]:
+        """Yield what comes out of `chunk`, all of it taken."""
+        at, hungry = 0, True
+        while at < len(chunk) or not hungry:
             if self._decoder is None:
-                if self._compression is Compression.XZ and not (data := data.lstrip(b"\0")):
-                    return
+                if self._compression is Compression.XZ:
+                    start = _NO_PADDING(chunk, at)
+                    if start is None:
+                        return
+                    at = start.start()
                 self._decoder = _DECODERS[self._compression]()
-            decoder = self._decoder
-            try:
-                out = decoder.decompress(data, PIECE)
-            except _BROKEN as error:
-                raise BadArchive(f"its {self._name} stream is broken: {error}") from error
-            if out:
+            data = chunk[at : at + self._portion] if hungry else b""  # else the decoder has not used up what it has
+            at += len(data)
+            if out := self._decode(self._decoder, data):
                 yield out
-            if decoder.eof:
-                data = decoder.unused_data
+            hungry = self._decoder.eof or self._decoder.needs_input
+            if self._decoder.eof:
+                at -= len(self._decoder.unused_data)
                 self._decoder = None
-                self.ended += 1
-            elif decoder.needs_input:
-                return
-            else:
-                data = b""  # the decoder keeps what it has not used
+                # What a stream leaves over is a copy: of a chunk full of tiny streams, again and again.
+                self._portion = _AFTER_A_STREAM
+
+    def _decode(self, decoder: _Decoder, data: bytes) -> bytes:
+        try:
+            return decoder.decompress(data, PIECE)
+        except _BROKEN as error:
+            raise BadArchive(f"its {self._name} stream is broken: {error}") from error
 
     def finish(self) -> None:
         """Check that the last stream is complete."""

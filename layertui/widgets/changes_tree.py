@@ -99,18 +99,18 @@ class ChangesTree(VirtualTree):
         line = Line(width)
         style = base + self.style_of(_STYLES[kind])
         line.put(f" {LETTERS[kind]} ", style + Style(bold=kind != UNCHANGED))
-        line.put(self.guides(node, max(4, width // 2)), base + self.style_of("tree--guides"))
+        line.put(self.guides(node, max(4, width // 2)), base + self.quiet_style_of("tree--guides", node))
         line.width = max(width - _SIZE - 1, line.used)
         escape = base + self.style_of("tree--escape")
         line.put_foreign(tree.names[node], style, escape, line.room - tree.folders[node])
         if tree.folders[node]:
-            line.put("/", base + self.style_of("changes--folder"))
+            line.put("/", base + self.quiet_style_of("changes--folder", node))
         if node in self.folding.folded:
-            line.put(f" +{tree.shape.ends[node] - node - 1:,}", base + self.style_of("tree--dim"))
+            line.put(f" +{tree.shape.ends[node] - node - 1:,}", base + self.quiet_style_of("tree--dim", node))
         line.fill_to(line.width, base)
         line.width = width
         text = size_text(tree.sizes[node]) if tree.sizes[node] or not tree.folders[node] else ""
-        line.put_right(text, _SIZE, base + self.style_of("changes--size"))
+        line.put_right(text, _SIZE, base + self.quiet_style_of("changes--size", node))
         return line.segments
 
     def action_toggle_kind(self, name: str) -> None:

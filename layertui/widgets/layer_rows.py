@@ -23,10 +23,11 @@ from layertui.widgets.virtual_tree import VirtualTree
 GUTTER = 2
 """The cells in front of a row: the cursor and the mark."""
 
-_SIZE = 8
+_SIZE = 9
 _AGE = 5
 _LARGE = 100_000_000
 _ROOMY = 44  # cells of a label from which badges are written out
+_QUIET = frozenset({"tree--dim", "tree--guides", "tree--users"})
 _PREFIXES = ("docker.io/library/", "docker.io/", "localhost/")
 
 
@@ -144,7 +145,7 @@ class LayerRows(VirtualTree):
         assert listing is not None
         assert row is not None
         dimmed = bool(listing.dimmed and listing.dimmed[node])
-        paint = _Paint(self, base, dimmed=dimmed)
+        paint = _Paint(self, node, base, dimmed=dimmed)
         columns = columns_for(width, ages=self.AGES)
         line = Line(columns.label - 1)
         line.put("▌" if node == self.cursor_node else " ", paint("tree--mark"))
@@ -199,13 +200,18 @@ class LayerRows(VirtualTree):
 class _Paint:
     """Styles for one row: its background, with the colours of its parts; a dimmed row has one colour for all."""
 
-    def __init__(self, rows: LayerRows, base: Style, *, dimmed: bool) -> None:
+    def __init__(self, rows: LayerRows, node: int, base: Style, *, dimmed: bool) -> None:
         self._rows = rows
+        self._node = node
         self._base = base
         self._dimmed = dimmed
 
     def __call__(self, name: str) -> Style:
-        return self._base + self._rows.style_of("tree--dim" if self._dimmed and name != "tree--mark" else name)
+        if self._dimmed and name != "tree--mark":
+            name = "tree--dim"
+        if name in _QUIET:
+            return self._base + self._rows.quiet_style_of(name, self._node)
+        return self._base + self._rows.style_of(name)
 
 
 def total_text(row: LayerRow, size: int | None) -> str:

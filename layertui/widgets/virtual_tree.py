@@ -197,6 +197,13 @@ class VirtualTree(LineView, can_focus=True):
             style = self._styles[names] = layered(self, *names)
         return style
 
+    def quiet_style_of(self, name: str, node: int) -> Style:
+        """Return a component style for what matters less; under the cursor it is as clear as the rest.
+
+        Where there are 16 colours, grey on the grey of the cursor would not be seen.
+        """
+        return Style.null() if self.has_focus and node == self.cursor_node else self.style_of(name)
+
     def notify_style_update(self) -> None:
         """Forget what was drawn with another theme."""
         super().notify_style_update()
@@ -225,7 +232,7 @@ class VirtualTree(LineView, can_focus=True):
         elif hover:
             base += self.style_of("tree--hover")
         strip = Strip(self.render_node(node, width, base=base))
-        return strip.adjust_cell_length(width, base)
+        return strip.adjust_cell_length(width, base).simplify()
 
     def guides(self, node: int, room: int) -> str:
         """Return the lines in front of a node, in at most `room` cells."""

@@ -121,8 +121,8 @@ def test_the_summary_has_all_fields() -> None:
     assert (fields["Layer/Name"], fields["Layer/"]) == ("one", "two")
     assert fields["Layer/Parent"].startswith("parent  aaa")
     assert fields["Layer/Created"].endswith("(2 hours ago)")
-    assert fields["Size/Own"] == "2.00 kB (2,000 bytes)"
-    assert fields["Size/Total"] == "2.00 kB (2,003 bytes) in 2 layers"
+    assert fields["Size/Own"] == "2.0 kB (2,000 bytes)"
+    assert fields["Size/Total"] == "2.0 kB (2,003 bytes) in 2 layers"
     assert fields["Size/Built on it"] == "1 child"
     assert fields["Mount/Mounted"] == "2 times"
     assert (fields["Mount/Path"], fields["Mount/Label"]) == ("/m", "system_u")

@@ -20,12 +20,20 @@ from layerstore.archive.changes import changes_size
 from layerstore.archive.folders import FolderStack
 from layerstore.archive.read import TarEntry
 from layerstore.archive.unpack import unpack
-from layerstore.drivers import overlay_mount, tempdirs
+from layerstore.drivers import overlay_mount
 from layerstore.drivers.copy import copy_tree
 from layerstore.drivers.exchange import exchange_folders
 from layerstore.drivers.naive import NaiveDiffs
 from layerstore.drivers.overlay_changes import upper_changes
-from layerstore.drivers.overlay_folders import PRIVATE, forget_volatile, make_folder, movable, with_rotated
+from layerstore.drivers.overlay_folders import (
+    PRIVATE,
+    forget_volatile,
+    make_folder,
+    movable,
+    recover,
+    staging,
+    with_rotated,
+)
 from layerstore.drivers.overlay_links import MAX_LOWERS, Links, Lower, is_layer_name
 from layerstore.drivers.overlay_mount import OverlayMount
 from layerstore.drivers.overlay_pack import pack_upper
@@ -106,6 +114,7 @@ class OverlayDriver(NaiveDiffs):
         lowers = self._links.repair(self._links.lowers(layer_id))
         target = self._make(new_id, self._links.text(lowers), os.stat(source))
         try:
+            os.chmod(target, PRIVATE)  # its owner could not write to it otherwise; the copy sets the mode in the end
             copy_tree(source, target, should_stop=should_stop)
         except BaseException:
             self.remove(new_id)
@@ -135,16 +144,16 @@ class OverlayDriver(NaiveDiffs):
         if not os.path.lexists(folder):
             return
         self._refuse_mounted(layer_id)
-        with tempdirs.staging_folder(self._tempdirs) as staging:
+        with staging(self.home) as aside:
             # The link goes first: the layer could be found without it, but not it without the layer.
             link = self._links.path(layer_id)
             if link is not None:
-                os.rename(link, staging / f"0-{link.name}")
-            os.rename(folder, staging / f"1-{layer_id}")
+                os.rename(link, aside / f"0-{link.name}")
+            os.rename(folder, aside / f"1-{layer_id}")
 
     def cleanup(self) -> None:
         """Delete what an interrupted `remove` left aside, unless a live process is at it."""
-        tempdirs.recover(self._tempdirs)
+        recover(self.home)
 
     def _make(self, layer_id: str, lower: str, like: os.stat_result | None) -> Path:
         """Make the folders of a layer; return the one for its files, with owner and mode of `like`."""
@@ -275,11 +284,14 @@ class OverlayDriver(NaiveDiffs):
     def diff(self, layer_id: str, parent: str, *, should_stop: ShouldStop | None = None) -> Generator[bytes]:
         """Yield a tar of the changes, with whiteouts for what was deleted, in pieces of up to 1 MiB."""
         lowers = self._chain(layer_id)
-        if not _is_parent(lowers, parent):
+        if _is_parent(lowers, parent):
+            root = self.diff_root(layer_id)
+            yield from pack_upper(root, self._folders(lowers), self._marks, should_stop=should_stop)
+        elif parent:
             yield from super().diff(layer_id, parent, should_stop=should_stop)
-            return
-        root = self.diff_root(layer_id)
-        yield from pack_upper(root, self._folders(lowers), self._marks, should_stop=should_stop)
+        else:
+            with self._visible(layer_id) as root:
+                yield from pack_upper(root, (), self._marks, should_stop=should_stop)
 
     def diff_size(self, layer_id: str, parent: str, *, should_stop: ShouldStop | None = None) -> int:
         """Return the bytes of the files that `changes` adds or modifies, hard links counted once."""
@@ -341,10 +353,6 @@ class OverlayDriver(NaiveDiffs):
             ("Attributes", f"{self._marks.namespace}.overlay"),
             ("Mount Options", ",".join(self._mount_options) or "none"),
         ]
-
-    @property
-    def _tempdirs(self) -> Path:
-        return self.home / "tempdirs"
 
     @property
     def _marks(self) -> Marks:

@@ -139,7 +139,7 @@ class _UpperWalk:
             else:
                 kind = ChangeKind.MODIFY if below and look(below, name) is not None else ChangeKind.ADD
                 size = found.st_size if stat.S_ISREG(mode) or stat.S_ISLNK(mode) else 0
-                self._record(level, Change(f"{level.path}/{name}", kind, size, mode))
+                self._record(Change(f"{level.path}/{name}", kind, size, mode))
 
     def _enter(self, name: str, found: os.stat_result) -> None:
         """Judge a folder and go into it."""
@@ -151,9 +151,9 @@ class _UpperWalk:
         if opaque and before is not None:
             self._deleted(above, name)
         elif before is None:
-            self._record(above, Change(path, ChangeKind.ADD, 0, found.st_mode))
+            self._record(Change(path, ChangeKind.ADD, 0, found.st_mode))
         elif not stat.S_ISDIR(before.st_mode) or _folder_differs(before, found):
-            self._record(above, Change(path, ChangeKind.MODIFY, 0, found.st_mode))
+            self._record(Change(path, ChangeKind.MODIFY, 0, found.st_mode))
         else:
             recorded = False
         level = _Level(path, found.st_mode, inside(above.below, name), recorded=recorded)
@@ -173,14 +173,15 @@ class _UpperWalk:
                 mode = before.st_mode
                 size = before.st_size if stat.S_ISREG(mode) or stat.S_ISLNK(mode) else 0
             break
-        self._record(level, Change(f"{level.path}/{name}", ChangeKind.DELETE, size, mode))
+        self._record(Change(f"{level.path}/{name}", ChangeKind.DELETE, size, mode))
 
-    def _record(self, level: _Level, change: Change) -> None:
+    def _record(self, change: Change) -> None:
         """Add a change, and for one that is no modification also those of the folders on the way to it."""
         self._changes.append(change)
-        if level.recorded or change.kind is ChangeKind.MODIFY:
+        if change.kind is ChangeKind.MODIFY:
             return
-        for above in reversed(self._levels):
+        # A folder that is recorded, as modified, can be in one that is not.
+        for above in self._levels:
             if not above.recorded:
                 above.recorded = True
                 self._changes.append(Change(above.path, ChangeKind.MODIFY, 0, above.mode))

@@ -9,9 +9,35 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from layerstore.archive.folders import remove_tree
+from layerstore.drivers import tempdirs
 
 PRIVATE = 0o700
 """The mode of all of a layer's folders but the one with its files."""
+
+_TEMPORARY = "tempdirs"
+
+
+@contextlib.contextmanager
+def staging(home: Path) -> Iterator[Path]:
+    """Make a folder that is deleted with all that is in it; needs the store's write lock."""
+    with tempdirs.staging_folder(home / _TEMPORARY) as folder:
+        yield folder
+    _tidy(home)
+
+
+def recover(home: Path) -> None:
+    """Delete what a crash left of such folders; needs the store's write lock."""
+    tempdirs.recover(home / _TEMPORARY)
+    _tidy(home)
+
+
+def _tidy(home: Path) -> None:
+    """Take away the folder of temporary folders: the peer before 1.59 takes it for a layer without a `link`.
+
+    Nobody can be about to use it, for that takes the write lock; it stays while another process deletes in it.
+    """
+    with contextlib.suppress(OSError):
+        os.rmdir(home / _TEMPORARY)
 
 
 def with_rotated(home: Path, diff: str) -> Iterator[str]:

@@ -10,12 +10,12 @@ import contextlib
 import errno
 import os
 import re
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from layerstore.drivers import overlay_syscalls as syscalls
-from layerstore.drivers import tempdirs
 from layerstore.errors import NotSupported, StoreAccess
 
 _MOUNTS = "/proc/self/mountinfo"
@@ -157,14 +157,12 @@ class OverlayMount:
     @contextlib.contextmanager
     def _created_by_options(self) -> Iterator[int]:
         """Mount by mount(2) on a folder of its own, and take it away from there while a descriptor holds it."""
-        with tempdirs.staging_folder(self.home / "tempdirs") as staging:
-            target = staging / "merged"
-            os.mkdir(target, 0o700)
-            self._attach_by_options(target)
+        with tempfile.TemporaryDirectory(prefix="layerstore-") as target:
+            self._attach_by_options(Path(target))
             try:
                 mount = os.open(target, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             finally:
-                syscalls.unmount(str(target), lazily=True)
+                syscalls.unmount(target, lazily=True)
         try:
             yield mount
         finally:

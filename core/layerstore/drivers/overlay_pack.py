@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 
 from layerstore.archive import tarheader, xattrs
 from layerstore.archive.folders import FolderStack
@@ -29,7 +29,8 @@ def pack_upper(
 ) -> Iterator[bytes]:
     """Yield a tar of the layer whose files are in `upper`, on top of what is in `lowers`, the topmost of them first.
 
-    The order is that of `archive.pack.pack_tree`; pieces are up to 1 MiB.
+    `upper` can be a mounted overlay, too, which has no marks and so comes out as it is. The order is that of
+    `archive.pack.pack_tree`; pieces are up to 1 MiB.
 
     Raises:
         NotSupported: the content of a file, or of a folder, lies in another layer (metacopy, redirect_dir).
@@ -65,6 +66,19 @@ class _UpperPacker(_Packer):
         self._lowers = lowers
         self._marks = marks
 
+    def add(self, folder: int, base: bytes, name: bytes) -> Generator[bytes, None, bool]:
+        """Add a file as the base class does, but for one that is not there although the folder lists it.
+
+        An overlay shows whiteouts that hide nothing in that way.
+        """
+        before = len(self._buffer)
+        try:
+            return (yield from super().add(folder, base, name))
+        except FileNotFoundError:
+            if len(self._buffer) != before:  # it was there when its header was written
+                raise
+            return False
+
     def add_opaque(self, folder: int, path: bytes) -> None:
         """Add a whiteout for all that the open folder hides, if there is something."""
         if not (refuse_redirect(folder, f"/{os.fsdecode(path)}", self._marks) and self._is_below(path)):
@@ -79,7 +93,7 @@ class _UpperPacker(_Packer):
         header = super()._header(folder, base, name, found)
         if is_whiteout(found):
             # The kernel makes whiteouts names of one inode, and what made the header a link stays in it: the peer
-            # leaves the first name there, too (before 1.50 without `.wh.`, as here).
+            # leaves the first name there, too (before 1.59 without `.wh.`, as here).
             above, slash, last = header.name.rpartition(b"/")
             header.name = above + slash + PREFIX + last
             header.type, header.mode = tarheader.FILE, 0

@@ -7,7 +7,7 @@ import os
 import stat
 from pathlib import Path
 
-from layerstore.drivers import tempdirs
+from layerstore.drivers.overlay_folders import staging
 from layerstore.drivers.overlay_mount import OverlayMount, file_system_of
 from layerstore.drivers.overlay_whiteouts import Marks
 from layerstore.errors import NotSupported, StoreAccess
@@ -20,17 +20,17 @@ def check_file_system(home: Path, marks: Marks) -> None:
         NotSupported: the file system cannot do it; it is named.
         OSError: `home` cannot be written.
     """
-    with tempdirs.staging_folder(home / "tempdirs") as staging:
+    with staging(home) as folder:
         for name in ("lower", "diff", "work"):
-            os.mkdir(staging / name, 0o700)
+            os.mkdir(folder / name, 0o700)
         try:
-            os.mknod(staging / "diff" / "gone", stat.S_IFCHR, 0)
-            os.setxattr(staging / "diff", marks.opaque, b"y")
+            os.mknod(folder / "diff" / "gone", stat.S_IFCHR, 0)
+            os.setxattr(folder / "diff", marks.opaque, b"y")
         except OSError as error:
             if error.errno not in {errno.EPERM, errno.ENOTSUP, errno.EINVAL}:
                 raise
             raise _unusable(home, f"{error.strerror} for a whiteout or an attribute") from error
-        overlay = OverlayMount(staging, ("lower",), "diff", "work", userxattr=marks.namespace == "user")
+        overlay = OverlayMount(folder, ("lower",), "diff", "work", userxattr=marks.namespace == "user")
         try:
             with overlay.aside():
                 pass

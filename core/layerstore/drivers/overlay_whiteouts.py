@@ -115,14 +115,17 @@ class OverlayWhiteouts(PlainWhiteouts):
         if os.geteuid() == 0:
             os.chown(name, entry.uid, entry.gid, dir_fd=folder, follow_symlinks=False)
         os.utime(name, ns=(entry.mtime_ns, entry.mtime_ns), dir_fd=folder, follow_symlinks=False)
+        self.added(path)
 
     def opaque(self, tree: Root, folder: int, entry: TarEntry) -> None:
         """Mark the folder, and delete what was in it before this diff."""
         super().opaque(tree, folder, entry)
-        inside = components(entry.name)[:-1]
-        if not inside:
+        path = b"/".join(components(entry.name)[:-1])
+        if path:
+            self.added(path)
+        else:
             self._hide_all(tree)
-        self._mark(tree.folder(b"/".join(inside)))
+        self._mark(tree.folder(path))
 
     def keeps_xattr(self, name: bytes) -> bool:
         """Refuse the overlay's own attributes: a tar could lead out of its layer by them."""
