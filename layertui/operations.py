@@ -158,11 +158,10 @@ def unmount_job(store: LayerStore, rows: Sequence[LayerRow], *, force: bool = Fa
 
     def work(job: Job) -> Message:
         still = 0
-        for number, row in enumerate(rows):
+        for row in rows:
             if job.should_stop():
                 break
             still += store.unmount(row.id, force=force)
-            job.progress(number + 1, None)
         return messages.Unmounted(tuple(row.id for row in rows), still)
 
     return Job(f"Unmount {_several(rows)}", work, writes=True)

@@ -222,7 +222,10 @@ class LayersScreen(LayerActions):
     def on_job_failed(self, event: messages.JobFailed) -> None:
         """Say what went wrong: in the header for what runs on its own, in the panel, or in a dialog."""
         if event.job.key == "follow":
-            self.query_one(HeaderBar).following = Following.FAILED
+            header = self.query_one(HeaderBar)
+            if header.following is not Following.FAILED:
+                header.following = Following.FAILED
+                self.say(f"The store cannot be followed: {event.error}", "error")
         elif not self.feed.take_failure(event.job, event.error):
             if event.job.key == "load":
                 self.query_one(HeaderBar).following = Following.FAILED

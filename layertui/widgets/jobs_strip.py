@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ClassVar
 
+from rich.cells import cell_len
 from rich.style import Style
 from textual import events
 from textual.geometry import Size
@@ -16,11 +17,12 @@ from textual.widget import Widget
 from layertui.format import duration_text, rate_text, size_text
 from layertui.jobs import Job, JobState
 from layertui.safe import safe
-from layertui.widgets.cells import Line
+from layertui.widgets.cells import Line, cut
 from layertui.widgets.styles import base_style, layered
 
 _BAR = 20
 _MOST = 4
+_TITLE = 36
 _GRACE = 0.2  # a job that ends sooner and has nothing to tell is not shown
 _LINGER = 12.0
 _SLOW = 0.3  # from here on a result says how long it took
@@ -75,7 +77,7 @@ class JobsStrip(Widget):
             self.set_timer(_GRACE, lambda: self._admit(job))
         if job.state.ended:
             self._known.discard(job)
-            if job.result:
+            if job.result or (job.state is JobState.CANCELLED and job in self._jobs):
                 self._admit(job, ended=True)
                 self.set_timer(_LINGER, lambda: self.drop(job))
             else:
@@ -139,8 +141,7 @@ class JobsStrip(Widget):
             self._draw_ended(line, job, base, style)
             return
         line.put(" ✕ ", style("jobs--dim"))
-        line.put(safe(job.title), base)
-        line.put("  ", base)
+        line.put(self._title(job), base)
         if job.stopping or job.state is JobState.WAITING:
             line.put("stopping…" if job.stopping else "waiting for its turn", style("jobs--dim"))
             return
@@ -152,17 +153,22 @@ class JobsStrip(Widget):
             line.put(f" {share:4.0%}", base)
         line.put("  " + "  ".join(_numbers(job)), style("jobs--dim"))
 
+    def _title(self, job: Job) -> str:
+        """Return the title, as wide as the others are."""
+        room = min(_TITLE, max(cell_len(safe(other.title)) for other in self._jobs))
+        title = cut(safe(job.title), room)
+        return title + " " * (room - cell_len(title) + 2)
+
     def _draw_ended(self, line: Line, job: Job, base: Style, style: Callable[[str], Style]) -> None:
         sign, name = {
             JobState.DONE: ("✓", "jobs--done"),
             JobState.FAILED: ("✗", "jobs--failed"),
         }.get(job.state, ("–", "jobs--dim"))
         line.put(f" {sign} ", style(name))
-        line.put(safe(job.title), base)
-        text = "cancelled" if job.state is JobState.CANCELLED else job.result
-        line.put("  " + safe(text), style("jobs--dim"))
+        line.put(self._title(job), base)
         if job.seconds() >= _SLOW:
-            line.put(f"  in {duration_text(job.seconds())}", style("jobs--dim"))
+            line.put(f"{duration_text(job.seconds())}  ", style("jobs--dim"))
+        line.put("cancelled" if job.state is JobState.CANCELLED else safe(job.result), style("jobs--dim"))
 
 
 def _numbers(job: Job) -> list[str]:

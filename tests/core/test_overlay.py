@@ -344,6 +344,7 @@ def test_a_layer_without_its_files_is_damaged(driver: OverlayDriver) -> None:
     calls: list[Callable[[], object]] = [
         lambda: driver.changes("child", "base"),
         lambda: driver.usage("child"),
+        lambda: driver.get("child"),
         lambda: driver.create("grandchild", "child"),
         lambda: driver.apply_diff("child", "base", []),
     ]

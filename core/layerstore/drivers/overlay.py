@@ -188,7 +188,7 @@ class OverlayDriver(NaiveDiffs):
             StoreCorrupt: its folder, or one of a layer below, is damaged.
             StoreAccess, NotSupported, OSError: it cannot be mounted here; the text says why.
         """
-        folder = self._existing(layer_id)
+        folder = self.diff_root(layer_id).parent
         merged = folder / "merged"
         if overlay_mount.is_mounted(merged):
             return merged

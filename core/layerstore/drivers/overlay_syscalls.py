@@ -24,6 +24,9 @@ _AT_FDCWD = -100
 _CLONE_FS = 0x200
 _MNT_DETACH, _UMOUNT_NOFOLLOW = 2, 8
 
+CANNOT = frozenset({errno.ENOSYS, errno.EPERM})
+"""What `open_context` fails with where the call is unknown, to the kernel or to a filter of system calls."""
+
 STRING_MAX = 255
 """How many bytes one option's value may have in `set_option`."""
 
@@ -127,7 +130,3 @@ def _libc() -> ctypes.CDLL:
     library = ctypes.CDLL(None, use_errno=True)
     library.syscall.restype = ctypes.c_long
     return library
-
-
-CANNOT = frozenset({errno.ENOSYS, errno.EPERM})
-"""What fsopen says where it is not there, or hidden by a filter of system calls that does not know it."""
