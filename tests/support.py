@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import os
 import shutil
+import subprocess
 import tarfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import NoReturn
 
 import pytest
@@ -58,3 +60,12 @@ def need_program(name: str) -> str:
     if path is None:
         skip(f"needs the program {name}")
     return path
+
+
+def unmount_below(folder: Path) -> None:
+    """End every mount that a test has left below its folder, the innermost first."""
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as table:
+        points = [line.split()[4] for line in table]
+    for point in reversed(points):
+        if point.startswith(f"{folder}/"):
+            subprocess.run(["umount", "--lazy", point], check=False)

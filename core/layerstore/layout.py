@@ -8,7 +8,7 @@ from pathlib import Path
 
 from layerstore.errors import NotSupported, StoreAccess, StoreMissing, UnusableID
 
-DRIVERS = ("vfs",)
+DRIVERS = ("overlay", "vfs")
 """The drivers that this package knows, the best first."""
 
 _NAME_MAX = 200  # the longest suffix of a file named by an ID fits into the file system's 255, too
@@ -97,7 +97,8 @@ def drivers_in(graph_root: str | Path) -> list[str]:
 def choose_driver(graph_root: str | Path, asked: str | None, *, must_exist: bool) -> str:
     """Decide which driver's store to open.
 
-    The one that was asked for; else the one that has a store there, the best of several; else, for a new store, vfs.
+    The one that was asked for; else the one that has a store there, the best of several; else "": a new store, for
+    which the best that works there is yet to be found.
 
     Raises:
         NotSupported: the driver is none of `DRIVERS`.
@@ -112,7 +113,7 @@ def choose_driver(graph_root: str | Path, asked: str | None, *, must_exist: bool
             raise NotSupported(f"{graph_root} holds a store of driver {found[0]!r}; known are {', '.join(DRIVERS)}")
         if must_exist:
             raise StoreMissing(graph_root, "give --root, or make one with `layertui demo`")
-        return "vfs"
+        return ""
     if asked not in DRIVERS:
         raise NotSupported(f"driver {asked!r} is not known here; known are {', '.join(DRIVERS)}")
     if must_exist and asked not in found:

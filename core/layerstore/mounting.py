@@ -15,10 +15,11 @@ def mount(tx: Transaction, layer: Layer, mount_label: str) -> Path:
     backend = tx.backend
     with backend.mounts_lock.write() as held:
         present = backend.mounts_file.load().by_id.get(layer.id)
-        if present is not None and os.path.isdir(present.path):
+        if present is not None and tx.driver.is_mounted(layer.id):
             backend.mounts_file.save(held, [MountPoint(layer.id, present.path, present.count + 1)])
             return Path(present.path)
-        path = tx.driver.get(layer.id, mount_label=mount_label or layer.mount_label)
+        # A count that outlived its mount, as after a boot, counts for nothing.
+        path = tx.driver.get(layer.id, mount_label=mount_label or layer.mount_label, volatile=layer.volatile)
         try:
             backend.mounts_file.save(held, [MountPoint(layer.id, os.path.normpath(path), 1)])
         except BaseException:

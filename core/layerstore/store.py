@@ -14,6 +14,7 @@ import msgspec
 
 from layerstore import creation, mounting, removal
 from layerstore.config import default_run_root
+from layerstore.drivers import best_driver
 from layerstore.errors import LayerStoreError, NotSupported, ParentUnknown
 from layerstore.layout import Layout, choose_driver
 from layerstore.model import Change, Compression, DiskUsage, Layer, MountPoint, Progress, ShouldStop
@@ -66,7 +67,7 @@ class LayerStore:
             StoreMissing, StoreAccess, StoreCorrupt, LockTimeout, NotSupported: it cannot be opened.
         """
         root = os.path.abspath(graph_root)
-        name = choose_driver(root, driver, must_exist=read_only or not create)
+        name = choose_driver(root, driver, must_exist=read_only or not create) or best_driver(root)
         layout = Layout(root, os.path.abspath(run_root or default_run_root()), name)
         if options:
             raise NotSupported(f"the {name} driver has no options, and was given {', '.join(sorted(options))}")

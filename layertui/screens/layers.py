@@ -252,7 +252,7 @@ class LayersScreen(LayerActions):
     def on_virtual_tree_width_changed(self, event: LayerTree.WidthChanged) -> None:
         """Keep the names of the columns above the columns."""
         if event.tree is self.tree_widget:
-            self.query_one(LayerTreeHeader).columns_width = event.width
+            self.query_one(LayerTreeHeader).columns_width = event.tree.scrollable_content_region.width
 
     def on_layer_tree_marks_changed(self, event: LayerTree.MarksChanged) -> None:
         """Count the marks."""

@@ -104,4 +104,6 @@ class LayerTreeHeader(OneLine):
             (Order.TOTAL, "TOTAL", columns.total),
             (Order.AGE, "AGE", columns.age),
         ):
-            line.put_right(f"{name}▼" if self.order is order else name, room, chosen if self.order is order else base)
+            title, style = (f"{name}▼", chosen) if self.order is order else (name, base)
+            line.put(" " * (room - len(title)), base)
+            line.put(title if room else "", style)

@@ -31,6 +31,27 @@ class Keys(Protocol):
     def __getitem__(self, node: int, /) -> str: ...
 
 
+class _TreeMessage(Message):
+    """Comes from a tree."""
+
+    def __init__(self, tree: VirtualTree) -> None:
+        self.tree = tree
+        super().__init__()
+
+    @property
+    def control(self) -> VirtualTree:
+        """The tree."""
+        return self.tree
+
+
+class _NodeMessage(_TreeMessage):
+    """Is about a node of a tree."""
+
+    def __init__(self, tree: VirtualTree, node: int) -> None:
+        self.node = node
+        super().__init__(tree)
+
+
 class VirtualTree(LineView, can_focus=True):
     """Shows the nodes of a `TreeShape`; a subclass says what a line looks like (`render_node`).
 
@@ -50,44 +71,14 @@ class VirtualTree(LineView, can_focus=True):
     cursor_line: reactive[int] = reactive(0, repaint=False)
     hover_line: reactive[int] = reactive(_NOTHING, repaint=False)
 
-    class CursorMoved(Message):
+    class CursorMoved(_NodeMessage):
         """The cursor is on another node; `node` is -1 when there is none."""
 
-        def __init__(self, tree: VirtualTree, node: int) -> None:
-            self.tree = tree
-            self.node = node
-            super().__init__()
-
-        @property
-        def control(self) -> VirtualTree:
-            """The tree."""
-            return self.tree
-
-    class Chosen(Message):
+    class Chosen(_NodeMessage):
         """Enter was pressed on a node that has nothing to fold, or a line was clicked twice."""
 
-        def __init__(self, tree: VirtualTree, node: int) -> None:
-            self.tree = tree
-            self.node = node
-            super().__init__()
-
-        @property
-        def control(self) -> VirtualTree:
-            """The tree."""
-            return self.tree
-
-    class WidthChanged(Message):
+    class WidthChanged(_TreeMessage):
         """There is more or less room for a line."""
-
-        def __init__(self, tree: VirtualTree, width: int) -> None:
-            self.tree = tree
-            self.width = width
-            super().__init__()
-
-        @property
-        def control(self) -> VirtualTree:
-            """The tree."""
-            return self.tree
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002 - Textual's word
         super().__init__(id=id, classes=classes)
@@ -185,7 +176,7 @@ class VirtualTree(LineView, can_focus=True):
     def _resize_content(self) -> None:
         width = self.scrollable_content_region.width
         if width != self.virtual_size.width:
-            self.post_message(self.WidthChanged(self, width))
+            self.post_message(self.WidthChanged(self))
         self.set_line_count(len(self.folding))
 
     # Drawing

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from layerstore import LayerStore
+from support import need_root, unmount_below
 
 OpenStore = Callable[..., LayerStore]
 
 
-@pytest.fixture(params=["vfs"])
-def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> OpenStore:
-    """Return a function that opens the test's store, again and again, as other processes would."""
+@pytest.fixture(params=["vfs", "overlay"])
+def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenStore]:
+    """Yield a function that opens the test's store, again and again, as other processes would."""
+    if request.param == "overlay":
+        need_root()
 
     def open_it(**options: object) -> LayerStore:
         options.setdefault("driver", request.param)
         options.setdefault("lock_timeout", 2.0)
         return LayerStore.open(tmp_path / "graph", tmp_path / "run", **options)  # type: ignore[arg-type]
 
-    return open_it
+    yield open_it
+    unmount_below(tmp_path)
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ def picture(root: Path) -> dict[str, bytes]:
 
 
 def test_a_doubled_id_is_shown_kept_and_not_edited(tmp_path: Path) -> None:
-    store = LayerStore.open(tmp_path / "g", tmp_path / "r")
+    store = LayerStore.open(tmp_path / "g", tmp_path / "r", driver="vfs")
     store.create(id="other")
     path = tmp_path / "g/vfs-layers/layers.json"
     text = '[{"id":"twin","metadata":"first"},{"id":"twin","metadata":"second"},{"id":"other"}]'
@@ -41,7 +41,7 @@ def test_a_doubled_id_is_shown_kept_and_not_edited(tmp_path: Path) -> None:
 
 
 def test_parents_in_a_circle_end_no_call(tmp_path: Path) -> None:
-    store = LayerStore.open(tmp_path / "g", tmp_path / "r")
+    store = LayerStore.open(tmp_path / "g", tmp_path / "r", driver="vfs")
     (tmp_path / "g/vfs-layers/layers.json").write_text('[{"id":"a","parent":"b"},{"id":"b","parent":"a"}]')
     (tmp_path / "g/vfs-images").mkdir()
     (tmp_path / "g/vfs-images/images.json").write_text('[{"id":"i","layer":"a"}]')
@@ -52,7 +52,7 @@ def test_parents_in_a_circle_end_no_call(tmp_path: Path) -> None:
 
 
 def test_ids_that_lead_elsewhere_lead_nowhere(tmp_path: Path) -> None:
-    store = LayerStore.open(tmp_path / "g", tmp_path / "r")
+    store = LayerStore.open(tmp_path / "g", tmp_path / "r", driver="vfs")
     victim = tmp_path / "g/victim.tar-split.gz"
     victim.write_bytes(b"keep")
     (tmp_path / "g/vfs-layers/layers.json").write_text('[{"id":"../victim"},{"id":"/etc"},{"id":".."}]')
@@ -74,7 +74,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_full_disk_loses_nothing(small_disk: Path) -> None:
-    store = LayerStore.open(small_disk / "g", small_disk / "r")
+    store = LayerStore.open(small_disk / "g", small_disk / "r", driver="vfs")
     store.put(SMALL, id="small")
     before = picture(small_disk)
     for call in (lambda: store.put(BIG, parent="small"), lambda: store.apply_diff("small", BIG)):
@@ -94,11 +94,11 @@ def test_a_full_disk_loses_nothing(small_disk: Path) -> None:
 
 def test_a_store_without_permission_is_named(tmp_path: Path) -> None:
     need_root()
-    LayerStore.open(tmp_path / "g", tmp_path / "r").create(id="a")
+    LayerStore.open(tmp_path / "g", tmp_path / "r", driver="vfs").create(id="a")
 
     def work(_: Path) -> str:
         try:
-            LayerStore.open(tmp_path / "g", tmp_path / "r", create=False)
+            LayerStore.open(tmp_path / "g", tmp_path / "r", driver="vfs", create=False)
         except StoreAccess as error:
             return str(error)
         return "opened"
@@ -112,17 +112,17 @@ def test_a_read_only_folder_can_be_read_and_refuses_changes() -> None:
     need_root()
 
     def work(home: Path) -> list[str]:
-        LayerStore.open(home / "g", home / "r").put(SMALL, id="a")
+        LayerStore.open(home / "g", home / "r", driver="vfs").put(SMALL, id="a")
         frozen = [home / "g", *(path for path in (home / "g").rglob("*") if path.is_dir())]
         for path in frozen:
             path.chmod(0o555)
         for path in (home / "g/vfs-layers").iterdir():
             path.chmod(0o444)
         before = picture(home / "g")
-        look = LayerStore.open(home / "g", home / "r", read_only=True)
+        look = LayerStore.open(home / "g", home / "r", driver="vfs", read_only=True)
         with look.diff("a") as reader:
             said = [str(reader.read() == SMALL)]
-        store = LayerStore.open(home / "g", home / "r")
+        store = LayerStore.open(home / "g", home / "r", driver="vfs")
         for call in (lambda: store.set_metadata("a", "x"), lambda: store.put(SMALL), lambda: store.delete("a")):
             try:
                 call()
@@ -140,7 +140,7 @@ def test_a_read_only_folder_can_be_read_and_refuses_changes() -> None:
 
 
 def test_a_parent_that_is_gone_from_disk_is_named(tmp_path: Path) -> None:
-    store = LayerStore.open(tmp_path / "g", tmp_path / "r")
+    store = LayerStore.open(tmp_path / "g", tmp_path / "r", driver="vfs")
     store.put(SMALL, id="a")
     (tmp_path / "g/vfs/dir/a/a").unlink()
     (tmp_path / "g/vfs/dir/a").rmdir()
@@ -153,7 +153,7 @@ def test_a_parent_that_is_gone_from_disk_is_named(tmp_path: Path) -> None:
 
 
 def test_a_lost_tar_split_falls_back_to_comparing(tmp_path: Path) -> None:
-    store = LayerStore.open(tmp_path / "g", tmp_path / "r")
+    store = LayerStore.open(tmp_path / "g", tmp_path / "r", driver="vfs")
     store.put(SMALL, id="a")
     (tmp_path / "g/vfs-layers/a.tar-split.gz").unlink()
     with store.diff("a") as reader:
@@ -164,7 +164,7 @@ def test_a_lost_tar_split_falls_back_to_comparing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["layers.json", "a.tar-split.gz"])
 def test_a_folder_in_a_files_place_is_an_error(tmp_path: Path, kind: str) -> None:
-    store = LayerStore.open(tmp_path / "g", tmp_path / "r")
+    store = LayerStore.open(tmp_path / "g", tmp_path / "r", driver="vfs")
     store.put(SMALL, id="a")
     path = tmp_path / "g/vfs-layers" / kind
     path.unlink()

@@ -37,10 +37,10 @@ UPPER = make_tar({"etc": None, "etc/.wh.b": b"", "etc/a": b"changed", "etc/c": b
 
 
 def files(store: LayerStore) -> list[str]:
-    """Return all files of the store but locks, and the folder through which what is deleted goes."""
+    """Return all files of the store but locks, mounts, and the folder through which what is deleted goes."""
     root = store.graph_root
-    paths = (path for path in root.rglob("*") if not path.name.endswith(".lock") and path.name != "tempdirs")
-    return sorted(str(path.relative_to(root)) for path in paths)
+    paths = (path.relative_to(root) for path in root.rglob("*") if not path.name.endswith(".lock"))
+    return sorted(str(path) for path in paths if not {"tempdirs", "merged", "work"} & set(path.parts))
 
 
 def records(store: LayerStore) -> list[dict[str, object]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from layerstore import LayerStore
-from support import need_program, need_root
+from support import need_program, need_root, unmount_below
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Peer:
         return path.read_bytes()
 
 
-@pytest.fixture(params=["vfs"])
+@pytest.fixture(params=["vfs", "overlay"])
 def driver(request: pytest.FixtureRequest) -> str:
     """Return the driver's name."""
     name: str = request.param
@@ -62,10 +63,11 @@ def driver(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def peer(tmp_path: Path, driver: str) -> Peer:
-    """Return the peer on a store of its own."""
+def peer(tmp_path: Path, driver: str) -> Iterator[Peer]:
+    """Yield the peer on a store of its own."""
     need_root()
-    return Peer(need_program("containers-storage"), tmp_path / "graph", tmp_path / "run", driver)
+    yield Peer(need_program("containers-storage"), tmp_path / "graph", tmp_path / "run", driver)
+    unmount_below(tmp_path)
 
 
 @pytest.fixture

@@ -44,9 +44,9 @@ def pack_tree(root: str | os.PathLike[str], *, should_stop: ShouldStop | None = 
         OSError: a file cannot be read, or (ESTALE) did not stay the same while it was; it is named.
         NotSupported: a file's attributes do not fit a tar; it is named.
     """
-    packer = _Packer(should_stop)
+    packer = Packer(should_stop)
     with FolderStack(root) as stack:
-        pending = [_sorted_names(stack.fd)]
+        pending = [sorted_names(stack.fd)]
         prefixes = [b""]
         while pending:
             if not pending[-1]:
@@ -61,7 +61,7 @@ def pack_tree(root: str | os.PathLike[str], *, should_stop: ShouldStop | None = 
             if is_folder:
                 stack.push(name)
                 prefixes.append(path + b"/")
-                pending.append(_sorted_names(stack.fd))
+                pending.append(sorted_names(stack.fd))
     yield packer.end()
 
 
@@ -72,7 +72,7 @@ def pack_changes(
 
     What was deleted becomes a whiteout: an empty file with the present time. Else as `pack_tree`.
     """
-    packer = _Packer(should_stop)
+    packer = Packer(should_stop)
     with Root(root) as tree:
         for path, kind in sorted((os.fsencode(change.path), change.kind) for change in changes):
             name = path.removeprefix(b"/")
@@ -84,7 +84,7 @@ def pack_changes(
     yield packer.end()
 
 
-class _Packer:
+class Packer:
     """Writes entries into a buffer that is handed on when it is full."""
 
     def __init__(self, should_stop: ShouldStop | None) -> None:
@@ -191,6 +191,6 @@ class _Packer:
         self._buffer.clear()
 
 
-def _sorted_names(folder: int) -> list[bytes]:
+def sorted_names(folder: int) -> list[bytes]:
     """Return the names in a folder, the last one first, to be popped from."""
     return sorted((os.fsencode(name) for name in os.listdir(folder)), reverse=True)

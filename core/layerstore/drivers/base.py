@@ -45,8 +45,15 @@ class Driver(Protocol):
         """
         ...
 
-    def get(self, layer_id: str, *, mount_label: str = "", read_only: bool = False) -> Path:
-        """Make the layer's whole file system visible and return where."""
+    def get(self, layer_id: str, *, mount_label: str = "", read_only: bool = False, volatile: bool = False) -> Path:
+        """Make the layer's whole file system visible and return where.
+
+        `volatile` allows what is written there to be lost when the machine crashes.
+        """
+        ...
+
+    def is_mounted(self, layer_id: str) -> bool:
+        """Tell whether what `get` returned is still there to be used."""
         ...
 
     def put(self, layer_id: str) -> None:

@@ -23,7 +23,7 @@ class NaiveDiffs(ABC):
     """
 
     @abstractmethod
-    def get(self, layer_id: str, *, mount_label: str = "", read_only: bool = False) -> Path:
+    def get(self, layer_id: str, *, mount_label: str = "", read_only: bool = False, volatile: bool = False) -> Path:
         """Make the layer's whole file system visible and return where."""
 
     @abstractmethod

@@ -23,6 +23,7 @@ from layerstore.archive.unpack import unpack
 from layerstore.drivers import overlay_mount
 from layerstore.drivers.copy import copy_tree
 from layerstore.drivers.exchange import exchange_folders
+from layerstore.drivers.measure import measure
 from layerstore.drivers.naive import NaiveDiffs
 from layerstore.drivers.overlay_changes import upper_changes
 from layerstore.drivers.overlay_folders import (
@@ -39,7 +40,6 @@ from layerstore.drivers.overlay_mount import OverlayMount
 from layerstore.drivers.overlay_pack import pack_upper
 from layerstore.drivers.overlay_probe import check_file_system
 from layerstore.drivers.overlay_whiteouts import Marks, OverlayWhiteouts, has_whiteouts, marks_of, without_root
-from layerstore.drivers.vfs import _measure
 from layerstore.errors import LayerInUse, NotSupported, StoreCorrupt, UnusableID
 from layerstore.layout import file_name
 from layerstore.model import Change, DiskUsage, Progress, ShouldStop
@@ -71,6 +71,22 @@ class OverlayDriver(NaiveDiffs):
     def name(self) -> str:
         """The name that stands in the store's paths."""
         return "overlay"
+
+    def works(self) -> bool:
+        """Tell whether this user can keep overlay layers here and mount them; tries it, and leaves nothing behind."""
+        if os.geteuid() != 0:
+            return False
+        made = not self.home.exists()
+        try:
+            os.makedirs(self.home, mode=PRIVATE, exist_ok=True)
+            check_file_system(self.home, self._marks)
+        except (NotSupported, OSError):
+            return False
+        finally:
+            if made:
+                with contextlib.suppress(OSError):
+                    self.home.rmdir()
+        return True
 
     # Making and removing
 
@@ -335,7 +351,7 @@ class OverlayDriver(NaiveDiffs):
         `progress` hears of the bytes counted so far.
         """
         with FolderStack(self.diff_root(layer_id)) as stack:
-            return _measure(stack, progress, should_stop)
+            return measure(stack, progress, should_stop)
 
     def paths(self, layer_id: str) -> dict[str, Path]:
         """Return "diff" (the layer's own files), "merged" (where it is mounted), "work" and, if good, "link"."""

@@ -13,7 +13,7 @@ from collections.abc import Generator, Iterator, Sequence
 
 from layerstore.archive import tarheader, xattrs
 from layerstore.archive.folders import FolderStack
-from layerstore.archive.pack import _Packer, _sorted_names
+from layerstore.archive.pack import Packer, sorted_names
 from layerstore.archive.tarheader import Header
 from layerstore.archive.whiteouts import OPAQUE, PREFIX
 from layerstore.drivers.overlay_changes import inside, look, refuse_redirect
@@ -39,7 +39,7 @@ def pack_upper(
     """
     packer = _UpperPacker(lowers, marks, should_stop)
     with FolderStack(upper) as stack:
-        pending = [_sorted_names(stack.fd)]
+        pending = [sorted_names(stack.fd)]
         prefixes = [b""]
         while pending:
             if not pending[-1]:
@@ -54,11 +54,11 @@ def pack_upper(
             if is_folder:
                 packer.add_opaque(stack.push(name), path)
                 prefixes.append(path + b"/")
-                pending.append(_sorted_names(stack.fd))
+                pending.append(sorted_names(stack.fd))
     yield packer.end()
 
 
-class _UpperPacker(_Packer):
+class _UpperPacker(Packer):
     """Writes whiteouts for what the overlay marks as gone."""
 
     def __init__(self, lowers: Sequence[str], marks: Marks, should_stop: ShouldStop | None) -> None:

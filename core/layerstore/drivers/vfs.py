@@ -12,17 +12,17 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 
-from layerstore.archive.folders import FolderStack, check_stop, remove_tree
+from layerstore.archive.folders import FolderStack, remove_tree
 from layerstore.drivers import tempdirs
 from layerstore.drivers.copy import copy_tree
 from layerstore.drivers.exchange import exchange_folders
+from layerstore.drivers.measure import measure
 from layerstore.drivers.naive import NaiveDiffs
 from layerstore.errors import NotSupported
 from layerstore.layout import file_name
 from layerstore.model import DiskUsage, Progress, ShouldStop
 
 _ROOT_MODE = 0o555
-_BLOCK = 512
 
 
 class VfsDriver(NaiveDiffs):
@@ -99,13 +99,13 @@ class VfsDriver(NaiveDiffs):
         with tempdirs.staging_folder(self._tempdirs) as staging:
             _rename_aside(folder, staging / f"0-{layer_id}")
 
-    def get(self, layer_id: str, *, mount_label: str = "", read_only: bool = False) -> Path:
+    def get(self, layer_id: str, *, mount_label: str = "", read_only: bool = False, volatile: bool = False) -> Path:
         """Return the layer's folder.
 
         Raises:
             FileNotFoundError, NotADirectoryError: there is none; the error names it.
         """
-        del mount_label, read_only
+        del mount_label, read_only, volatile
         folder = self._folder(layer_id)
         if not stat.S_ISDIR(os.stat(folder).st_mode):
             raise NotADirectoryError(errno.ENOTDIR, "a layer must be a folder", str(folder))
@@ -113,6 +113,10 @@ class VfsDriver(NaiveDiffs):
 
     def put(self, layer_id: str) -> None:
         """Do nothing: there is no mount to end."""
+
+    def is_mounted(self, layer_id: str) -> bool:
+        """Tell whether the layer has its folder: that is where it can be seen, and it takes no mount."""
+        return os.path.isdir(self._folder(layer_id))
 
     def exists(self, layer_id: str) -> bool:
         """Tell whether there is a folder of this layer."""
@@ -138,7 +142,7 @@ class VfsDriver(NaiveDiffs):
         `progress` hears of the bytes counted so far.
         """
         with FolderStack(self.get(layer_id)) as stack:
-            return _measure(stack, progress, should_stop)
+            return measure(stack, progress, should_stop)
 
     def paths(self, layer_id: str) -> dict[str, Path]:
         """Return the layer's one folder, as "dir"."""
@@ -183,33 +187,3 @@ def _remove(folder: Path) -> None:
         remove_tree(parent, folder.name)
     finally:
         os.close(parent)
-
-
-def _measure(stack: FolderStack, progress: Progress | None, should_stop: ShouldStop | None) -> DiskUsage:
-    """Walk a tree and count; an inode with several names counts once."""
-    root = os.fstat(stack.fd)
-    size, inodes = root.st_blocks * _BLOCK, 1
-    seen: set[tuple[int, int]] = set()
-    pending = [os.listdir(stack.fd)]
-    while pending:
-        if not pending[-1]:
-            pending.pop()
-            if pending:
-                stack.pop()
-            continue
-        check_stop(should_stop, "measuring a layer")
-        name = pending[-1].pop()
-        found = os.stat(name, dir_fd=stack.fd, follow_symlinks=False)
-        identity = (found.st_dev, found.st_ino)
-        if stat.S_ISDIR(found.st_mode):
-            stack.push(name)
-            pending.append(os.listdir(stack.fd))
-            if progress is not None:
-                progress(size, None)
-        elif found.st_nlink > 1:
-            if identity in seen:
-                continue
-            seen.add(identity)
-        size += found.st_blocks * _BLOCK
-        inodes += 1
-    return DiskUsage(size, inodes)
