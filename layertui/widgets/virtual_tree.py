@@ -89,8 +89,6 @@ class VirtualTree(LineView, can_focus=True):
         self._lines: LRUCache[tuple[object, ...], Strip] = LRUCache(512)
         self._styles: dict[tuple[str, ...], Style] = {}
 
-    # What a subclass says
-
     def render_node(self, node: int, width: int, *, base: Style) -> list[Segment]:
         """Draw a node in at most `width` cells, on top of `base`."""
         raise NotImplementedError
@@ -294,12 +292,9 @@ class VirtualTree(LineView, can_focus=True):
         self._resize_content()
         self._follow_cursor()
 
-    def on_focus(self) -> None:
-        """Show the cursor in full."""
-        self.refresh_line(self.cursor_line)
-
-    def on_blur(self) -> None:
-        """Show the cursor dimmed."""
+    def watch_has_focus(self, has_focus: bool) -> None:
+        """Show the cursor in full, or dimmed."""
+        super().watch_has_focus(has_focus)
         self.refresh_line(self.cursor_line)
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
