@@ -8,8 +8,8 @@ from layerstore import Compression, LayerStore
 
 
 def main() -> None:
-    verb, graph, run, *rest = sys.argv[1:]
-    store = LayerStore.open(graph, run, driver="vfs")
+    verb, graph, run, driver, *rest = sys.argv[1:]
+    store = LayerStore.open(graph, run, driver=driver)
     if verb == "apply":
         with open(rest[0], "rb") as file:
             store.put(file, id=rest[1], parent=rest[2] if len(rest) > 2 else None)
