@@ -107,9 +107,8 @@ def describe(bench: Bench) -> None:
     helpers = ", ".join(name for name in ("pigz", "zstd") if shutil.which(name)) or "no helpers"
     machine = f"{platform.machine()}, {os.cpu_count()} processors, Linux {platform.release()}"
     print(f"{machine}, Python {platform.python_version()}")
-    print(
-        f"peer: containers-storage {' '.join(version)}, with {helpers} and without; {bench.driver} on tmpfs; {bench.rounds} rounds"
-    )
+    print(f"peer: containers-storage {' '.join(version)}, with {helpers} and without")
+    print(f"{bench.driver} on tmpfs; {bench.rounds} rounds")
     print("seconds are medians of whole processes; ratio: ours / the peer's faster set-up; MiB: peak")
 
 

@@ -34,19 +34,22 @@ _TYPES = {
 }
 
 
-def pack_tree(root: str | os.PathLike[str], *, should_stop: ShouldStop | None = None) -> Iterator[bytes]:
+def pack_tree(
+    root: str | os.PathLike[str], *, packer: Packer | None = None, should_stop: ShouldStop | None = None
+) -> Iterator[bytes]:
     """Yield a tar of all that is below `root`, each folder before what is in it, names in the order of their bytes.
 
-    Pieces are up to 1 MiB. The iterator holds descriptors until it ends or is closed.
+    Pieces are up to 1 MiB. The iterator holds descriptors until it ends or is closed. A `packer` of one's own decides
+    what becomes of each file, and knows its own `should_stop`.
 
     Raises:
         Cancelled: `should_stop` said so.
         OSError: a file cannot be read, or (ESTALE) did not stay the same while it was; it is named.
         NotSupported: a file's attributes do not fit a tar; it is named.
     """
-    packer = Packer(should_stop)
+    packer = packer or Packer(should_stop)
     with FolderStack(root) as stack:
-        pending = [sorted_names(stack.fd)]
+        pending = [_sorted_names(stack.fd)]
         prefixes = [b""]
         while pending:
             if not pending[-1]:
@@ -59,9 +62,9 @@ def pack_tree(root: str | os.PathLike[str], *, should_stop: ShouldStop | None = 
             path = prefixes[-1] + name
             is_folder = yield from packer.add(stack.fd, name, path)
             if is_folder:
-                stack.push(name)
+                packer.entered(stack.push(name), path)
                 prefixes.append(path + b"/")
-                pending.append(sorted_names(stack.fd))
+                pending.append(_sorted_names(stack.fd))
     yield packer.end()
 
 
@@ -92,6 +95,9 @@ class Packer:
         self._buffer = bytearray()
         self._first_names: dict[int, bytes] = {}
         """Inode -> the name it got first, for inodes with several."""
+
+    def entered(self, folder: int, path: bytes) -> None:
+        """Hear of a folder that was added, and is open now; what is in it comes next."""
 
     def end(self) -> bytes:
         """Return what is left, and the end of the archive."""
@@ -191,6 +197,6 @@ class Packer:
         self._buffer.clear()
 
 
-def sorted_names(folder: int) -> list[bytes]:
+def _sorted_names(folder: int) -> list[bytes]:
     """Return the names in a folder, the last one first, to be popped from."""
     return sorted((os.fsencode(name) for name in os.listdir(folder)), reverse=True)

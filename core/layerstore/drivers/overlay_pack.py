@@ -12,8 +12,7 @@ import stat
 from collections.abc import Generator, Iterator, Sequence
 
 from layerstore.archive import tarheader, xattrs
-from layerstore.archive.folders import FolderStack
-from layerstore.archive.pack import Packer, sorted_names
+from layerstore.archive.pack import Packer, pack_tree
 from layerstore.archive.tarheader import Header
 from layerstore.archive.whiteouts import OPAQUE, PREFIX
 from layerstore.drivers.overlay_changes import inside, look, refuse_redirect
@@ -27,7 +26,7 @@ _PERMISSIONS = 0o777
 def pack_upper(
     upper: str | os.PathLike[str], lowers: Sequence[str], marks: Marks, *, should_stop: ShouldStop | None = None
 ) -> Iterator[bytes]:
-    """Yield a tar of the layer whose files are in `upper`, on top of what is in `lowers`, the topmost of them first.
+    """Return the pieces of a tar of the layer whose files are in `upper`, on top of `lowers`, the topmost first.
 
     `upper` can be a mounted overlay, too, which has no marks and so comes out as it is. The order is that of
     `archive.pack.pack_tree`; pieces are up to 1 MiB.
@@ -37,25 +36,7 @@ def pack_upper(
         Cancelled: `should_stop` said so.
         OSError: a file cannot be read, or did not stay the same while it was; it is named.
     """
-    packer = _UpperPacker(lowers, marks, should_stop)
-    with FolderStack(upper) as stack:
-        pending = [sorted_names(stack.fd)]
-        prefixes = [b""]
-        while pending:
-            if not pending[-1]:
-                pending.pop()
-                prefixes.pop()
-                if pending:
-                    stack.pop()
-                continue
-            name = pending[-1].pop()
-            path = prefixes[-1] + name
-            is_folder = yield from packer.add(stack.fd, name, path)
-            if is_folder:
-                packer.add_opaque(stack.push(name), path)
-                prefixes.append(path + b"/")
-                pending.append(sorted_names(stack.fd))
-    yield packer.end()
+    return pack_tree(upper, packer=_UpperPacker(lowers, marks, should_stop))
 
 
 class _UpperPacker(Packer):
@@ -79,7 +60,7 @@ class _UpperPacker(Packer):
                 raise
             return False
 
-    def add_opaque(self, folder: int, path: bytes) -> None:
+    def entered(self, folder: int, path: bytes) -> None:
         """Add a whiteout for all that the open folder hides, if there is something."""
         if not (refuse_redirect(folder, f"/{os.fsdecode(path)}", self._marks) and self._is_below(path)):
             return
