@@ -142,6 +142,7 @@ def test_a_read_only_folder_can_be_read_and_refuses_changes() -> None:
 def test_a_parent_that_is_gone_from_disk_is_named(tmp_path: Path) -> None:
     store = LayerStore.open(tmp_path / "g", tmp_path / "r", driver="vfs")
     store.put(SMALL, id="a")
+    (tmp_path / "g/vfs/dir/a").chmod(0o755)
     (tmp_path / "g/vfs/dir/a/a").unlink()
     (tmp_path / "g/vfs/dir/a").rmdir()
     before = picture(tmp_path / "g")

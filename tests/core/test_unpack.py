@@ -275,7 +275,9 @@ def test_more_folders_than_stay_open(tmp_path: Path) -> None:
 def test_descriptors_are_closed_after_errors_too(tmp_path: Path) -> None:
     before = len(os.listdir("/proc/self/fd"))
     put(tmp_path, Entry("a/b/c"), symlink("l", "a"), Entry("l/x"), folder("d"))
-    for entries, error in HOSTILE.values():
+    for name, (entries, error) in HOSTILE.items():
+        if "owner" in name and os.geteuid() != 0:
+            continue  # only root sets owners
         with pytest.raises(error):
             put(tmp_path, *entries)
     assert len(os.listdir("/proc/self/fd")) == before

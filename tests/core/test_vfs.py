@@ -86,6 +86,7 @@ def test_a_child_is_the_same_in_everything(driver: VfsDriver) -> None:
 def test_sparse_files_stay_sparse(driver: VfsDriver) -> None:
     driver.create("base", "")
     size = 64 << 20
+    driver.get("base").chmod(0o755)
     path = driver.get("base") / "sparse"
     with path.open("wb") as file:
         file.seek(10 << 20)
