@@ -19,7 +19,7 @@ from layerstore import LayerStore, StorePlace
 from layerstore.atomic import write_file
 from layertui.demo_content import CONTAINERS, FAMILIES, IMAGES, DemoLayer, Text
 
-_VERSION = "2"
+_VERSION = "3"
 _WHEN = 1_760_000_000  # all of the demo's files are as old as this, so that the store is the same every time
 
 
