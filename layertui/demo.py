@@ -6,7 +6,6 @@ import io
 import json
 import os
 import random
-import shutil
 import tarfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -16,6 +15,7 @@ from typing import Any
 from platformdirs import user_cache_path
 
 from layerstore import LayerStore, StorePlace
+from layerstore.archive.folders import remove_path
 from layerstore.atomic import write_file
 from layertui.demo_content import CONTAINERS, FAMILIES, IMAGES, DemoLayer, Text
 
@@ -31,9 +31,10 @@ def prepare(*, reset: bool = False, place: Path | None = None) -> StorePlace:
     home = place or user_cache_path("layertui") / "demo"
     marker = home / "version"
     if reset or not marker.is_file() or marker.read_text() != _VERSION:
-        _remove(home)
+        home.parent.mkdir(parents=True, exist_ok=True)
+        remove_path(home)
         aside = home.with_name(f"{home.name}.{os.getpid()}")
-        _remove(aside)
+        remove_path(aside)
         (aside / "root").mkdir(parents=True)
         _build(aside / "root", aside / "run")
         (aside / "version").write_text(_VERSION)
@@ -130,13 +131,3 @@ def _folders(layer: DemoLayer) -> list[str]:
         parts = path.split("/")[:-1]
         folders.update(dict.fromkeys("/".join(parts[: end + 1]) for end in range(len(parts))))
     return sorted(folders)
-
-
-def _remove(path: Path) -> None:
-    def allow_and_retry(function: Any, name: str, _: Any) -> None:
-        os.chmod(os.path.dirname(name), 0o700)
-        os.chmod(name, 0o700)
-        function(name)
-
-    if path.exists():
-        shutil.rmtree(path, onerror=allow_and_retry)

@@ -7,6 +7,7 @@ from typing import BinaryIO
 
 from layerstore import Layer
 from layerstore.records import encode
+from layertui.safe import safe
 
 _BATCH = 4096
 
@@ -31,15 +32,8 @@ def write_json(layers: Iterable[Layer], out: BinaryIO) -> None:
 
 
 def _text(layer: Layer) -> bytes:
-    # A name may hold what a terminal would obey: it is written as JSON would, without the quotes.
-    lines = [layer.id, *(f"\tname: {name}" for name in layer.names)]
-    return "".join(f"{_plain(line)}\n" for line in lines).encode()
-
-
-def _plain(line: str) -> str:
-    head = "\t" if line.startswith("\t") else ""
-    rest = line.removeprefix("\t")
-    return head + (rest if rest.isprintable() else rest.encode("unicode_escape").decode())
+    lines = [safe(layer.id), *(f"\tname: {safe(name)}" for name in layer.names)]
+    return "".join(f"{line}\n" for line in lines).encode()
 
 
 def _write(parts: Iterable[bytes], out: BinaryIO) -> None:

@@ -1,11 +1,12 @@
-"""A file that is written aside and takes its name when it is complete."""
+"""A file that somebody asked for by name: written aside, and the name kept free for it meanwhile."""
 
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 from typing import BinaryIO, Self
+
+from layerstore import atomic
 
 
 class PendingFile:
@@ -24,33 +25,29 @@ class PendingFile:
         self._committed = False
 
     def __enter__(self) -> Self:
-        self._mode = 0o644
+        mode = 0o644
         if not self._overwrite:
             descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-            self._mode = os.fstat(descriptor).st_mode & 0o777
+            mode = os.fstat(descriptor).st_mode & 0o777
             os.close(descriptor)
         elif self._path.exists():
-            self._mode = self._path.stat().st_mode & 0o777
+            mode = self._path.stat().st_mode & 0o777
         try:
-            descriptor, self._aside = tempfile.mkstemp(dir=self._path.parent, prefix=f".{self._path.name[:80]}.")
+            self._pending = atomic.PendingFile(str(self._path), mode=mode)
         except OSError:
             self._give_back()
             raise
-        self.file: BinaryIO = os.fdopen(descriptor, "wb")
+        self.file: BinaryIO = self._pending.file
         return self
 
     def commit(self) -> None:
         """Put the file in its place, once all that was written is on disk."""
-        self.file.flush()
-        os.fchmod(self.file.fileno(), self._mode)
-        os.fsync(self.file.fileno())
-        os.replace(self._aside, self._path)
+        self._pending.commit()
         self._committed = True
 
     def __exit__(self, *details: object) -> None:
-        self.file.close()
         if not self._committed:
-            Path(self._aside).unlink(missing_ok=True)
+            self._pending.abort()
             self._give_back()
 
     def _give_back(self) -> None:

@@ -18,18 +18,20 @@ class PendingFile:
 
     def __init__(self, path: str, *, mode: int = 0o600, sync: bool = True) -> None:
         self.path = path
+        self._mode = mode
         self._sync = sync
         directory, base = os.path.split(path)
         self._directory = directory or "."
+        base = os.fsdecode(os.fsencode(base)[:200])  # the longest names would not take what is put round them
         self._temporary = os.path.join(self._directory, f".tmp-{base}{os.urandom(6).hex()}")
         descriptor = os.open(self._temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         self.file = os.fdopen(descriptor, "wb")
-        os.fchmod(descriptor, mode)
 
     def commit(self) -> os.stat_result:
         """Make the new content durable and visible; return its stat. On failure the old file stays."""
         try:
             self.file.flush()
+            os.fchmod(self.file.fileno(), self._mode)
             if self._sync:
                 os.fsync(self.file.fileno())
             status = os.fstat(self.file.fileno())

@@ -13,7 +13,7 @@ from layerstore.atomic import PendingFile
 from layerstore.errors import DuplicateID, DuplicateName, LayerStoreError, LayerUnknown, ParentUnknown, UnusableID
 from layerstore.layout import file_name
 from layerstore.model import COMPRESSION_FLAG, INCOMPLETE_FLAG, Layer, Progress, ShouldStop
-from layerstore.records import Records, check_names
+from layerstore.records import Records, check_names, without_flag
 from layerstore.transaction import Transaction
 
 if TYPE_CHECKING:
@@ -111,8 +111,7 @@ def put(tx: Transaction, new: NewLayer, source: Source | None) -> tuple[Layer, i
         if source is not None:
             size, result = _fill(tx, layer.id, layer.parent, source)
             values = _outcome(result)
-        flags = {key: value for key, value in layer.flags.items() if key != INCOMPLETE_FLAG}
-        tx.edit(layer.id, {**values, "flags": flags or None})
+        tx.edit(layer.id, {**values, "flags": without_flag(layer, INCOMPLETE_FLAG)})
     except BaseException:
         _discard(tx, layer)
         raise
@@ -141,10 +140,9 @@ def apply_diff(tx: Transaction, layer: Layer, source: Source) -> int:
 
 def _take_place(tx: Transaction, layer: Layer, staged: Layer, result: IngestResult) -> None:
     """Give `layer` the content and the tar-split of `staged`, which is left with the old content."""
-    flags = {key: value for key, value in layer.flags.items() if key != COMPRESSION_FLAG}
     tx.driver.replace(layer.id, staged.id)
     try:
-        tx.edit(layer.id, {**_outcome(result), "flags": flags or None})
+        tx.edit(layer.id, {**_outcome(result), "flags": without_flag(layer, COMPRESSION_FLAG)})
     except BaseException:
         tx.driver.replace(layer.id, staged.id)
         raise

@@ -21,7 +21,7 @@ from layerstore.atomic import write_file
 from layerstore.errors import LayerStoreError, LayerUnknown, StoreAccess, StoreCorrupt
 from layerstore.layout import Layout
 from layerstore.lockfile import Held
-from layerstore.model import INCOMPLETE_FLAG, Layer
+from layerstore.model import Layer
 from layerstore.truncindex import TruncIndex
 
 FileStamp = tuple[int, int, int]
@@ -269,12 +269,9 @@ def check_names(names: Iterable[str]) -> tuple[str, ...]:
     return unique
 
 
-def incomplete_value(layer: Layer, *, on: bool) -> dict[str, Any] | None:
-    """Return the layer's flags with the incomplete flag set or gone; None where that leaves none."""
-    flags = {key: value for key, value in layer.flags.items() if key != INCOMPLETE_FLAG}
-    if on:
-        flags[INCOMPLETE_FLAG] = True
-    return flags or None
+def without_flag(layer: Layer, flag: str) -> dict[str, Any] | None:
+    """Return the layer's flags without one of them; None where that leaves none, which takes the key away."""
+    return {key: value for key, value in layer.flags.items() if key != flag} or None
 
 
 def file_stamp(path: str) -> FileStamp:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from layerstore.errors import Cancelled, LayerInUse
 from layerstore.model import Layer, ShouldStop
@@ -62,7 +62,7 @@ def wipe(tx: Transaction, *, force: bool, should_stop: ShouldStop | None) -> Non
     references = backend.references(records)
     for layer in records.layers:
         found = dependents(records, references, mounts, layer.id)
-        Dependents(layer.id, (), found.images, found.containers, found.mounts).refuse(force=force)
+        replace(found, children=()).refuse(force=force)  # the children go, too
     for layer_id in children_first(records, [layer.id for layer in records.layers]):
         if should_stop is not None and should_stop():
             raise Cancelled("wiping the store", "the layers that are still there are whole")

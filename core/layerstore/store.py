@@ -18,7 +18,7 @@ from layerstore.drivers import best_driver
 from layerstore.errors import LayerStoreError, NotSupported, ParentUnknown
 from layerstore.layout import Layout, choose_driver
 from layerstore.model import Change, Compression, DiskUsage, Layer, MountPoint, Progress, ShouldStop
-from layerstore.records import Edit, Problem, Records, check_names
+from layerstore.records import Edit, Problem, Records, check_names, without_flag
 from layerstore.references import References
 from layerstore.transaction import Backend
 
@@ -261,11 +261,7 @@ class LayerStore:
 
     def clear_flag(self, ref: str, flag: str) -> None:
         """Take a flag away; one that is not set is no error (ClearFlag)."""
-
-        def values(layer: Layer) -> dict[str, Any]:
-            return {"flags": {key: value for key, value in layer.flags.items() if key != flag} or None}
-
-        self._edit(ref, "clear a flag", values)
+        self._edit(ref, "clear a flag", lambda layer: {"flags": without_flag(layer, flag)})
 
     def _edit(self, ref: str, action: str, values: Callable[[Layer], dict[str, Any]]) -> None:
         with self._backend.writing(action) as tx:

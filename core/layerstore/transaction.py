@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from layerstore.errors import StoreAccess, StoreCorrupt, StoreReadOnly
 from layerstore.layout import Layout
 from layerstore.lockfile import Held, LockFile
-from layerstore.model import Layer
+from layerstore.model import INCOMPLETE_FLAG, Layer
 from layerstore.mountpoints import MountsFile, MountTable
-from layerstore.records import Edit, FileStamp, RecordFiles, Records, incomplete_value
+from layerstore.records import Edit, FileStamp, RecordFiles, Records
 from layerstore.references import ReferenceFiles, References
 
 if TYPE_CHECKING:
@@ -144,8 +144,9 @@ class Transaction:
         Raises:
             StoreCorrupt: two records have the ID of an edited layer.
         """
+        duplicates = self.records.duplicates
         for layer_id in edits:
-            if layer_id in self.records.duplicates:
+            if layer_id in duplicates:
                 reason, hint = f"two records have the ID {layer_id}", "take one of them away by hand first"
                 raise StoreCorrupt(self.backend.layout.layers_json, reason, hint=hint)
         self.backend.record_files.save(self.held, edits, added)
@@ -157,15 +158,15 @@ class Transaction:
     def mark_incomplete(self, layer: Layer) -> None:
         """Have the layer removed by whoever next loads the store for writing, should this process not come back."""
         if not layer.incomplete:
-            self.edit(layer.id, {"flags": incomplete_value(layer, on=True)})
+            self.edit(layer.id, {"flags": {**layer.flags, INCOMPLETE_FLAG: True}})
 
     def remove_files(self, layer_id: str) -> None:
         """Delete all that belongs to the layer but its record."""
+        import shutil
+
         self.driver.remove(layer_id)
         with suppress(FileNotFoundError):
             os.unlink(self.backend.layout.tar_split(layer_id))
-        import shutil
-
         shutil.rmtree(self.backend.layout.big_data(layer_id), ignore_errors=True)
 
     def remove(self, layer: Layer) -> None:

@@ -222,6 +222,16 @@ def _open_root(root: str | bytes | os.PathLike[str]) -> tuple[int, int | None]:
     return os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC), None
 
 
+def remove_path(path: str | os.PathLike[str]) -> None:
+    """Delete what is at a path, as `remove_tree` does."""
+    parent, name = os.path.split(os.path.abspath(path))
+    descriptor = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        remove_tree(descriptor, name)
+    finally:
+        os.close(descriptor)
+
+
 def remove_tree(folder: int, name: bytes | str, *, should_stop: ShouldStop | None = None) -> None:
     """Delete `name` in the open folder, and all below it; what is not there is no error.
 

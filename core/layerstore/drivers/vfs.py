@@ -12,7 +12,7 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 
-from layerstore.archive.folders import FolderStack, remove_tree
+from layerstore.archive.folders import FolderStack, remove_path
 from layerstore.drivers import tempdirs
 from layerstore.drivers.copy import copy_tree
 from layerstore.drivers.exchange import exchange_folders
@@ -88,7 +88,7 @@ class VfsDriver(NaiveDiffs):
             else:
                 copy_tree(source, folder, should_stop=should_stop)
         except BaseException:
-            _remove(folder)
+            remove_path(folder)
             raise
 
     def remove(self, layer_id: str) -> None:
@@ -179,11 +179,3 @@ def _rename_aside(folder: Path, target: Path) -> None:
             raise
         os.chmod(folder, stat.S_IMODE(before.st_mode) | stat.S_IRWXU)
         os.rename(folder, target)
-
-
-def _remove(folder: Path) -> None:
-    parent = os.open(folder.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        remove_tree(parent, folder.name)
-    finally:
-        os.close(parent)
