@@ -9,26 +9,26 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, BinaryIO
 
 import msgspec
 from msgspec import Raw
-from msgspec.structs import force_setattr
 
 from layerstore.atomic import write_file
 from layerstore.errors import LayerStoreError, LayerUnknown, StoreAccess, StoreCorrupt
 from layerstore.layout import Layout
 from layerstore.lockfile import Held
 from layerstore.model import Layer
+from layerstore.table import NO_PARENT, Found, LayerTable, RecordText, State
 from layerstore.truncindex import TruncIndex
 
 FileStamp = tuple[int, int, int]
 """Modification time in ns, inode and size: what changes when a file is replaced."""
 
 _MISSING: FileStamp = (0, 0, -1)
-_layers_decoder = msgspec.json.Decoder(list[Layer] | None)
 _raws_decoder = msgspec.json.Decoder(list[Raw] | None)
 _record_decoder = msgspec.json.Decoder(dict[str, Raw])
 
@@ -57,17 +57,25 @@ class Edit:
     remove: bool = False
 
 
-@dataclass(slots=True)
 class Records:
     """All records as they were at one moment, with the indexes to find them by."""
 
-    layers: list[Layer]
-    by_id: dict[str, Layer]
-    by_name: dict[str, Layer]
-    stolen_names: dict[str, tuple[str, ...]]
-    duplicates: frozenset[str]
-    _index: TruncIndex | None = None
-    _children: dict[str, list[str]] | None = None
+    def __init__(self, table: LayerTable) -> None:
+        self.layers = table
+        self.by_id: Mapping[str, Layer] = Found(table, table.positions)
+        self.by_name: Mapping[str, Layer] = Found(table, table.holders)
+        self._index: TruncIndex | None = None
+        self._children: dict[int, list[int]] | None = None
+
+    @property
+    def duplicates(self) -> frozenset[str]:
+        """The IDs that several records have; the first of them counts."""
+        return self.layers.duplicates
+
+    @property
+    def stolen_names(self) -> dict[str, tuple[str, ...]]:
+        """What is left of the names of layers that a later layer has taken one from."""
+        return {self.layers.ids[position]: self.layers.names[position] for position in self.layers.robbed}
 
     def find(self, ref: str) -> Layer:
         """Return the layer with this ID, or this name, or whose ID alone begins so; in that order.
@@ -79,7 +87,7 @@ class Records:
         if found is not None:
             return found
         if self._index is None:
-            self._index = TruncIndex(self.by_id)
+            self._index = TruncIndex(self.layers.ids)
         matches = self._index.matches(ref)
         if len(matches) != 1:
             raise LayerUnknown(ref, matches)
@@ -87,12 +95,13 @@ class Records:
 
     def children(self, layer_id: str) -> list[str]:
         """Return the IDs of the layers whose parent this is, in the order of the file."""
+        table = self.layers
         if self._children is None:
             self._children = {}
-            for layer in self.layers:
-                if layer.parent:
-                    self._children.setdefault(layer.parent, []).append(layer.id)
-        return self._children.get(layer_id, [])
+            for position, parent in enumerate(table.parents):
+                if parent >= 0:
+                    self._children.setdefault(parent, []).append(position)
+        return [table.ids[child] for child in self._children.get(table.positions.get(layer_id, NO_PARENT), [])]
 
     def problems(self) -> list[Problem]:
         """Return what is wrong with the records; the store opens all the same."""
@@ -100,29 +109,31 @@ class Records:
             Problem(layer_id, "duplicate", f"two records have the ID {layer_id}; the first one counts")
             for layer_id in sorted(self.duplicates)
         ]
+        table = self.layers
         circular = self._in_circles()
-        for layer in self.layers:
-            if layer.incomplete:
-                text = f"layer {layer.id} is incomplete: its making or its removal was interrupted"
-                found.append(Problem(layer.id, "incomplete", text))
-            if layer.id in circular:
-                found.append(Problem(layer.id, "circle", f"layer {layer.id} is its own ancestor"))
-            elif layer.parent and layer.parent not in self.by_id:
-                text = f"layer {layer.id} is based on {layer.parent}, which has no record"
-                found.append(Problem(layer.id, "no-parent", text))
+        for position, layer_id in enumerate(table.ids):
+            if table.states[position] & State.INCOMPLETE:
+                text = f"layer {layer_id} is incomplete: its making or its removal was interrupted"
+                found.append(Problem(layer_id, "incomplete", text))
+            if position in circular:
+                found.append(Problem(layer_id, "circle", f"layer {layer_id} is its own ancestor"))
+            elif position in table.lost_parents:
+                text = f"layer {layer_id} is based on {table.lost_parents[position]}, which has no record"
+                found.append(Problem(layer_id, "no-parent", text))
         return found
 
-    def _in_circles(self) -> set[str]:
-        state: dict[str, int] = {}  # 1: on the present path, 2: seen to its end
-        circular: set[str] = set()
-        for start in self.by_id:
-            path: list[str] = []
+    def _in_circles(self) -> set[int]:
+        parents = self.layers.parents
+        state = bytearray(len(parents))  # 1: on the present path, 2: seen to its end
+        circular: set[int] = set()
+        for start in range(len(parents)):
+            path: list[int] = []
             node = start
-            while node in self.by_id and node not in state:
+            while node >= 0 and not state[node]:
                 state[node] = 1
                 path.append(node)
-                node = self.by_id[node].parent
-            if state.get(node) == 1:
+                node = parents[node]
+            if node >= 0 and state[node] == 1:
                 circular.update(path[path.index(node) :])
             for seen in path:
                 state[seen] = 2
@@ -149,47 +160,40 @@ class RecordFiles:
         collecting = gc.isenabled()
         gc.disable()  # 100,000 new objects and no garbage: the collector would only take time
         try:
-            layers = self._load_file(self._stable)
-            volatile = self._load_file(self._volatile)
-            for layer in volatile:
-                force_setattr(layer, "volatile", True)
-            return index([*layers, *volatile], read_only=read_only)
+            return Records(LayerTable([*self._texts()], read_only=read_only))
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            self._complain()
+            raise
         finally:
             if collecting:
                 gc.enable()
 
-    def _load_file(self, path: str) -> list[Layer]:
-        data = self._read(path)
-        if not data:
-            return []
-        try:
-            layers = _layers_decoder.decode(data) or []
-        except msgspec.ValidationError:
-            # Go's decoder takes null for any value; this one wants it gone first.
-            layers = self._load_leniently(path, data)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise corrupt(path, data, error) from error
-        for layer in layers:
-            if layer.mount_point or layer.mount_count or layer.volatile:  # a file has no say in these
-                force_setattr(layer, "mount_point", "")
-                force_setattr(layer, "mount_count", 0)
-                force_setattr(layer, "volatile", False)
-        return layers
+    def _texts(self) -> Iterator[RecordText]:
+        for path in (self._stable, self._volatile):
+            with open_if_there(path) as file:
+                if file is None:
+                    continue
+                data = self._not_cut_off(path, file.read())
+                yield RecordText(path, file.fileno(), data, volatile=path == self._volatile)
 
-    def _load_leniently(self, path: str, data: bytes) -> list[Layer]:
-        try:
-            objects = msgspec.json.decode(data, type=list[dict[str, Any]])
-            stripped = [{key: value for key, value in item.items() if value is not None} for item in objects]
-            return msgspec.convert(stripped, list[Layer])
-        except msgspec.ValidationError as error:
-            raise corrupt(path, data, error) from error
+    def _complain(self) -> None:
+        """Say where a file is no JSON array of records."""
+        for path in (self._stable, self._volatile):
+            data = self._read(path)
+            try:
+                msgspec.json.decode(data or b"[]", type=list[dict[str, Any]] | None)
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                raise corrupt(path, data, error) from error
 
     def _read(self, path: str) -> bytes:
         data = read_if_there(path)
+        return b"" if data is None else self._not_cut_off(path, data)
+
+    def _not_cut_off(self, path: str, data: bytes) -> bytes:
         if data == b"" and path == self._stable:
             hint = "a crash has cut it off; put a backup in its place, or delete it to begin with no layers"
             raise StoreCorrupt(path, "the file is empty", hint=hint)
-        return data or b""
+        return data
 
     def save(self, held: Held, edits: Mapping[str, Edit], added: Sequence[Layer] = ()) -> None:
         """Apply `edits`, by layer ID, and append the records of `added`.
@@ -230,30 +234,6 @@ class RecordFiles:
         raise LayerUnknown(layer_id)
 
 
-def index(layers: list[Layer], *, read_only: bool) -> Records:
-    """Build the indexes. Of two records with one ID the first counts; of two with one name the later gets it."""
-    by_id: dict[str, Layer] = {}
-    by_name: dict[str, Layer] = {}
-    robbed: set[str] = set()
-    duplicates: set[str] = set()
-    kept: list[Layer] = []
-    for layer in layers:
-        if layer.id in by_id:
-            duplicates.add(layer.id)
-            continue
-        force_setattr(layer, "read_only", read_only)
-        by_id[layer.id] = layer
-        kept.append(layer)
-        for name in layer.names:
-            loser = by_name.get(name)
-            if loser is not None and loser is not layer:
-                force_setattr(loser, "names", tuple(other for other in loser.names if other != name))
-                robbed.add(loser.id)
-            by_name[name] = layer
-    stolen = {layer_id: by_id[layer_id].names for layer_id in robbed}
-    return Records(kept, by_id, by_name, stolen, frozenset(duplicates))
-
-
 def encode(layer: Layer) -> bytes:
     """Return a new layer's record, with the keys in containers/storage's order and without what is empty."""
     own = msgspec.structs.replace(layer, mount_point="", mount_count=0, read_only=False, volatile=False)
@@ -285,15 +265,24 @@ def file_stamp(path: str) -> FileStamp:
     return status.st_mtime_ns, status.st_ino, status.st_size
 
 
-def read_if_there(path: str) -> bytes | None:
-    """Return the content of a file, None where there is none."""
+@contextmanager
+def open_if_there(path: str) -> Iterator[BinaryIO | None]:
+    """Open a file for reading; yield None where there is none."""
     try:
-        with open(path, "rb") as file:
-            return file.read()
+        file = open(path, "rb")  # noqa: SIM115 - what goes wrong inside the block is not about opening
     except FileNotFoundError:
-        return None
+        yield None
+        return
     except PermissionError as error:
         raise StoreAccess(path, "this user may not read it", "use sudo") from error
+    with file:
+        yield file
+
+
+def read_if_there(path: str) -> bytes | None:
+    """Return the content of a file, None where there is none."""
+    with open_if_there(path) as file:
+        return None if file is None else file.read()
 
 
 def corrupt(path: str, data: bytes, error: Exception) -> StoreCorrupt:

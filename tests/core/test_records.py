@@ -43,7 +43,7 @@ def put(layout: Layout, text: str | bytes, *, volatile: bool = False) -> Path:
 
 
 def test_no_files_are_an_empty_store(layout: Layout) -> None:
-    assert RecordFiles(layout).load(read_only=False).layers == []
+    assert list(RecordFiles(layout).load(read_only=False).layers) == []
 
 
 def test_every_field_is_read(layout: Layout) -> None:
@@ -215,3 +215,39 @@ def test_editing_a_layer_that_is_not_there_writes_nothing(layout: Layout, held: 
     with pytest.raises(LayerUnknown):
         RecordFiles(layout).save(held, {"b": Edit(remove=True)})
     assert path.read_text() == '[{"id":"a"}]'
+
+
+def test_a_large_store_is_read_again_from_the_file_it_came_from(layout: Layout, held: Held) -> None:
+    count = 5000
+    records = [
+        {"id": f"{n:05}", "parent": f"{n - 1:05}" if n else "", "names": [f"n{n}"], "x": n} for n in range(count)
+    ]
+    put(layout, json.dumps(records, indent=1))
+    files = RecordFiles(layout)
+    before = files.load(read_only=False)
+    files.save(held, {"04000": Edit({"names": ["new"], "metadata": "m"}), "00000": Edit(remove=True)})
+    assert (before.find("n4000").id, before.find("04000").metadata, len(before.layers)) == ("04000", "", count)
+    assert [layer.id for layer in before.layers[-2:]] == ["04998", "04999"]
+    after = files.load(read_only=False)
+    assert (after.find("new").metadata, len(after.layers)) == ("m", count - 1)
+    assert [problem.kind for problem in after.problems()] == ["no-parent"]
+    assert after.children("02000") == ["02001"]
+
+
+def test_a_large_file_that_is_changed_in_place_is_noticed(layout: Layout) -> None:
+    path = put(layout, json.dumps([{"id": f"{n:05}"} for n in range(5000)]))
+    records = RecordFiles(layout).load(read_only=False)
+    path.write_text(json.dumps([{"id": f"{n + 1:05}"} for n in range(5000)]))
+    with pytest.raises(StoreCorrupt, match="in place"):
+        records.find("04000")
+    path.write_text("[]")
+    with pytest.raises(StoreCorrupt, match="in place"):
+        records.find("04000")
+
+
+def test_a_large_file_with_one_bad_record_names_it(layout: Layout) -> None:
+    records: list[dict[str, Any]] = [{"id": f"{n:05}", "names": None} for n in range(5000)]
+    records[4321]["names"] = 7
+    put(layout, json.dumps(records))
+    with pytest.raises(StoreCorrupt, match="record 4322"):
+        RecordFiles(layout).load(read_only=False)

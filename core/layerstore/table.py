@@ -1,0 +1,246 @@
+"""A store's records in memory, kept small: columns of what a list shows, and the rest on disk until it is asked for.
+
+A hundred thousand decoded records take a hundred megabytes, of which a list shows a few. So a large file is decoded
+once, record by record, for its columns alone; later a whole `Layer` is decoded from its place in that very file, which
+stays open: whoever saves puts another file in its place and leaves this one as it was.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+from enum import IntFlag
+from typing import Any, overload
+
+import msgspec
+from msgspec import Raw
+from msgspec.structs import force_setattr
+
+from layerstore.errors import StoreCorrupt
+from layerstore.model import Layer
+
+NO_PARENT = -1
+"""In `LayerTable.parents`: the layer has none."""
+LOST_PARENT = -2
+"""In `LayerTable.parents`: the layer has one that has no record; `lost_parents` names it."""
+UNKNOWN_SIZE = -1
+"""In `LayerTable.sizes`: the record does not state it."""
+
+_KEPT = 4096  # records up to which they are simply kept decoded
+_layer_decoder = msgspec.json.Decoder(Layer)
+_raws_decoder = msgspec.json.Decoder(list[Raw] | None)
+_BETWEEN = b" \t\r\n,["
+
+
+class State(IntFlag):
+    """What `LayerTable.states` tells of a layer."""
+
+    INCOMPLETE = 1
+    VOLATILE = 2
+    READ_ONLY = 4
+
+
+class RecordText:
+    """The records of one file: where each stands, and the open file to read it from again.
+
+    Raises:
+        msgspec.DecodeError, UnicodeDecodeError: `data` is no JSON array; also from `first_reading`.
+        StoreCorrupt: a value in a record has the wrong type; also from `first_reading`.
+    """
+
+    def __init__(self, path: str, descriptor: int, data: bytes, *, volatile: bool = False) -> None:
+        self.path = path
+        self.volatile = volatile
+        self.layers: list[Layer] | None = None
+        """All records, where they are few."""
+        self._starts = array("q")
+        self._lengths = array("q")
+        self._raws: Sequence[Raw] = _raws_decoder.decode(data) or [] if data else []
+        if len(self._raws) > _KEPT:
+            self._descriptor = os.dup(descriptor)
+            weakref.finalize(self, os.close, self._descriptor)
+            self._data: bytes = data
+        else:
+            self.layers = [self._parsed(raw, number) for number, raw in enumerate(self._raws)]
+            self._raws = ()
+
+    def first_reading(self) -> Iterator[Layer]:
+        """Yield every record once, noting where it stands; forgets the text on the way."""
+        if self.layers is not None:
+            yield from self.layers
+            return
+        raws, self._raws = self._raws, ()
+        data, place = self._data, 0
+        self._data = b""
+        for number, raw in enumerate(raws):
+            while data[place] in _BETWEEN:
+                place += 1
+            length = len(memoryview(raw))
+            self._starts.append(place)
+            self._lengths.append(length)
+            place += length
+            yield self._parsed(raw, number)
+
+    def layer(self, number: int) -> Layer:
+        """Return one record, decoded."""
+        if self.layers is not None:
+            return self.layers[number]
+        text = os.pread(self._descriptor, self._lengths[number], self._starts[number])
+        try:
+            return self._parsed(text, number)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise self.changed() from error
+
+    def changed(self) -> StoreCorrupt:
+        """Return the error for a file that is not what it was."""
+        hint = "reload; whoever writes to it should put a new file in its place"
+        return StoreCorrupt(self.path, "it was changed in place while it was in use", hint=hint)
+
+    def _parsed(self, text: bytes | Raw, number: int) -> Layer:
+        try:
+            layer = _layer_decoder.decode(text)
+        except msgspec.ValidationError:
+            # Go's decoder takes null for any value; this one wants it gone first.
+            layer = self._parsed_leniently(text, number)
+        if layer.mount_point or layer.mount_count:  # a file has no say in these
+            force_setattr(layer, "mount_point", "")
+            force_setattr(layer, "mount_count", 0)
+        return layer
+
+    def _parsed_leniently(self, text: bytes | Raw, number: int) -> Layer:
+        try:
+            values = msgspec.json.decode(text, type=dict[str, Any])
+            return msgspec.convert({key: value for key, value in values.items() if value is not None}, Layer)
+        except msgspec.ValidationError as error:
+            hint = "the file was left as it is; mend it by hand or put a backup in its place"
+            raise StoreCorrupt(self.path, f"record {number + 1}: {error}", hint=hint) from error
+
+
+class LayerTable(Sequence[Layer]):
+    """All layers of a store, in the order of the records and each ID once; a snapshot, safe to hand to other threads.
+
+    Columns have one value a layer, by its position:
+
+    ids: the full IDs.
+    parents: the parents' positions, or `NO_PARENT` or `LOST_PARENT`.
+    created: seconds since 1970, 0 where the record does not say.
+    sizes: bytes of the diff, or `UNKNOWN_SIZE`.
+    states: `State` bits.
+    names, lost_parents: by position, only where there are any.
+
+    Raises:
+        StoreCorrupt: from looking at a layer, if somebody changed the file in place.
+    """
+
+    def __init__(self, texts: Sequence[RecordText], *, read_only: bool) -> None:
+        self.ids: list[str] = []
+        self.parents = array("l")
+        self.created = array("d")
+        self.sizes = array("q")
+        self.states = bytearray()
+        self.names: dict[int, tuple[str, ...]] = {}
+        self.lost_parents: dict[int, str] = {}
+        self.positions: dict[str, int] = {}
+        self.duplicates: frozenset[str] = frozenset()
+        """IDs that several records have; the first one counts."""
+        self.holders: dict[str, int] = {}
+        """The position of each name's holder: of several the last one."""
+        self.robbed: set[int] = set()
+        """Positions of layers one of whose names has gone to a later one."""
+        self._texts = texts
+        self._origins = bytearray()  # number of the text that each layer stands in
+        self._numbers = array("l")  # and of its record there
+        self._read(read_only=read_only)
+
+    def _read(self, *, read_only: bool) -> None:
+        duplicates: set[str] = set()
+        for origin, text in enumerate(self._texts):
+            state = State.VOLATILE * text.volatile | State.READ_ONLY * read_only
+            for number, layer in enumerate(text.first_reading()):
+                if layer.id in self.positions:
+                    duplicates.add(layer.id)
+                    continue
+                self._add(layer, state)
+                self._origins.append(origin)
+                self._numbers.append(number)
+        self.duplicates = frozenset(duplicates)
+        for position, parent in list(self.lost_parents.items()):
+            found = self.positions.get(parent)
+            if found is not None:  # it stood further down
+                self.parents[position] = found
+                del self.lost_parents[position]
+
+    def _add(self, layer: Layer, state: int) -> None:
+        position = len(self.ids)
+        self.ids.append(layer.id)
+        self.positions[layer.id] = position
+        self.states.append(state | State.INCOMPLETE * layer.incomplete)
+        self.created.append(layer.created.timestamp() if layer.created is not None else 0)
+        stated = layer.diff_size > 0 or (layer.diff_size == 0 and layer.diff_digest != "")
+        self.sizes.append(layer.diff_size if stated else UNKNOWN_SIZE)
+        parent = self.positions.get(layer.parent, LOST_PARENT) if layer.parent else NO_PARENT
+        self.parents.append(parent)
+        if parent == LOST_PARENT:
+            self.lost_parents[position] = layer.parent
+        if layer.names:
+            self.names[position] = layer.names
+            for name in layer.names:
+                self._take(name, position)
+
+    def _take(self, name: str, position: int) -> None:
+        holder = self.holders.get(name, position)
+        if holder != position:
+            self.names[holder] = tuple(other for other in self.names[holder] if other != name)
+            self.robbed.add(holder)
+        self.holders[name] = position
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @overload
+    def __getitem__(self, position: int) -> Layer: ...
+    @overload
+    def __getitem__(self, position: slice) -> list[Layer]: ...
+    def __getitem__(self, position: int | slice) -> Layer | list[Layer]:
+        if isinstance(position, slice):
+            return [self[number] for number in range(*position.indices(len(self)))]
+        if position < 0:
+            position += len(self)
+        text = self._texts[self._origins[position]]
+        layer = text.layer(self._numbers[position])
+        if layer.id != self.ids[position]:
+            raise text.changed()
+        state = self.states[position]
+        # A file has no say in these.
+        force_setattr(layer, "read_only", bool(state & State.READ_ONLY))
+        force_setattr(layer, "volatile", bool(state & State.VOLATILE))
+        if position in self.robbed:
+            force_setattr(layer, "names", self.names[position])
+        return layer
+
+    def parent_of(self, position: int) -> str:
+        """Return the ID of a layer's parent, with a record or without; "" where there is none."""
+        parent = self.parents[position]
+        return self.ids[parent] if parent >= 0 else self.lost_parents.get(position, "")
+
+
+class Found(Mapping[str, Layer]):
+    """Layers by ID or by name: positions, and the table that has them."""
+
+    def __init__(self, table: LayerTable, positions: Mapping[str, int]) -> None:
+        self._table = table
+        self._positions = positions
+
+    def __getitem__(self, key: str) -> Layer:
+        return self._table[self._positions[key]]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._positions
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._positions)
+
+    def __len__(self) -> int:
+        return len(self._positions)
