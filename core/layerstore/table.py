@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import weakref
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import IntFlag
 from typing import Any, overload
 
@@ -93,12 +93,27 @@ class RecordText:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise self.changed() from error
 
+    def reader(self) -> Callable[[int], Layer]:
+        """Return a quicker `layer` for who wants them all: it holds the whole text."""
+        if self.layers is not None or not self._starts:
+            return self.layer
+        text = memoryview(os.pread(self._descriptor, self._starts[-1] + self._lengths[-1], 0))
+
+        def layer(number: int) -> Layer:
+            start = self._starts[number]
+            try:
+                return self._parsed(text[start : start + self._lengths[number]], number)
+            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+                raise self.changed() from error
+
+        return layer
+
     def changed(self) -> StoreCorrupt:
         """Return the error for a file that is not what it was."""
         hint = "reload; whoever writes to it should put a new file in its place"
         return StoreCorrupt(self.path, "it was changed in place while it was in use", hint=hint)
 
-    def _parsed(self, text: bytes | Raw, number: int) -> Layer:
+    def _parsed(self, text: bytes | memoryview | Raw, number: int) -> Layer:
         try:
             layer = _layer_decoder.decode(text)
         except msgspec.ValidationError:
@@ -109,7 +124,7 @@ class RecordText:
             force_setattr(layer, "mount_count", 0)
         return layer
 
-    def _parsed_leniently(self, text: bytes | Raw, number: int) -> Layer:
+    def _parsed_leniently(self, text: bytes | memoryview | Raw, number: int) -> Layer:
         try:
             values = msgspec.json.decode(text, type=dict[str, Any])
             return msgspec.convert({key: value for key, value in values.items() if value is not None}, Layer)
@@ -209,11 +224,18 @@ class LayerTable(Sequence[Layer]):
         if position < 0:
             position += len(self)
         text = self._texts[self._origins[position]]
-        layer = text.layer(self._numbers[position])
+        return self._finished(position, text, text.layer(self._numbers[position]))
+
+    def __iter__(self) -> Iterator[Layer]:
+        readers = [text.reader() for text in self._texts]
+        for position, (origin, number) in enumerate(zip(self._origins, self._numbers, strict=True)):
+            yield self._finished(position, self._texts[origin], readers[origin](number))
+
+    def _finished(self, position: int, text: RecordText, layer: Layer) -> Layer:
+        """Add to a record what it does not say itself, or has no say in."""
         if layer.id != self.ids[position]:
             raise text.changed()
         state = self.states[position]
-        # A file has no say in these.
         force_setattr(layer, "read_only", bool(state & State.READ_ONLY))
         force_setattr(layer, "volatile", bool(state & State.VOLATILE))
         if position in self.robbed:
