@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.layertui-ready
 
-.PHONY: help demo test check format screenshots snapshots bench bench-screen clean
+.PHONY: help demo test soak check format screenshots snapshots bench bench-screen clean
 .DEFAULT_GOAL := help
 
 help: ## say what there is
@@ -22,6 +22,10 @@ demo: $(READY) ## make a demo store, without root, and browse it
 
 test: $(READY) ## run the tests on all processors
 	$(BIN)/pytest -n auto --dist worksteal $(ARGS)
+
+soak: $(READY) ## let Podman, Buildah and us work on one store for ten minutes, as root
+	LAYERTUI_SOAK_SECONDS=$${LAYERTUI_SOAK_SECONDS:-600} LAYERTUI_REQUIRE_ALL=1 \
+		$(BIN)/pytest -q tests/interop/test_soak.py -k "$${LAYERTUI_SOAK_DRIVER:-overlay}" $(ARGS)
 
 check: $(READY) ## lint, format, types, import contracts
 	$(BIN)/ruff check .

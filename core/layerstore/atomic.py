@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import time
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
+
+_PREFIX = ".tmp-"
+_ABANDONED = 3600.0  # seconds without a write after which nobody is writing any more
 
 
 class PendingFile:
@@ -23,7 +27,7 @@ class PendingFile:
         directory, base = os.path.split(path)
         self._directory = directory or "."
         base = os.fsdecode(os.fsencode(base)[:200])  # the longest names would not take what is put round them
-        self._temporary = os.path.join(self._directory, f".tmp-{base}{os.urandom(6).hex()}")
+        self._temporary = os.path.join(self._directory, f"{_PREFIX}{base}{os.urandom(6).hex()}")
         descriptor = os.open(self._temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         self.file = os.fdopen(descriptor, "wb")
 
@@ -72,6 +76,17 @@ def write_file(path: str, data: bytes, *, mode: int = 0o600, sync: bool = True) 
         pending.abort()
         raise
     return pending.commit()
+
+
+def remove_abandoned(folder: str) -> None:
+    """Delete temporary files that somebody began to write in the folder an hour ago or earlier, and never finished."""
+    latest = time.time() - _ABANDONED
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith(_PREFIX):
+                with suppress(FileNotFoundError):
+                    if entry.is_file(follow_symlinks=False) and entry.stat(follow_symlinks=False).st_mtime < latest:
+                        os.unlink(entry.path)
 
 
 def sync_folder(path: str) -> None:

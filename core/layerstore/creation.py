@@ -10,10 +10,20 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from layerstore.atomic import PendingFile
-from layerstore.errors import DuplicateID, DuplicateName, LayerStoreError, LayerUnknown, ParentUnknown, UnusableID
+from layerstore.errors import (
+    DuplicateID,
+    DuplicateName,
+    LayerStoreError,
+    LayerUnknown,
+    NotSupported,
+    ParentUnknown,
+    UnusableID,
+)
+from layerstore.idmap import NO_MAPS, IDMappings
 from layerstore.layout import file_name
-from layerstore.model import COMPRESSION_FLAG, INCOMPLETE_FLAG, Layer, Progress, ShouldStop
+from layerstore.model import INCOMPLETE_FLAG, Layer, Progress, ShouldStop
 from layerstore.records import Records, check_names, without_flag
+from layerstore.replacing import replace_content
 from layerstore.transaction import Transaction
 
 if TYPE_CHECKING:
@@ -33,7 +43,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class NewLayer:
-    """What a new layer is to be."""
+    """What a new layer is to be; `maps` None stands for those of the parent."""
 
     id: str | None = None
     parent: str | None = None
@@ -42,23 +52,26 @@ class NewLayer:
     options: Mapping[str, str] | None = None
     writable: bool = True
     flags: Mapping[str, Any] = field(default_factory=dict)
+    maps: IDMappings | None = None
 
-    def draft(self, records: Records) -> Layer:
-        """Return the record to begin with, marked incomplete.
+    def draft(self, tx: Transaction) -> Layer:
+        """Return the record to begin with, marked incomplete. The parent may lie in an image store.
 
         Raises:
-            ParentUnknown, DuplicateID, DuplicateName: the layer cannot be made so.
+            ParentUnknown, DuplicateID, DuplicateName, NotSupported: the layer cannot be made so.
         """
-        layer_id = self.id or fresh_id(records)
+        records, all_records = tx.records, tx.all_records
+        layer_id = self.id or fresh_id(all_records)
         check_id(layer_id)
-        if layer_id in records.by_id:
+        if layer_id in all_records.by_id:
             raise DuplicateID(layer_id)
-        parent = ""
+        parent, maps = "", self.maps or NO_MAPS
         if self.parent:
             try:
-                parent = records.find(self.parent).id
+                found = all_records.find(self.parent)
             except LayerUnknown as error:
                 raise ParentUnknown(self.id or "", self.parent) from error
+            parent, maps = found.id, self._like(found)
         names = check_names(self.names)
         for name in names:
             if name in records.by_name:
@@ -70,7 +83,18 @@ class NewLayer:
             mount_label=self.mount_label,
             created=datetime.now(UTC),
             flags={**self.flags, INCOMPLETE_FLAG: True},
+            uidmap=maps.uids,
+            gidmap=maps.gids,
         )
+
+    def _like(self, parent: Layer) -> IDMappings:
+        maps = IDMappings.of(parent)
+        if self.maps is not None and self.maps != maps:
+            raise NotSupported(
+                f"layer {parent.id[:16]} has other ID maps, and its files the owners that go with them: only Podman "
+                "makes copies with new owners (podman create --uidmap --gidmap)"
+            )
+        return maps
 
 
 def fresh_id(records: Records) -> str:
@@ -94,7 +118,7 @@ def put(tx: Transaction, new: NewLayer, source: Source | None) -> tuple[Layer, i
     Whatever goes wrong, no trace of the layer stays; where even cleaning up fails it stays marked incomplete, and the
     next one who writes to the store removes it.
     """
-    layer = new.draft(tx.records)
+    layer = new.draft(tx)
     tx.save({}, [layer])
     size = -1
     try:
@@ -105,11 +129,12 @@ def put(tx: Transaction, new: NewLayer, source: Source | None) -> tuple[Layer, i
             writable=new.writable,
             mount_label=new.mount_label,
             options=new.options,
+            maps=IDMappings.of(layer),
             should_stop=should_stop,
         )
         values: dict[str, Any] = {}
         if source is not None:
-            size, result = _fill(tx, layer.id, layer.parent, source)
+            size, result = _fill(tx, layer.id, layer, source)
             values = _outcome(result)
         tx.edit(layer.id, {**values, "flags": without_flag(layer, INCOMPLETE_FLAG)})
     except BaseException:
@@ -122,8 +147,7 @@ def apply_diff(tx: Transaction, layer: Layer, source: Source) -> int:
     """Apply a diff on top of what the layer holds; return the bytes of the files in it.
 
     The work is done on a copy under an ID of its own, which takes the layer's place at the end: until then, and after
-    any failure, the layer is as it was. A crash between that exchange and the record leaves a layer whose diff is
-    refused as damaged, never a wrong one.
+    any failure or crash, the layer is as it was; see `replacing`.
     """
     staged = Layer(
         id=fresh_id(tx.records), parent=layer.parent, created=datetime.now(UTC), flags={INCOMPLETE_FLAG: True}
@@ -131,32 +155,24 @@ def apply_diff(tx: Transaction, layer: Layer, source: Source) -> int:
     tx.save({}, [staged])
     try:
         tx.driver.clone(layer.id, staged.id, should_stop=source.should_stop)
-        size, result = _fill(tx, staged.id, layer.parent, source)
-        _take_place(tx, layer, staged, result)
+        size, result = _fill(tx, staged.id, layer, source)
+        replace_content(tx, layer, staged, _outcome(result))
     finally:
         _discard(tx, staged)
     return size
 
 
-def _take_place(tx: Transaction, layer: Layer, staged: Layer, result: IngestResult) -> None:
-    """Give `layer` the content and the tar-split of `staged`, which is left with the old content."""
-    tx.driver.replace(layer.id, staged.id)
-    try:
-        tx.edit(layer.id, {**_outcome(result), "flags": without_flag(layer, COMPRESSION_FLAG)})
-    except BaseException:
-        tx.driver.replace(layer.id, staged.id)
-        raise
-    os.rename(tx.backend.layout.tar_split(staged.id), tx.backend.layout.tar_split(layer.id))
-
-
-def _fill(tx: Transaction, layer_id: str, parent: str, source: Source) -> tuple[int, IngestResult]:
+def _fill(tx: Transaction, layer_id: str, like: Layer, source: Source) -> tuple[int, IngestResult]:
+    """Unpack a diff into a layer that has the parent and the maps of `like`."""
     from layerstore.ingest import Ingest
 
     with (
         PendingFile(tx.backend.layout.tar_split(layer_id), mode=0o600) as pending,
         Ingest(source.stream, pending.file, progress=source.progress, should_stop=source.should_stop) as ingest,
     ):
-        size = tx.driver.apply_diff(layer_id, parent, ingest.entries(), should_stop=source.should_stop)
+        size = tx.driver.apply_diff(
+            layer_id, like.parent, ingest.entries(), maps=IDMappings.of(like), should_stop=source.should_stop
+        )
         return size, ingest.result()
 
 

@@ -64,7 +64,10 @@ class DuplicateName(LayerStoreError, ValueError):
 
 
 class LayerInUse(LayerStoreError, RuntimeError):
-    """Something depends on the layer; every holder is listed, not the first one only."""
+    """Something depends on the layer; every holder is listed, not the first one only. `hint` is the way out, if known.
+
+    `processes` are such as "sleep 300 (PID 812)".
+    """
 
     def __init__(
         self,
@@ -74,20 +77,25 @@ class LayerInUse(LayerStoreError, RuntimeError):
         images: Sequence[str] = (),
         containers: Sequence[str] = (),
         mounts: Sequence[str] = (),
+        processes: Sequence[str] = (),
+        hint: str = "",
     ) -> None:
         self.layer = layer
         self.children = tuple(children)
         self.images = tuple(images)
         self.containers = tuple(containers)
         self.mounts = tuple(mounts)
+        self.processes = tuple(processes)
+        self.hint = hint
         held = (
             ("layers", [child[:16] for child in self.children]),
             ("images", list(self.images)),
             ("containers", list(self.containers)),
             ("mounts", list(self.mounts)),
+            ("processes", list(self.processes)),
         )
         parts = [f"{kind} {', '.join(names)}" for kind, names in held if names]
-        super().__init__(f"layer {layer[:16]} is in use by {'; '.join(parts)}")
+        super().__init__(f"layer {layer[:16]} is in use by {'; '.join(parts)}{': ' + hint if hint else ''}")
 
 
 class StoreMissing(LayerStoreError, FileNotFoundError):
@@ -117,12 +125,20 @@ class StoreCorrupt(LayerStoreError, ValueError):
 
 
 class StoreReadOnly(LayerStoreError, PermissionError):
-    """The store was opened for reading only, or its files cannot be written."""
+    """The store was opened for reading only, or its files cannot be written.
 
-    def __init__(self, path: str | PathLike[str], action: str = "change it") -> None:
+    `layer` is the ID of a layer that lies in an additional image store, and `path` is that store.
+    """
+
+    def __init__(self, path: str | PathLike[str], action: str = "change it", *, layer: str = "") -> None:
         self.path = fspath(path)
         self.action = action
-        super().__init__(f"the store at {self.path} is open for reading only: cannot {action}")
+        self.layer = layer
+        if layer:
+            what = f"layer {layer[:16]} lies in the image store {self.path}, which is only read here"
+        else:
+            what = f"the store at {self.path} is open for reading only"
+        super().__init__(f"{what}: cannot {action}")
 
 
 class StoreAccess(LayerStoreError, PermissionError):
@@ -178,3 +194,31 @@ class Cancelled(LayerStoreError):
 
     def __init__(self, what: str = "the operation", outcome: str = "nothing was changed") -> None:
         super().__init__(f"{what} was cancelled; {outcome}")
+
+
+class NoSuchFile(LayerStoreError, FileNotFoundError):
+    """A layer's file system has no file of this path."""
+
+    def __init__(self, layer: str, path: str) -> None:
+        self.layer = layer
+        self.path = path
+        super().__init__(f"no file {path!r} in layer {layer[:16]}")
+
+
+class UnusableFile(LayerStoreError, OSError):
+    """A file of a layer cannot be used in this way; nothing was changed."""
+
+    def __init__(self, layer: str, path: str, reason: str, hint: str = "") -> None:
+        self.layer = layer
+        self.path = path
+        self.reason = reason
+        self.hint = hint
+        super().__init__(f"{path!r} in layer {layer[:16]}: {reason}{'; ' + hint if hint else ''}")
+
+
+class TargetExists(LayerStoreError, FileExistsError):
+    """There is something already where a file was to be written; it was left alone."""
+
+    def __init__(self, path: str | PathLike[str]) -> None:
+        self.path = fspath(path)
+        super().__init__(f"{self.path} is there already: choose another name, or overwrite it")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO
+from os import PathLike
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from layerstore.archive.paths import Root
 from layerstore.compression import compressor
@@ -79,6 +81,15 @@ class DiffReader(io.RawIOBase):
     def diff_digest(self) -> str:
         """The digest of the plain tar; "" before the end was read."""
         return self._stream.diff_digest
+
+    @property
+    def verified(self) -> bool:
+        """True once the end was read and the plain tar found to have the digest on record.
+
+        It stays False for a tar that was made by comparing files, and for a layer that was pulled partially and has no
+        digest: then each file was compared with the tar-split's checksum, but nothing vouches for the tar-split.
+        """
+        return self._stream.verified
 
     def readable(self) -> bool:
         """Return True."""
@@ -158,6 +169,7 @@ class _Stream:
     def __init__(self, plain: Iterable[Piece], options: Options, expected: Expected | None) -> None:
         self.size = self.diff_size = 0
         self.digest = self.diff_digest = ""
+        self.verified = False
         self._plain = plain
         self._options = options
         self._expected = expected
@@ -204,22 +216,68 @@ class _Stream:
         """Wait for the digests and compare the plain tar's with the expected one."""
         self._hashes.finish()
         digests, sizes, expected = self._hashes.digests, self._hashes.sizes, self._expected
-        if expected is not None and expected.digest.startswith("sha256:") and expected.digest != digests[_PLAIN]:
-            raise DamagedLayer(expected.layer, f"its tar came in as {expected.digest} and is now {digests[_PLAIN]}")
+        if expected is not None and expected.digest.startswith("sha256:"):
+            if expected.digest != digests[_PLAIN]:
+                raise DamagedLayer(expected.layer, f"its tar came in as {expected.digest} and is now {digests[_PLAIN]}")
+            self.verified = True
         self.diff_digest, self.diff_size = digests[_PLAIN], sizes[_PLAIN]
         self.digest, self.size = digests[given_out], sizes[given_out]
 
 
-def from_tar_split(tar_split: str, root: Root, layer: Layer, options: Options) -> DiffReader:
-    """Return a reader of the tar that the layer came in as; closing it closes `root`."""
+class Files(Protocol):
+    """Where a layer's files are opened: a `Root`, or several."""
+
+    def open_file(self, name: bytes, /) -> int:
+        """Open a regular file for reading; see `Root.open_file`."""
+        ...
+
+    def close(self) -> None:
+        """Give back what is open."""
+        ...
+
+
+class LayerFolders:
+    """The folders of a driver's `diff_folders`, open; a name is that of the first folder that has it.
+
+    Nothing is known of what hides what: whoever reads a file has to have its checksum.
+    """
+
+    def __init__(self, folders: Sequence[str | PathLike[str]], *, may_chmod: bool) -> None:
+        self._roots: list[Root] = []
+        try:
+            for folder in folders:
+                self._roots.append(Root(folder, may_chmod=may_chmod))
+        except BaseException:
+            self.close()
+            raise
+
+    def open_file(self, name: bytes, /) -> int:
+        """Open a regular file; what the first folder says is raised where none has it."""
+        try:
+            return self._roots[0].open_file(name)
+        except (FileNotFoundError, NotADirectoryError):
+            for root in self._roots[1:]:
+                with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                    return root.open_file(name)
+            raise
+
+    def close(self) -> None:
+        """Close all folders."""
+        with ExitStack() as stack:
+            for root in self._roots:
+                stack.callback(root.close)
+
+
+def from_tar_split(tar_split: str, files: Files, layer: Layer, options: Options) -> DiffReader:
+    """Return a reader of the tar that the layer came in as; closing it closes `files`."""
 
     def on_close() -> None:
         try:
-            root.close()
+            files.close()
         finally:
             options.on_close()
 
-    plain = join(tar_split, root.open_file, layer.id)
+    plain = join(tar_split, files.open_file, layer.id)
     expected = Expected(layer.id, layer.diff_digest, layer.diff_size if layer.diff_digest else 0)
     return DiffReader(plain, Options(options.compression, options.progress, options.should_stop, on_close), expected)
 

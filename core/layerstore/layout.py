@@ -33,6 +33,11 @@ class Layout:
         return os.path.join(self.run_root, f"{self.driver}-layers")
 
     @property
+    def graph_lock(self) -> str:
+        """The lock over the driver's own mounts and folders, taken before the layers lock."""
+        return os.path.join(self.graph_root, "storage.lock")
+
+    @property
     def layers_lock(self) -> str:
         """The lock over both files of records."""
         return os.path.join(self.layers, "layers.lock")
@@ -64,6 +69,11 @@ class Layout:
     def big_data(self, layer_id: str) -> str:
         """The folder of a layer's named blobs."""
         return os.path.join(self.layers, file_name(layer_id))
+
+    @property
+    def layers_aside(self) -> str:
+        """Where containers/storage, since 1.59, moves tar-split and big data of a layer that it deletes."""
+        return os.path.join(self.layers, "tmp")
 
     def references(self, kind: str) -> str:
         """The folder of the images' or containers' records; `kind` is "images" or "containers"."""

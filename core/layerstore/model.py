@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import IntEnum
+from enum import Enum, IntEnum
 from typing import Any
 
 import msgspec
@@ -67,6 +67,34 @@ class MountPoint:
     count: int
 
 
+class MountPlace(Enum):
+    """Where the kernel has a mount: in this process's mount namespace, in another one, or nowhere."""
+
+    HERE = "here"
+    ELSEWHERE = "elsewhere"
+    STALE = "stale"
+
+
+@dataclass(frozen=True, slots=True)
+class MountState:
+    """A mount as it stands in mountpoints.json, as the kernel has it, or both.
+
+    `count` is 0 for a mount that nobody has counted; `pid` is a process in the mount namespace of one that is
+    ELSEWHERE. A STALE one is on file only, as after a crash or a boot.
+    """
+
+    id: str
+    path: str
+    count: int
+    place: MountPlace
+    pid: int = 0
+
+    @property
+    def stale(self) -> bool:
+        """True where nothing is mounted, as far as this user can see."""
+        return self.place is MountPlace.STALE
+
+
 @dataclass(frozen=True, slots=True)
 class DiskUsage:
     """What a layer takes on disk: allocated bytes and inodes, hard links counted once."""
@@ -100,13 +128,15 @@ class Layer(
         "mount_count": "-mount-count",
         "read_only": "-read-only",
         "volatile": "-volatile",
+        "image_store": "-image-store",
     },
 ):
     """A layer's record, and where it is mounted.
 
     `flags` must not be changed: it is shared with other holders of the snapshot. `mount_point`, `mount_count`,
-    `read_only` and `volatile` are not part of the record: they come from mountpoints.json, from the way the store was
-    opened and from the file that the record stands in.
+    `read_only`, `volatile` and `image_store` are not part of the record: they come from mountpoints.json, from the way
+    the store was opened and from the file that the record stands in. `image_store` is the folder of the additional
+    image store that the layer lies in, and "" for a layer of the store itself.
     """
 
     id: str
@@ -131,6 +161,7 @@ class Layer(
     mount_count: int = 0
     read_only: bool = False
     volatile: bool = False
+    image_store: str = ""
 
     @property
     def incomplete(self) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO
@@ -64,6 +64,8 @@ class Records:
         self.layers = table
         self.by_id: Mapping[str, Layer] = Found(table, table.positions)
         self.by_name: Mapping[str, Layer] = Found(table, table.holders)
+        self.elsewhere: Callable[[str], None] | None = None
+        """Called with what `find` does not find here; may raise a better error than `LayerUnknown`."""
         self._index: TruncIndex | None = None
         self._children: dict[int, list[int]] | None = None
 
@@ -89,9 +91,12 @@ class Records:
         if self._index is None:
             self._index = TruncIndex(self.layers.ids)
         matches = self._index.matches(ref)
-        if len(matches) != 1:
-            raise LayerUnknown(ref, matches)
-        return self.by_id[matches[0]]
+        nearest = self.layers.nearest(matches)
+        if len(nearest) != 1:
+            if not nearest and self.elsewhere is not None:
+                self.elsewhere(ref)
+            raise LayerUnknown(ref, nearest)
+        return self.by_id[nearest[0]]
 
     def children(self, layer_id: str) -> list[str]:
         """Return the IDs of the layers whose parent this is, in the order of the file."""
@@ -102,6 +107,11 @@ class Records:
                 if parent >= 0:
                     self._children.setdefault(parent, []).append(position)
         return [table.ids[child] for child in self._children.get(table.positions.get(layer_id, NO_PARENT), [])]
+
+    def incomplete(self) -> list[Layer]:
+        """Return the layers whose making or removal was interrupted, children before parents."""
+        states = self.layers.states
+        return [self.layers[number] for number in range(len(states) - 1, -1, -1) if states[number] & State.INCOMPLETE]
 
     def problems(self) -> list[Problem]:
         """Return what is wrong with the records; the store opens all the same."""
@@ -143,16 +153,17 @@ class Records:
 class RecordFiles:
     """The two files of a store. Reading wants any lock on layers.lock, writing the write lock."""
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: Layout, *, image_store: str = "") -> None:
         self._stable = layout.layers_json
         self._volatile = layout.volatile_json
+        self._image_store = image_store
 
     def stamp(self) -> tuple[FileStamp, FileStamp]:
         """Return what differs after either file was replaced."""
         return file_stamp(self._stable), file_stamp(self._volatile)
 
-    def load(self, *, read_only: bool) -> Records:
-        """Read both files.
+    def load(self, *, read_only: bool, others: Sequence[RecordFiles] = ()) -> Records:
+        """Read both files, and after them those of other stores: of an ID that comes in several, the first counts.
 
         Raises:
             StoreCorrupt: a file is no JSON array of records, or layers.json is there but empty.
@@ -160,7 +171,8 @@ class RecordFiles:
         collecting = gc.isenabled()
         gc.disable()  # 100,000 new objects and no garbage: the collector would only take time
         try:
-            return Records(LayerTable([*self._texts()], read_only=read_only))
+            texts = [text for files in (self, *others) for text in files.texts()]
+            return Records(LayerTable(texts, read_only=read_only))
         except (msgspec.DecodeError, UnicodeDecodeError):
             self._complain()
             raise
@@ -168,13 +180,15 @@ class RecordFiles:
             if collecting:
                 gc.enable()
 
-    def _texts(self) -> Iterator[RecordText]:
+    def texts(self) -> Iterator[RecordText]:
+        """Read the files that are there, each to be decoded."""
         for path in (self._stable, self._volatile):
             with open_if_there(path) as file:
                 if file is None:
                     continue
                 data = self._not_cut_off(path, file.read())
-                yield RecordText(path, file.fileno(), data, volatile=path == self._volatile)
+                volatile = path == self._volatile
+                yield RecordText(path, file.fileno(), data, volatile=volatile, image_store=self._image_store)
 
     def _complain(self) -> None:
         """Say where a file is no JSON array of records."""
@@ -234,9 +248,25 @@ class RecordFiles:
         raise LayerUnknown(layer_id)
 
 
+def count_records(layout: Layout) -> int:
+    """Return how many records a store has, without reading what is in them and without a lock.
+
+    Raises:
+        StoreCorrupt, StoreAccess: a file cannot be read.
+    """
+    count = 0
+    for path in (layout.layers_json, layout.volatile_json):
+        data = read_if_there(path) or b"[]"
+        try:
+            count += len(_raws_decoder.decode(data) or [])
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise corrupt(path, data, error) from error
+    return count
+
+
 def encode(layer: Layer) -> bytes:
     """Return a new layer's record, with the keys in containers/storage's order and without what is empty."""
-    own = msgspec.structs.replace(layer, mount_point="", mount_count=0, read_only=False, volatile=False)
+    own = msgspec.structs.replace(layer, mount_point="", mount_count=0, read_only=False, volatile=False, image_store="")
     return msgspec.json.encode(own)
 
 

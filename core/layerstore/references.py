@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -23,13 +23,16 @@ class _User(msgspec.Struct, gc=False):
     mapped_layers: tuple[str, ...] | None = msgspec.field(name="mapped-layers", default=None)
 
     @property
-    def label(self) -> str:
-        return self.names[0] if self.names else self.id[:12]
+    def labels(self) -> tuple[str, ...]:
+        return self.names or (self.id[:12],)
 
     @property
     def layers(self) -> tuple[str, ...]:
         return (self.layer, *(self.mapped_layers or ()))
 
+
+UsersOfLayers = list[_User]
+"""Images or containers, in the order of their files."""
 
 _users_decoder = msgspec.json.Decoder(list[_User] | None)
 
@@ -42,8 +45,13 @@ class References:
     image_tops: tuple[tuple[str, tuple[str, ...]], ...] = ()
     container_tops: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
+    @classmethod
+    def of(cls, parents: Mapping[str, str], images: Iterable[_User], containers: Iterable[_User]) -> References:
+        """Put together who uses which layers; `parents` gives each layer's parent."""
+        return cls(parents, _tops(images), _tops(containers))
+
     def images(self, layer_id: str) -> tuple[str, ...]:
-        """Return the names of all images that need this layer; a nameless image is its short ID."""
+        """Return all names of all images that need this layer; a nameless image is its short ID."""
         return self._images.get(layer_id, ())
 
     def containers(self, layer_id: str) -> tuple[str, ...]:
@@ -82,29 +90,46 @@ class ReferenceFiles:
         """Return what differs after any of the files was replaced."""
         return tuple(file_stamp(path) for path in (self._images, *self._containers))
 
-    def load(self, parents: Mapping[str, str]) -> References:
-        """Read the files under their locks. `parents` gives each layer's parent.
+    def load(self, parents: Mapping[str, str], *, others: Sequence[_User] = ()) -> References:
+        """Read the files under their locks. `parents` gives each layer's parent, `others` are images of other stores.
+
+        An image that is in this store and in others counts as this store has it.
 
         Raises:
             StoreCorrupt: a file is there but is no JSON array of records.
             LockTimeout: another process kept a lock too long.
         """
+        images = self.load_images()
+        seen = {image.id for image in images}
+        for image in others:
+            if image.id not in seen:
+                seen.add(image.id)
+                images.append(image)
+        return References.of(parents, images, self.load_containers())
+
+    def load_images(self) -> UsersOfLayers:
+        """Read images.json under its lock; raises what `load` does."""
         with self._images_lock.read():
-            images = _load(self._images)
+            return _load(self._images)
+
+    def load_containers(self) -> UsersOfLayers:
+        """Read both files of containers under their lock; raises what `load` does."""
         with self._containers_lock.read():
-            containers = tuple(user for path in self._containers for user in _load(path))
-        return References(parents, images, containers)
+            return [user for path in self._containers for user in _load(path)]
 
 
-def _load(path: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
+def _load(path: str) -> UsersOfLayers:
     data = read_if_there(path)
     if not data:
-        return ()
+        return []
     try:
-        users = _users_decoder.decode(data) or []
+        return _users_decoder.decode(data) or []
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise corrupt(path, data, error) from error
-    return tuple((user.label, tuple(layer for layer in user.layers if layer)) for user in users)
+
+
+def _tops(users: Iterable[_User]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    return tuple((label, tuple(filter(None, user.layers))) for user in users for label in user.labels)
 
 
 def _spread(tops: tuple[tuple[str, tuple[str, ...]], ...], parents: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
@@ -118,4 +143,9 @@ def _spread(tops: tuple[tuple[str, tuple[str, ...]], ...], parents: Mapping[str,
                 seen.add(layer_id)
                 labels.setdefault(layer_id, []).append(label)
                 layer_id = parents.get(layer_id, "")
-    return {layer_id: tuple(found) for layer_id, found in labels.items()}
+    alike: dict[tuple[str, ...], tuple[str, ...]] = {}  # layers of a chain have the same users: one tuple serves them
+    found = {}
+    for layer_id, users in labels.items():
+        key = tuple(users)
+        found[layer_id] = alike.setdefault(key, key)
+    return found

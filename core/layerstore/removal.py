@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from layerstore.errors import Cancelled, LayerInUse
-from layerstore.model import Layer, ShouldStop
-from layerstore.mounting import unmount
-from layerstore.mountpoints import MountTable
+from layerstore.model import Layer, MountState, ShouldStop
+from layerstore.mounting import refuse_living, survey, unmount
 from layerstore.records import Records
 from layerstore.references import References
 from layerstore.transaction import Transaction
@@ -35,22 +35,29 @@ class Dependents:
             )
 
 
-def dependents(records: Records, references: References, mounts: MountTable, layer_id: str) -> Dependents:
-    """Collect what depends on the layer."""
-    mount = mounts.by_id.get(layer_id)
+def dependents(records: Records, references: References, mounts: Mapping[str, MountState], layer_id: str) -> Dependents:
+    """Collect what depends on the layer. A count that outlived its mount does not."""
+    mount = mounts.get(layer_id)
     return Dependents(
         layer_id,
         tuple(records.children(layer_id)),
         references.images(layer_id),
         references.containers(layer_id),
-        (mount.path,) if mount is not None else (),
+        (mount.path,) if mount is not None and not mount.stale else (),
     )
 
 
 def delete(tx: Transaction, layer: Layer, *, force: bool) -> None:
-    """Delete one layer, or raise `LayerInUse` and change nothing."""
+    """Delete one layer, or raise `LayerInUse` and change nothing.
+
+    `force` ends its mount first, but not under processes that live in it, nor in another mount namespace.
+    """
     backend = tx.backend
-    dependents(tx.records, backend.references(tx.records), backend.mounts(), layer.id).refuse(force=force)
+    mounts = survey(backend)
+    found = dependents(tx.records, backend.references(tx.records), mounts, layer.id)
+    found.refuse(force=force)
+    if found.mounts or found.containers:
+        refuse_living(backend, layer.id, mounts.get(layer.id))
     unmount(tx, layer.id, force=True)
     tx.remove(layer)
 
@@ -58,11 +65,13 @@ def delete(tx: Transaction, layer: Layer, *, force: bool) -> None:
 def wipe(tx: Transaction, *, force: bool, should_stop: ShouldStop | None) -> None:
     """Delete all layers, children before parents; refuse before the first if one must not go."""
     backend = tx.backend
-    records, mounts = tx.records, backend.mounts()
+    records, mounts = tx.records, survey(backend)
     references = backend.references(records)
     for layer in records.layers:
         found = dependents(records, references, mounts, layer.id)
         replace(found, children=()).refuse(force=force)  # the children go, too
+        if found.mounts or found.containers:
+            refuse_living(backend, layer.id, mounts.get(layer.id))
     for layer_id in children_first(records, [layer.id for layer in records.layers]):
         if should_stop is not None and should_stop():
             raise Cancelled("wiping the store", "the layers that are still there are whole")

@@ -8,25 +8,27 @@ from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import msgspec
 
 from layerstore import creation, mounting, removal
 from layerstore.config import default_run_root
 from layerstore.drivers import best_driver
-from layerstore.errors import LayerStoreError, NotSupported, ParentUnknown
+from layerstore.errors import LayerStoreError
+from layerstore.idmap import IDMappings
 from layerstore.layout import Layout, choose_driver
-from layerstore.model import Change, Compression, DiskUsage, Layer, MountPoint, Progress, ShouldStop
-from layerstore.records import Edit, Problem, Records, check_names, without_flag
+from layerstore.model import DiskUsage, Layer, MountPoint, MountState, Progress, ShouldStop
+from layerstore.options import DriverOptions
+from layerstore.records import Edit, check_names, without_flag
 from layerstore.references import References
+from layerstore.table import LayerTable
 from layerstore.transaction import Backend
+from layerstore.verbs_check import CheckVerbs
+from layerstore.verbs_diff import DiffVerbs
 
-if TYPE_CHECKING:
-    from layerstore import export
 
-
-class LayerStore:
+class LayerStore(DiffVerbs, CheckVerbs):
     """A store of layers, shared with other processes and with other threads of this one.
 
     `ref` is a layer's ID, one of its names, or the beginning of its ID alone. Every method takes the locks it needs and
@@ -58,7 +60,8 @@ class LayerStore:
             graph_root: the folder that holds `<driver>-layers`, as `containers-storage -g`.
             run_root: the folder of what does not outlive a boot, as `-R`; by default where Podman would have it.
             driver: the driver's name; by default the one that has a store there.
-            options: the driver's options.
+            options: the driver's options, such as "overlay.mountopt", and "additionalimagestores", paths with commas
+                between them; what concerns another driver is ignored, what is not known refused.
             read_only: refuse every change; locks are taken for reading only.
             create: make a new store where there is none.
             lock_timeout: how many seconds to wait for a lock; negative: without end.
@@ -69,9 +72,7 @@ class LayerStore:
         root = os.path.abspath(graph_root)
         name = choose_driver(root, driver, must_exist=read_only or not create) or best_driver(root)
         layout = Layout(root, os.path.abspath(run_root or default_run_root()), name)
-        if options:
-            raise NotSupported(f"the {name} driver has no options, and was given {', '.join(sorted(options))}")
-        backend = Backend(layout, read_only, lock_timeout)
+        backend = Backend(layout, read_only, lock_timeout, DriverOptions.parse(name, options or {}))
         if not os.path.isdir(layout.layers):
             backend.make_folders()
         with backend.reading():
@@ -100,26 +101,32 @@ class LayerStore:
         """True where every change is refused."""
         return self._backend.read_only
 
+    @property
+    def image_stores(self) -> tuple[Path, ...]:
+        """The additional image stores, in their order; `problems` tells which of them cannot be read."""
+        return tuple(map(Path, self._backend.image_stores.paths))
+
     def status(self) -> list[tuple[str, str]]:
         """Return facts about the store and its driver, for people (Status)."""
         layout = self._backend.layout
         own = [("Graph Root", layout.graph_root), ("Run Root", layout.run_root), ("Driver", layout.driver)]
+        own += [("Image Store", path) for path in self._backend.image_stores.paths]
         return own + self._backend.driver.status()
-
-    def problems(self) -> list[Problem]:
-        """Return what is wrong with the records: parents that are gone, circles, doubled IDs, incomplete layers."""
-        with self._backend.reading() as records:
-            return records.problems()
 
     # Looking up
 
     def layers(self) -> list[Layer]:
-        """Return all layers, in the order of the records (Layers)."""
+        """Return all layers, in the order of the records, those of image stores last (Layers)."""
         with self._backend.reading() as records:
             mounts = self._backend.mounts().by_id
             if not mounts:
                 return list(records.layers)
             return [_with_mount(layer, mounts.get(layer.id)) for layer in records.layers]
+
+    def table(self) -> LayerTable:
+        """Return all layers as columns, for who shows many; without where they are mounted, which `mounts` tells."""
+        with self._backend.reading() as records:
+            return records.layers
 
     def get(self, ref: str) -> Layer:
         """Return one layer; raises `LayerUnknown` (Get)."""
@@ -143,7 +150,8 @@ class LayerStore:
     def record(self, ref: str) -> bytes:
         """Return the layer's record in JSON as it stands on disk."""
         with self._backend.reading() as records:
-            return self._backend.record_files.record(records.find(ref).id)
+            layer = records.find(ref)
+            return self._backend.records_of(layer).record(layer.id)
 
     def references(self) -> References:
         """Return which images and containers use which layers."""
@@ -153,12 +161,21 @@ class LayerStore:
     def dependents(self, ref: str) -> removal.Dependents:
         """Return all that depends on the layer."""
         with self._backend.reading() as records:
-            references, mounts = self._backend.references(records), self._backend.mounts()
+            references, mounts = self._backend.references(records), mounting.survey(self._backend)
             return removal.dependents(records, references, mounts, records.find(ref).id)
 
     def paths(self, ref: str) -> dict[str, Path]:
         """Return the folders that make up the layer on disk, by the driver's word for each."""
         return self._backend.driver.paths(self.lookup(ref))
+
+    def big_data(self, ref: str) -> dict[str, int | None]:
+        """Return the names of the blobs that are kept with the layer, and their bytes; None where one is gone."""
+        from layerstore.bigdata import blob_sizes
+
+        with self._backend.reading() as records:
+            layer = records.find(ref)
+            store = self._backend.image_stores.store_of(layer)
+            return blob_sizes(self._backend.layout if store is None else store.layout, layer)
 
     def usage(self, ref: str, *, progress: Progress | None = None, should_stop: ShouldStop | None = None) -> DiskUsage:
         """Return what the layer's own files take on disk. Looks at every file, without a lock."""
@@ -176,13 +193,17 @@ class LayerStore:
         options: Mapping[str, str] | None = None,
         writable: bool = True,
         flags: Mapping[str, Any] | None = None,
+        maps: IDMappings | None = None,
     ) -> Layer:
         """Make a layer with nothing of its own on top of `parent` (Create, CreateWithFlags).
+
+        `maps` are those of the user namespace that the layer is for, and None those of the parent: no others can be
+        had on top of it.
 
         Raises:
             ParentUnknown, DuplicateID, DuplicateName: it cannot be made so; nothing was changed.
         """
-        new = creation.NewLayer(id, parent, tuple(names), mount_label, options, writable, dict(flags or {}))
+        new = creation.NewLayer(id, parent, tuple(names), mount_label, options, writable, dict(flags or {}), maps)
         return self._put(new, None)[0]
 
     def put(
@@ -196,16 +217,19 @@ class LayerStore:
         options: Mapping[str, str] | None = None,
         writable: bool = True,
         flags: Mapping[str, Any] | None = None,
+        maps: IDMappings | None = None,
         progress: Progress | None = None,
         should_stop: ShouldStop | None = None,
     ) -> tuple[Layer, int]:
         """Make a layer from a tar, compressed or not; return it and the bytes of the files in it (Put).
 
+        The owners in the tar are those that a container sees: on disk the files get the ones that `maps` has for them.
+
         Raises:
             ParentUnknown, DuplicateID, DuplicateName, BadArchive, Cancelled, OSError: nothing of the layer stays.
         """
         source = _source(diff, progress, should_stop)
-        new = creation.NewLayer(id, parent, tuple(names), mount_label, options, writable, dict(flags or {}))
+        new = creation.NewLayer(id, parent, tuple(names), mount_label, options, writable, dict(flags or {}), maps)
         return self._put(new, source)
 
     def _put(self, new: creation.NewLayer, source: creation.Source | None) -> tuple[Layer, int]:
@@ -276,66 +300,37 @@ class LayerStore:
 
     def mount(self, ref: str, mount_label: str = "") -> Path:
         """Mount the layer, or count one more user of its mount; return where (Mount)."""
-        with self._backend.writing("mount") as tx:
+        with self._backend.mounting("mount") as tx:
             return mounting.mount(tx, tx.records.find(ref), mount_label)
 
     def unmount(self, ref_or_path: str | os.PathLike[str], *, force: bool = False) -> bool:
         """Count one user less and unmount after the last, or at once with `force`; tell if still mounted (Unmount)."""
-        with self._backend.writing("unmount") as tx:
+        with self._backend.mounting("unmount") as tx:
             return mounting.unmount(tx, os.fspath(ref_or_path), force=force)
 
-    # Comparing
+    def mounts(self) -> list[MountState]:
+        """Return every mount of a layer that mountpoints.json or the kernel knows of, and where it really is.
 
-    def changes(self, to: str, from_: str | None = None, *, should_stop: ShouldStop | None = None) -> list[Change]:
-        """Return how the layer `to` differs from `from_`, sorted by path (Changes).
+        Mounts in other mount namespaces are found as far as this user may look into them.
+        """
+        with self._backend.reading():
+            return list(mounting.survey(self._backend).values())
 
-        `from_` is by default the parent; "" stands for nothing at all. Unlike the seed, which would take the parent
-        instead, a `from_` that is no layer is an error.
+    def mount_users(self, ref: str) -> mounting.MountUsers:
+        """Return who uses the layer's mount; looks at every process that this user may see."""
+        with self._backend.reading() as records:
+            return mounting.users(self._backend, records.find(ref).id, self._backend.references(records))
+
+    def clear_stale_mounts(self, ref: str | None = None) -> list[MountState]:
+        """Take away what mountpoints.json says of mounts that the kernel does not have; return them.
+
+        `ref` is a layer, and may be the ID of one whose record is gone; by default all.
 
         Raises:
-            LayerUnknown, ParentUnknown, Cancelled: there is nothing to compare.
+            LayerUnknown: there is neither such a layer nor such a line.
         """
-        with self._backend.reading() as records:
-            layer, base = _pair(records, to, from_)
-            return self._backend.driver.changes(layer.id, base, should_stop=should_stop)
-
-    def diff_size(self, to: str, from_: str | None = None, *, should_stop: ShouldStop | None = None) -> int:
-        """Return the bytes of the files that `changes` adds or modifies (DiffSize)."""
-        with self._backend.reading() as records:
-            layer, base = _pair(records, to, from_)
-            return self._backend.driver.diff_size(layer.id, base, should_stop=should_stop)
-
-    def diff(
-        self,
-        to: str,
-        from_: str | None = None,
-        *,
-        compression: Compression | None = None,
-        progress: Progress | None = None,
-        should_stop: ShouldStop | None = None,
-    ) -> export.DiffReader:
-        """Return a reader of the tar that makes `to` out of `from_` (Diff); close it after use.
-
-        Against its parent, a layer that came in as a tar gives that same tar, checked against its digest; otherwise
-        the tar is made by comparing. `compression` is by default the one that it came in with. The store is locked for
-        reading until the reader is closed.
-
-        Raises:
-            LayerUnknown, ParentUnknown: there is nothing to compare; later, while reading: DamagedLayer, Cancelled.
-        """
-        from layerstore import export
-
-        with self._backend.reading() as records:
-            release = self._backend.layers_lock.detached_read()
-            try:
-                layer = records.find(to)
-                how = export.Options(
-                    layer.diff_compression if compression is None else compression, progress, should_stop, release
-                )
-                return self._open_diff(records, layer, from_, how)
-            except BaseException:
-                release()
-                raise
+        with self._backend.writing("clear stale mounts") as tx:
+            return mounting.clear_stale(tx, ref)
 
     # Deleting
 
@@ -343,7 +338,8 @@ class LayerStore:
         """Delete a layer (Delete).
 
         Raises:
-            LayerInUse: layers are based on it; or images, containers or mounts use it, which `force` overrides.
+            LayerInUse: layers are based on it, or processes live in its mount; or images, containers or mounts use
+                it, which `force` overrides.
         """
         with self._backend.writing("delete a layer") as tx:
             removal.delete(tx, tx.records.find(ref), force=force)
@@ -407,37 +403,16 @@ class LayerStore:
             backend.record_files.stamp(),
             backend.mounts_lock.peek(),
             backend.mounts_file.stamp(),
+            mounting.kernel_stamp(backend),
             backend.reference_files.stamp(),
+            backend.image_stores.stamp(),
         )
-
-    def _open_diff(self, records: Records, layer: Layer, from_: str | None, how: export.Options) -> export.DiffReader:
-        from layerstore import export
-        from layerstore.archive.paths import Root
-
-        backend = self._backend
-        tar_split = backend.layout.tar_split(layer.id)
-        base = layer.parent if from_ is None else from_ and records.find(from_).id
-        if base == layer.parent and os.path.exists(tar_split):
-            root = Root(str(backend.driver.diff_root(layer.id)), may_chmod=not self.read_only)
-            return export.from_tar_split(tar_split, root, layer, how)
-        base = _pair(records, layer.id, from_)[1]
-        return export.from_chunks(backend.driver.diff(layer.id, base, should_stop=how.should_stop), how)
 
 
 def _with_mount(layer: Layer, mount: MountPoint | None) -> Layer:
     if mount is None:
         return layer
     return msgspec.structs.replace(layer, mount_point=mount.path, mount_count=mount.count)
-
-
-def _pair(records: Records, to: str, from_: str | None) -> tuple[Layer, str]:
-    """Return the layer, and the ID to compare it with."""
-    layer = records.find(to)
-    if from_ is not None:
-        return layer, from_ and records.find(from_).id
-    if layer.parent and layer.parent not in records.by_id:
-        raise ParentUnknown(layer.id, layer.parent)
-    return layer, layer.parent
 
 
 def _source(diff: BinaryIO | bytes, progress: Progress | None, should_stop: ShouldStop | None) -> creation.Source:

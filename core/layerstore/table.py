@@ -50,9 +50,13 @@ class RecordText:
         StoreCorrupt: a value in a record has the wrong type; also from `first_reading`.
     """
 
-    def __init__(self, path: str, descriptor: int, data: bytes, *, volatile: bool = False) -> None:
+    def __init__(
+        self, path: str, descriptor: int, data: bytes, *, volatile: bool = False, image_store: str = ""
+    ) -> None:
         self.path = path
         self.volatile = volatile
+        self.image_store = image_store
+        """The additional image store that the file belongs to; "" for the store's own."""
         self.layers: list[Layer] | None = None
         """All records, where they are few."""
         self._starts = array("q")
@@ -119,9 +123,10 @@ class RecordText:
         except msgspec.ValidationError:
             # Go's decoder takes null for any value; this one wants it gone first.
             layer = self._parsed_leniently(text, number)
-        if layer.mount_point or layer.mount_count:  # a file has no say in these
+        if layer.mount_point or layer.mount_count or layer.image_store:  # a file has no say in these
             force_setattr(layer, "mount_point", "")
             force_setattr(layer, "mount_count", 0)
+            force_setattr(layer, "image_store", "")
         return layer
 
     def _parsed_leniently(self, text: bytes | memoryview | Raw, number: int) -> Layer:
@@ -159,9 +164,9 @@ class LayerTable(Sequence[Layer]):
         self.lost_parents: dict[int, str] = {}
         self.positions: dict[str, int] = {}
         self.duplicates: frozenset[str] = frozenset()
-        """IDs that several records have; the first one counts."""
+        """IDs that several records of one store have; the first one counts."""
         self.holders: dict[str, int] = {}
-        """The position of each name's holder: of several the last one."""
+        """The position of each name's holder: of several in one store the last one, of several stores the first."""
         self.robbed: set[int] = set()
         """Positions of layers one of whose names has gone to a later one."""
         self._texts = texts
@@ -172,13 +177,14 @@ class LayerTable(Sequence[Layer]):
     def _read(self, *, read_only: bool) -> None:
         duplicates: set[str] = set()
         for origin, text in enumerate(self._texts):
-            state = State.VOLATILE * text.volatile | State.READ_ONLY * read_only
+            state = State.VOLATILE * text.volatile | State.READ_ONLY * (read_only or text.image_store != "")
             for number, layer in enumerate(text.first_reading()):
                 if layer.id in self.positions:
-                    duplicates.add(layer.id)
+                    if self.image_store(self.positions[layer.id]) == text.image_store:
+                        duplicates.add(layer.id)
                     continue
-                self._add(layer, state)
                 self._origins.append(origin)
+                self._add(layer, state)
                 self._numbers.append(number)
         self.duplicates = frozenset(duplicates)
         for position, parent in list(self.lost_parents.items()):
@@ -207,6 +213,8 @@ class LayerTable(Sequence[Layer]):
     def _take(self, name: str, position: int) -> None:
         holder = self.holders.get(name, position)
         if holder != position:
+            if self.image_store(holder) != self.image_store(position):
+                return
             self.names[holder] = tuple(other for other in self.names[holder] if other != name)
             self.robbed.add(holder)
         self.holders[name] = position
@@ -238,9 +246,23 @@ class LayerTable(Sequence[Layer]):
         state = self.states[position]
         force_setattr(layer, "read_only", bool(state & State.READ_ONLY))
         force_setattr(layer, "volatile", bool(state & State.VOLATILE))
+        if text.image_store:
+            force_setattr(layer, "image_store", text.image_store)
         if position in self.robbed:
             force_setattr(layer, "names", self.names[position])
         return layer
+
+    def image_store(self, position: int) -> str:
+        """Return the additional image store that a layer lies in; "" for a layer of the store itself."""
+        return self._texts[self._origins[position]].image_store
+
+    def nearest(self, ids: Sequence[str]) -> Sequence[str]:
+        """Return those of the IDs whose layers lie in the first store that has any of them."""
+        if len(ids) < 2:
+            return ids
+        places = {layer_id: self.image_store(self.positions[layer_id]) for layer_id in ids}
+        first = places[min(ids, key=self.positions.__getitem__)]
+        return [layer_id for layer_id in ids if places[layer_id] == first]
 
     def parent_of(self, position: int) -> str:
         """Return the ID of a layer's parent, with a record or without; "" where there is none."""
@@ -266,3 +288,23 @@ class Found(Mapping[str, Layer]):
 
     def __len__(self) -> int:
         return len(self._positions)
+
+
+class Parents(Mapping[str, str]):
+    """The ID of each layer's parent, of those that have one."""
+
+    def __init__(self, table: LayerTable) -> None:
+        self._table = table
+
+    def __getitem__(self, layer_id: str) -> str:
+        parent = self._table.parent_of(self._table.positions[layer_id])
+        if not parent:
+            raise KeyError(layer_id)
+        return parent
+
+    def __iter__(self) -> Iterator[str]:
+        table = self._table
+        return (layer_id for layer_id, parent in zip(table.ids, table.parents, strict=True) if parent != NO_PARENT)
+
+    def __len__(self) -> int:
+        return len(self._table) - self._table.parents.count(NO_PARENT)

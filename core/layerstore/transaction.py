@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from layerstore.errors import StoreAccess, StoreCorrupt, StoreReadOnly
+from layerstore.atomic import remove_abandoned
+from layerstore.errors import LayerUnknown, StoreAccess, StoreCorrupt, StoreReadOnly
+from layerstore.image_stores import ImageStores
 from layerstore.layout import Layout
 from layerstore.lockfile import Held, LockFile
 from layerstore.model import INCOMPLETE_FLAG, Layer
 from layerstore.mountpoints import MountsFile, MountTable
-from layerstore.records import Edit, FileStamp, RecordFiles, Records
+from layerstore.options import DriverOptions
+from layerstore.records import Edit, FileStamp, Problem, RecordFiles, Records
 from layerstore.references import ReferenceFiles, References
+from layerstore.replacing import REPLACES_FLAG, settle
+from layerstore.table import Parents
 
 if TYPE_CHECKING:
     from layerstore.drivers.base import Driver
@@ -34,20 +40,27 @@ class Backend:
     layout: Layout
     read_only: bool
     lock_timeout: float
+    options: DriverOptions = field(default_factory=DriverOptions)
+    graph_lock: LockFile = field(init=False)
     layers_lock: LockFile = field(init=False)
     mounts_lock: LockFile = field(init=False)
     record_files: RecordFiles = field(init=False)
     mounts_file: MountsFile = field(init=False)
     reference_files: ReferenceFiles = field(init=False)
+    image_stores: ImageStores = field(init=False)
     _cached: _Cached | None = field(init=False, default=None)
+    _joined: tuple[object, Records] | None = field(init=False, default=None)
+    _token: bytes | None = field(init=False, default=None)
     _driver: Driver | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
+        self.graph_lock = LockFile(self.layout.graph_lock, timeout=self.lock_timeout)
         self.layers_lock = LockFile(self.layout.layers_lock, timeout=self.lock_timeout, optional=True)
         self.mounts_lock = LockFile(self.layout.mounts_lock, timeout=self.lock_timeout, optional=True)
         self.record_files = RecordFiles(self.layout)
         self.mounts_file = MountsFile(self.layout)
         self.reference_files = ReferenceFiles(self.layout, lock_timeout=self.lock_timeout)
+        self.image_stores = ImageStores(self.layout, self.options.image_stores, lock_timeout=self.lock_timeout)
 
     @property
     def driver(self) -> Driver:
@@ -55,14 +68,24 @@ class Backend:
         if self._driver is None:
             from layerstore.drivers import make_driver
 
-            self._driver = make_driver(self.layout)
+            self._driver = make_driver(self.layout, self.options)
         return self._driver
 
     @contextmanager
     def reading(self, timeout: float | None = None) -> Iterator[Records]:
-        """Hold the layers lock for reading and yield records that are true while it is held."""
-        with self.layers_lock.read(timeout) as held:
-            yield self.current(held)
+        """Hold the layers lock for reading, those of the image stores too, and yield records that are true meanwhile.
+
+        The records are the store's own and after them those of the image stores.
+        """
+        with self.layers_lock.read(timeout) as held, self.image_stores.reading(timeout) as helds:
+            yield self.joined(held, helds)
+
+    def detached_read(self) -> Callable[[], None]:
+        """Hold the same locks until the returned function is called, from whatever thread, once."""
+        with ExitStack() as stack:
+            stack.callback(self.layers_lock.detached_read())
+            self.image_stores.detached_read(stack)
+            return stack.pop_all().close
 
     @contextmanager
     def writing(self, action: str, timeout: float | None = None) -> Iterator[Transaction]:
@@ -74,8 +97,19 @@ class Backend:
         if self.read_only:
             raise StoreReadOnly(self.layout.graph_root, action)
         self.make_folders()
-        with self.layers_lock.write(timeout) as held:
-            yield Transaction(self, held)
+        with self.layers_lock.write(timeout) as held, self.image_stores.reading(timeout) as helds:
+            yield Transaction(self, held, tuple(helds), action)
+
+    @contextmanager
+    def mounting(self, action: str) -> Iterator[Transaction]:
+        """Hold the layers lock for writing as `writing` does, and before it the lock that guards mounts.
+
+        Podman holds that one while it mounts, and while it binds the driver's folder on itself.
+        """
+        if self.read_only:
+            raise StoreReadOnly(self.layout.graph_root, action)
+        with self.graph_lock.write(), self.writing(action) as tx:
+            yield tx
 
     def make_folders(self) -> None:
         """Make the folders of records, private to the user as containers/storage makes them."""
@@ -86,21 +120,53 @@ class Backend:
                 raise StoreAccess(path, "this user may not make it", "use sudo, or --read-only") from error
 
     def current(self, held: Held) -> Records:
-        """Return the records, read again only if somebody wrote since (the token or a file changed)."""
+        """Return the store's own records, read again only if somebody wrote since (the token or a file changed)."""
         token, stamp = held.token(), self.record_files.stamp()
         cached = self._cached
         if cached is None or cached.token != token or cached.stamp != stamp:
             cached = _Cached(token, stamp, self.record_files.load(read_only=self.read_only))
-            self._cached = cached
+            self._cached, self._token = cached, token
         return cached.records
+
+    def joined(self, held: Held, helds: Sequence[Held | None]) -> Records:
+        """Return the store's records with those of its image stores, as far as these can be read."""
+        if not self.image_stores:
+            return self.current(held)
+        token, stamp, others = held.token(), self.record_files.stamp(), self.image_stores.readable(helds)
+        key = (token, stamp, [(store.path, state) for store, state in others])
+        if self._joined is None or self._joined[0] != key:
+            files = [store.record_files for store, _ in others]
+            self._joined = (key, self.record_files.load(read_only=self.read_only, others=files))
+            self._token = token
+        return self._joined[1]
+
+    def problems(self) -> list[Problem]:
+        """Return what is wrong with the records, and which image stores cannot be read."""
+        with self.layers_lock.read() as held, self.image_stores.reading() as helds:
+            return [*self.image_stores.problems(helds), *self.joined(held, helds).problems()]
+
+    def records_of(self, layer: Layer) -> RecordFiles:
+        """Return the files that the layer's record stands in."""
+        store = self.image_stores.store_of(layer)
+        return self.record_files if store is None else store.record_files
+
+    def tar_split(self, layer: Layer) -> str:
+        """Return the path of the layer's tar-split; it need not exist.
+
+        With `imagestore` containers/storage keeps it beside the store's own.
+        """
+        own = self.layout.tar_split(layer.id)
+        store = self.image_stores.store_of(layer)
+        theirs = own if store is None else store.layout.tar_split(layer.id)
+        return theirs if os.path.exists(theirs) else own
 
     def loaded_token(self) -> bytes | None:
         """Return the token of the write that the cached records come from, None before the first load."""
-        return None if self._cached is None else self._cached.token
+        return self._token
 
     def forget(self) -> None:
         """Read the records again at the next use."""
-        self._cached = None
+        self._cached = self._joined = self._token = None
 
     def mounts(self) -> MountTable:
         """Read which layers are mounted. Where a read-only opening may not look, none are."""
@@ -114,7 +180,7 @@ class Backend:
 
     def references(self, records: Records) -> References:
         """Read who uses the layers."""
-        return self.reference_files.load({layer.id: layer.parent for layer in records.layers if layer.parent})
+        return self.reference_files.load(Parents(records.layers), others=self.image_stores.users())
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +193,25 @@ class Transaction:
 
     backend: Backend
     held: Held
+    helds: tuple[Held | None, ...]
+    action: str
 
     @property
     def records(self) -> Records:
-        """The records as they stand now."""
-        return self.backend.current(self.held)
+        """The store's own records as they stand now. To look for a layer of an image store is `StoreReadOnly`."""
+        records = self.backend.current(self.held)
+        records.elsewhere = self._refuse if self.backend.image_stores else None
+        return records
+
+    @property
+    def all_records(self) -> Records:
+        """The same and those of the image stores, on which a layer may be based."""
+        return self.backend.joined(self.held, self.helds)
+
+    def _refuse(self, ref: str) -> None:
+        with suppress(LayerUnknown):
+            layer = self.all_records.find(ref)
+            raise StoreReadOnly(layer.image_store, self.action, layer=layer.id)
 
     @property
     def driver(self) -> Driver:
@@ -186,9 +266,19 @@ class Transaction:
             names = {layer_id: Edit({"names": names or None}) for layer_id, names in records.stolen_names.items()}
             self.save(names)
         removed = []
-        for layer in reversed(self.records.layers):
-            if layer.incomplete and not self.records.children(layer.id):
+        for layer in records.incomplete():
+            if REPLACES_FLAG in layer.flags:
+                settle(self, layer)
+            if not self.records.children(layer.id):
                 self.remove(layer)
                 removed.append(layer.id)
-        self.driver.cleanup()
+        self.clean_up()
         return removed
+
+    def clean_up(self) -> None:
+        """Delete what an interrupted removal or write left aside, ours or containers/storage's."""
+        from layerstore.drivers import tempdirs
+
+        self.driver.cleanup()
+        tempdirs.recover(Path(self.backend.layout.layers_aside))
+        remove_abandoned(self.backend.layout.layers)

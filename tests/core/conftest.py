@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from layerstore import LayerStore
-from support import need_root, unmount_below
+from layerstore import LayerStore, NotSupported
+from layerstore.drivers.base import Driver
+from layerstore.drivers.overlay import OverlayDriver
+from layerstore.drivers.vfs import VfsDriver
+from support import need_root, skip, unmount_below
 
 OpenStore = Callable[..., LayerStore]
 
@@ -32,3 +35,20 @@ def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenS
 def store(open_store: OpenStore) -> LayerStore:
     """Return a new, empty store."""
     return open_store()
+
+
+@pytest.fixture(params=["vfs", "overlay"])
+def driver(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Driver]:
+    """Yield each driver in turn, without layers."""
+    if request.param == "vfs":
+        yield VfsDriver(tmp_path)
+        return
+    need_root()
+    overlay = OverlayDriver(tmp_path, tmp_path / "run")
+    try:
+        overlay.create("probe", "")
+    except NotSupported as error:
+        skip(str(error))
+    overlay.remove("probe")
+    yield overlay
+    unmount_below(tmp_path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +13,17 @@ import pytest
 
 from layerstore.archive.read import TarReader
 from layerstore.drivers import overlay_mount, tempdirs
-from layerstore.drivers.base import Driver
 from layerstore.drivers.overlay import OverlayDriver
 from layerstore.errors import Cancelled, NotSupported, StoreCorrupt, UnusableID
 from layerstore.model import ChangeKind
-from support import need_root, skip
+from support import need_root, skip, unmount_below
 from trees import MTIME, Entry, as_nobody, folder, hard_link, picture, symlink
 
 LINK = re.compile(r"[A-Z2-7]{26}")
 
 
 @pytest.fixture
-def driver(tmp_path: Path) -> OverlayDriver:
+def driver(tmp_path: Path) -> Iterator[OverlayDriver]:
     need_root()
     driver = OverlayDriver(tmp_path / "graph", tmp_path / "run")
     try:
@@ -32,7 +31,8 @@ def driver(tmp_path: Path) -> OverlayDriver:
     except NotSupported as error:
         skip(str(error))
     driver.remove("probe")
-    return driver
+    yield driver
+    unmount_below(tmp_path)
 
 
 def fill(driver: OverlayDriver, layer: str = "base", parent: str = "") -> Path:
@@ -52,14 +52,6 @@ def fill(driver: OverlayDriver, layer: str = "base", parent: str = "") -> Path:
 
 def lines(driver: OverlayDriver, layer: str, parent: str = "") -> list[str]:
     return [f"{'CAD'[change.kind]} {change.path}" for change in driver.changes(layer, parent)]
-
-
-def test_it_meets_the_contract(tmp_path: Path) -> None:
-    driver = OverlayDriver(tmp_path)
-    assert isinstance(driver, Driver)
-    assert driver.name == "overlay"
-    assert driver.list_layers() == []
-    assert os.listdir(tmp_path) == []
 
 
 def test_a_first_layer_has_the_peers_folders(driver: OverlayDriver) -> None:
@@ -94,21 +86,6 @@ def test_a_child_knows_what_is_below_and_takes_after_it(driver: OverlayDriver) -
     assert not (driver.home / "top/empty").exists()
 
 
-def test_a_layer_that_is_there_is_left_alone(driver: OverlayDriver) -> None:
-    before = picture(fill(driver))
-    for there in (lambda: driver.create("base", ""), lambda: driver.clone("base", "base")):
-        with pytest.raises(FileExistsError):
-            there()
-    for missing in (lambda: driver.create("child", "absent"), lambda: driver.clone("absent", "child")):
-        with pytest.raises(FileNotFoundError, match="absent"):
-            missing()
-    with pytest.raises(NotSupported, match="size"):
-        driver.create("child", "", options={"size": "1G"})
-    assert picture(driver.diff_root("base")) == before
-    assert driver.list_layers() == ["base"]
-    assert len(os.listdir(driver.home / "l")) == 1
-
-
 @pytest.mark.parametrize("fault", ["stop", "interrupt"])
 def test_nothing_is_left_of_a_layer_that_failed(driver: OverlayDriver, monkeypatch: Any, fault: str) -> None:
     fill(driver)
@@ -127,7 +104,7 @@ def test_nothing_is_left_of_a_layer_that_failed(driver: OverlayDriver, monkeypat
     assert len(os.listdir(driver.home / "l")) == 1
 
 
-@pytest.mark.parametrize("layer", ["", ".", "..", "a/b", "../x", "a\0b", "n" * 256, "l", "tempdirs", "staging", ".x"])
+@pytest.mark.parametrize("layer", ["l", "tempdirs", "staging", ".x"])
 def test_ids_that_are_no_layers_are_refused_everywhere(driver: OverlayDriver, layer: str) -> None:
     calls: list[Callable[[], object]] = [
         lambda: driver.create(layer, ""),
@@ -144,22 +121,6 @@ def test_ids_that_are_no_layers_are_refused_everywhere(driver: OverlayDriver, la
     for call in calls:
         with pytest.raises(UnusableID):
             call()
-
-
-def test_a_missing_layer_is_named(driver: OverlayDriver) -> None:
-    calls: list[Callable[[], object]] = [
-        lambda: driver.get("absent"),
-        lambda: driver.usage("absent"),
-        lambda: driver.changes("absent", ""),
-        lambda: list(driver.diff("absent", "")),
-    ]
-    for call in calls:
-        with pytest.raises(FileNotFoundError, match="absent"):
-            call()
-    assert not driver.exists("absent")
-    driver.remove("absent")
-    driver.put("absent")
-    driver.cleanup()
 
 
 def test_removing_leaves_nothing(driver: OverlayDriver) -> None:
@@ -358,7 +319,10 @@ def test_a_layer_without_its_files_is_damaged(driver: OverlayDriver) -> None:
 
 
 @pytest.mark.parametrize("foreign", ["base/composefs-data", ".has-mount-program"])
-def test_layers_that_lie_another_way_are_refused(driver: OverlayDriver, foreign: str) -> None:
+def test_layers_that_lie_another_way_are_refused(
+    driver: OverlayDriver, foreign: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")  # no fuse-overlayfs
     fill(driver)
     driver.create("child", "base")
     if foreign.startswith("."):
@@ -412,3 +376,16 @@ def test_a_change_is_told_with_its_size_and_mode(driver: OverlayDriver) -> None:
         "/never": (ChangeKind.DELETE, None, 0),
         "/new": (ChangeKind.ADD, 2, stat.S_IFREG | 0o600),
     }
+
+
+def test_the_folder_is_bound_on_itself_before_the_first_mount(driver: OverlayDriver) -> None:
+    """Podman would bind it later otherwise, and would not see our mounts below that."""
+    fill(driver)
+    assert not overlay_mount.is_mounted(driver.home)
+    for _ in range(2):
+        merged = driver.get("base")
+        with open("/proc/self/mountinfo", encoding="utf-8") as table:
+            points = [(fields[4], fields[6]) for fields in map(str.split, table)]
+        below = [(point, spread) for point, spread in points if point.startswith(str(driver.home))]
+        assert below == [(str(driver.home), "-"), (str(merged), "-")], "once each, and neither spreads"
+        driver.put("base")

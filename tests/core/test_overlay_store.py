@@ -9,28 +9,22 @@ from pathlib import Path
 
 import pytest
 
-from layerstore import LayerStore, drivers, layout
+from layerstore import LayerStore
 from layerstore.drivers import overlay_mount, overlay_syscalls
 from layerstore.drivers.overlay import OverlayDriver
 from layerstore.errors import BadArchive, LayerInUse, NotSupported
-from layerstore.layout import Layout
 from support import make_tar, need_program, need_root, skip
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Yield a folder for a store, with the overlay driver known."""
+def place(tmp_path: Path) -> Iterator[Path]:
+    """Yield a folder for a store that can be of the overlay driver."""
     need_root()
     try:
         OverlayDriver(tmp_path / "probe").create("probe", "")
     except NotSupported as error:
         skip(str(error))
 
-    def make_driver(layout: Layout) -> OverlayDriver:
-        return OverlayDriver(layout.graph_root, layout.run_root)
-
-    monkeypatch.setattr(layout, "DRIVERS", ("overlay", "vfs"))
-    monkeypatch.setattr(drivers, "make_driver", make_driver)
     yield tmp_path
     for point in [point for point, _ in overlay_mount._mounts() if point.startswith(f"{tmp_path}/")][::-1]:
         overlay_syscalls.unmount(point, lazily=True)

@@ -7,22 +7,16 @@ import fcntl
 import os
 import stat
 import struct
-import subprocess
-import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from layerstore.archive.read import TarReader
 from layerstore.drivers import copy, exchange, tempdirs
-from layerstore.drivers.base import Driver
 from layerstore.drivers.copy import copy_tree
 from layerstore.drivers.vfs import VfsDriver
-from layerstore.errors import Cancelled, NotSupported, UnusableID
-from layerstore.model import ChangeKind
+from layerstore.errors import Cancelled
 from support import need_root
 from trees import MTIME, Entry, Peer, as_nobody, folder, hard_link, make_tree, picture, symlink
 
@@ -46,11 +40,6 @@ def fill(driver: VfsDriver, layer: str = "base") -> Path:
     ]
     driver.apply_diff(layer, "", entries)
     return driver.get(layer)
-
-
-def test_it_meets_the_contract(driver: VfsDriver) -> None:
-    assert isinstance(driver, Driver)
-    assert driver.name == "vfs"
 
 
 def test_a_first_layer_is_empty_and_has_the_peers_mode(driver: VfsDriver, tmp_path: Path) -> None:
@@ -145,90 +134,6 @@ def test_nothing_is_left_of_a_layer_that_failed(driver: VfsDriver, monkeypatch: 
     assert driver.list_layers() == ["base"]
 
 
-def test_a_layer_that_is_there_is_left_alone(driver: VfsDriver) -> None:
-    root = fill(driver)
-    before = picture(root)
-    with pytest.raises(FileExistsError):
-        driver.create("base", "")
-    with pytest.raises(FileNotFoundError, match="absent"):
-        driver.create("child", "absent")
-    with pytest.raises(NotSupported):
-        driver.create("child", "", options={"size": "1G"})
-    assert picture(root) == before
-    assert driver.list_layers() == ["base"]
-
-
-@pytest.mark.parametrize("layer", ["", ".", "..", "a/b", "/", "../x", "a\0b", "n" * 256])
-def test_ids_that_are_no_file_names_are_refused_everywhere(driver: VfsDriver, layer: str) -> None:
-    calls: list[Callable[[], object]] = [
-        lambda: driver.create(layer, ""),
-        lambda: driver.remove(layer),
-        lambda: driver.get(layer),
-        lambda: driver.exists(layer),
-        lambda: driver.usage(layer),
-        lambda: driver.paths(layer),
-        lambda: driver.diff_root(layer),
-        lambda: driver.apply_diff(layer, "", []),
-    ]
-    for call in calls:
-        with pytest.raises(UnusableID):
-            call()
-
-
-def test_a_missing_layer_is_named(driver: VfsDriver) -> None:
-    for call in (driver.get, driver.usage, driver.diff_root):
-        with pytest.raises(FileNotFoundError, match="absent"):
-            call("absent")
-    assert not driver.exists("absent")
-    assert driver.list_layers() == []
-    driver.remove("absent")
-    driver.put("absent")
-    driver.cleanup()
-
-
-def test_removing_leaves_nothing(driver: VfsDriver) -> None:
-    fill(driver)
-    driver.remove("base")
-    assert driver.list_layers() == []
-    assert list((driver.home / "tempdirs").iterdir()) == []
-
-
-def test_a_removal_that_crashed_is_finished_later(driver: VfsDriver, monkeypatch: pytest.MonkeyPatch) -> None:
-    fill(driver)
-
-    def crash(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(tempdirs, "_delete", crash)
-    with pytest.raises(KeyboardInterrupt):
-        driver.remove("base")
-    monkeypatch.undo()
-    assert not driver.exists("base")
-    left = sorted(path.name for path in (driver.home / "tempdirs").iterdir())
-    assert [name.rstrip("0123456789") for name in left] == ["lock-", "temp-dir-"]
-    assert os.listdir(driver.home / "tempdirs" / left[1]) == ["0-base"]
-    driver.cleanup()
-    assert list((driver.home / "tempdirs").iterdir()) == []
-
-
-def test_what_a_live_process_is_deleting_is_left_to_it(driver: VfsDriver) -> None:
-    """The peer takes a record lock on lock-X, as this child does."""
-    staging = driver.home / "tempdirs"
-    (staging / "temp-dir-7/0-x").mkdir(parents=True)
-    (staging / "lock-7").touch()
-    script = f"import fcntl,sys; f=open({str(staging / 'lock-7')!r},'w'); fcntl.lockf(f, fcntl.LOCK_EX); print(flush=1)"
-    with subprocess.Popen(
-        [sys.executable, "-c", f"{script}; sys.stdin.read()"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as child:
-        assert child.stdout is not None
-        child.stdout.readline()
-        driver.cleanup()
-        assert (staging / "temp-dir-7/0-x").exists()
-        child.communicate()
-    driver.cleanup()
-    assert list(staging.iterdir()) == []
-
-
 def test_a_staging_folder_holds_its_lock_against_the_peer(tmp_path: Path) -> None:
     with tempdirs.staging_folder(tmp_path) as staging:
         lock = next(path for path in tmp_path.iterdir() if path.name.startswith("lock-"))
@@ -256,33 +161,6 @@ def test_a_lock_whose_file_was_deleted_meanwhile_is_no_lock(tmp_path: Path, monk
     assert os.listdir(tmp_path) == []
 
 
-def test_a_rename_aside_that_fails_leaves_nothing(driver: VfsDriver, monkeypatch: pytest.MonkeyPatch) -> None:
-    fill(driver)
-
-    def fail(*_: object) -> None:
-        raise OSError(errno.EBUSY, "mounted")
-
-    monkeypatch.setattr(os, "rename", fail)
-    with pytest.raises(OSError, match="mounted"):
-        driver.remove("base")
-    assert driver.list_layers() == ["base"]
-    assert os.listdir(driver.home / "tempdirs") == []
-
-
-def test_clone_and_replace(driver: VfsDriver) -> None:
-    fill(driver)
-    driver.clone("base", "copy")
-    before = picture(driver.get("base"))
-    assert picture(driver.get("copy")) == before
-    driver.apply_diff("copy", "", [Entry("new")])
-    driver.replace("base", "copy")
-    assert (driver.get("base") / "new").exists()
-    assert picture(driver.get("copy")) == before
-    with pytest.raises(FileNotFoundError):
-        driver.replace("base", "absent")
-    assert driver.list_layers() == ["base", "copy"]
-
-
 def test_folders_are_exchanged_in_steps_where_it_takes_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_tree(tmp_path / "a", {"1": b""})
     make_tree(tmp_path / "b", {"2": b""})
@@ -293,43 +171,6 @@ def test_folders_are_exchanged_in_steps_where_it_takes_steps(tmp_path: Path, mon
     with pytest.raises(FileNotFoundError):
         exchange.exchange_folders(tmp_path / "a", tmp_path / "absent")
     assert sorted(os.listdir(tmp_path)) == ["a", "b"]
-
-
-def test_usage_counts_blocks_and_hard_links_once(driver: VfsDriver) -> None:
-    driver.create("one", "")
-    empty = driver.usage("one")
-    assert empty.inodes == 1
-    root = driver.get("one")
-    driver.apply_diff("one", "", [Entry("f", data=bytes(100_000)), hard_link("g", "f"), folder("d"), Entry("d/x")])
-    heard: list[int] = []
-    used = driver.usage("one", progress=lambda done, _: heard.append(done))
-    assert used.inodes == 4
-    assert heard
-    listed = [root, *(path for path in root.rglob("*") if path.name != "g")]
-    assert used.size == sum(path.lstat().st_blocks * 512 for path in listed)
-    with pytest.raises(Cancelled):
-        driver.usage("one", should_stop=lambda: True)
-
-
-def test_diffs_of_layers(driver: VfsDriver) -> None:
-    fill(driver)
-    driver.create("child", "base")
-    driver.apply_diff("child", "base", [Entry("d/.wh.f"), Entry("new", data=bytes(10)), hard_link("newer", "new")])
-    found = [(change.path, change.kind) for change in driver.changes("child", "base")]
-    assert found == [
-        ("/d", ChangeKind.MODIFY),
-        ("/d/f", ChangeKind.DELETE),
-        ("/new", ChangeKind.ADD),
-        ("/newer", ChangeKind.ADD),
-    ]
-    assert driver.diff_size("child", "base") == 10
-    assert driver.diff_size("base", "") == 5000 + len("/etc")
-    driver.clone("base", "again")
-    driver.apply_diff("again", "base", TarReader(driver.diff("child", "base")))
-    assert driver.changes("again", "child") == []
-    driver.create("flat", "")
-    driver.apply_diff("flat", "", TarReader(driver.diff("child", "")))
-    assert driver.changes("flat", "child") == []
 
 
 def test_facts_for_people(driver: VfsDriver, tmp_path: Path) -> None:

@@ -2,57 +2,19 @@
 
 from __future__ import annotations
 
-import json
+import os
 import subprocess
+import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from layerstore import LayerStore
-from support import need_program, need_root, unmount_below
+from support import need_program, need_root, skip, unmount_below
 
-
-@dataclass(frozen=True)
-class Peer:
-    """Debian's containers-storage on one graph root and run root."""
-
-    program: str
-    graph: Path
-    run: Path
-    driver: str
-
-    def command(self, *arguments: str) -> list[str]:
-        """Return the command line of a verb."""
-        return [self.program, "-g", str(self.graph), "-R", str(self.run), "-s", self.driver, *arguments]
-
-    def __call__(self, *arguments: str, data: bytes | None = None) -> bytes:
-        """Run a verb and return what it prints."""
-        done = subprocess.run(self.command(*arguments), input=data, capture_output=True, check=False)
-        assert done.returncode == 0, done.stderr.decode(errors="replace")
-        return done.stdout
-
-    def json(self, *arguments: str) -> Any:
-        """Run a verb that can print JSON."""
-        return json.loads(self(arguments[0], "-j", *arguments[1:]))
-
-    def layers(self) -> dict[str, dict[str, Any]]:
-        """Return the records by ID."""
-        return {record["id"]: record for record in self.json("layers") or []}
-
-    def changes(self, *layers: str) -> list[tuple[int, str]]:
-        """Return kinds and paths, sorted by path."""
-        changes = [(change["Kind"], change["Path"]) for change in self.json("changes", *layers) or []]
-        return sorted(changes, key=lambda change: change[1].encode())
-
-    def diff(self, layer: str, folder: Path) -> bytes:
-        """Return the layer's diff, uncompressed."""
-        path = folder / "peer.diff"
-        path.unlink(missing_ok=True)
-        self("diff", "-u", "-f", str(path), layer)
-        return path.read_bytes()
+from .peers import Peer, PodmanStore
 
 
 @pytest.fixture(params=["vfs", "overlay"])
@@ -74,3 +36,41 @@ def peer(tmp_path: Path, driver: str) -> Iterator[Peer]:
 def ours(peer: Peer) -> LayerStore:
     """Return the same store, opened by us; made by us where the peer has not made it yet."""
     return LayerStore.open(peer.graph, peer.run, driver=peer.driver, lock_timeout=60)
+
+
+@pytest.fixture
+def podman(driver: str) -> Iterator[PodmanStore]:
+    """Yield a store of its own for Podman, Buildah and us."""
+    with tempfile.TemporaryDirectory(prefix="lt-") as folder:
+        store = PodmanStore.make(Path(folder), driver)
+        try:
+            yield store
+        finally:
+            store.close()
+
+
+@pytest.fixture(scope="session")
+def debian_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a tar of debootstrap's minbase; LAYERTUI_DEBIAN_ROOT may name one that is there already.
+
+    It is made once for all the processes that run tests.
+    """
+    need_root()
+    given = os.environ.get("LAYERTUI_DEBIAN_ROOT")
+    if given:
+        return Path(given)
+    need_program("debootstrap")
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    root, tar = shared / "debian", shared / "debian.tar"
+    with FileLock(shared / "debian.lock"):
+        if not tar.exists():
+            command = ["debootstrap", "--variant=minbase", "stable", str(root)]
+            made = subprocess.run(command, capture_output=True, check=False)
+            if made.returncode:
+                skip(f"debootstrap failed: {made.stdout.decode(errors='replace')[-300:]}")
+            subprocess.run(["tar", "-C", root, "--exclude=./dev/*", "-cf", f"{tar}.new", "."], check=True)
+            subprocess.run(["rm", "-rf", root], check=True)
+            Path(f"{tar}.new").rename(tar)
+    return tar

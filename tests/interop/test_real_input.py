@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sysconfig
 import tarfile
@@ -16,24 +15,6 @@ from support import need_program, need_root, skip
 from .conftest import Peer
 
 PACKAGES = ("hello", "tree", "jq")
-
-
-@pytest.fixture(scope="module")
-def debian_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a tar of debootstrap's minbase; LAYERTUI_DEBIAN_ROOT may name one that is there already."""
-    need_root()
-    given = os.environ.get("LAYERTUI_DEBIAN_ROOT")
-    if given:
-        return Path(given)
-    need_program("debootstrap")
-    work = tmp_path_factory.mktemp("debootstrap")
-    command = ["debootstrap", "--variant=minbase", "stable", str(work / "root")]
-    made = subprocess.run(command, capture_output=True, check=False)
-    if made.returncode:
-        skip(f"debootstrap failed: {made.stdout.decode(errors='replace')[-300:]}")
-    subprocess.run(["tar", "-C", work / "root", "--exclude=./dev/*", "-cf", work / "root.tar", "."], check=True)
-    subprocess.run(["rm", "-rf", work / "root"], check=True)
-    return work / "root.tar"
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,8 @@
 
 The rules are those of containers/storage (pkg/archive: changes.go, changes_linux.go, changes_unix.go): the mode, owner,
 device number, modification time, size (folders excepted), link target and some attributes count, the content does not.
-A file that is the same inode on both sides is the same file, and a folder is changed when something in it is.
+A file that is the same inode on both sides is the same file, and a folder is changed when something in it is. Owners
+are compared as containers see them, where the two layers have other maps of IDs.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from layerstore.archive import xattrs
 from layerstore.archive.folders import FolderStack, check_stop
 from layerstore.archive.paths import Root
 from layerstore.errors import Cancelled
+from layerstore.idmap import NO_MAPS, IDMappings, Owner, Unmapped, need_true_owners
 from layerstore.model import Change, ChangeKind, ShouldStop
 
 _SECOND = 1_000_000_000
@@ -26,22 +28,30 @@ def compare_trees(
     new_root: str | os.PathLike[str],
     old_root: str | os.PathLike[str] | None,
     *,
+    new_maps: IDMappings = NO_MAPS,
+    old_maps: IDMappings = NO_MAPS,
     should_stop: ShouldStop | None = None,
 ) -> list[Change]:
     """Return how the tree `new_root` differs from `old_root` (None: from an empty one), sorted by the paths' bytes.
 
-    Size and mode of every change are filled in. Neither tree is followed out of its root by symbolic links, and what
-    vanishes while it is looked at counts as absent.
+    `new_maps` and `old_maps` say which owners the files have in containers; one that they do not map counts as it is on
+    disk. Size and mode of every change are filled in. Neither tree is followed out of its root by symbolic links, and
+    what vanishes while it is looked at counts as absent.
 
     Raises:
         Cancelled: `should_stop` said so.
+        NotSupported: the maps differ, and this user does not see the owners that they are about.
         OSError: a folder or its attributes cannot be read.
     """
     with FolderStack(new_root) as new:
         if old_root is None:
-            return _Comparison(new, None, should_stop).run()
+            return _Comparison(new, None, None, should_stop).run()
+        owners = None
+        if new_maps != old_maps:
+            need_true_owners(new_maps, old_maps)
+            owners = _Owners(old_maps, new_maps)
         with FolderStack(old_root) as old:
-            return _Comparison(new, old, should_stop).run()
+            return _Comparison(new, old, owners, should_stop).run()
 
 
 def changes_size(
@@ -66,6 +76,22 @@ def changes_size(
     return total
 
 
+class _Owners:
+    """Compares the owners of files of two layers with different maps (statDifferent in changes_unix.go)."""
+
+    def __init__(self, old: IDMappings, new: IDMappings) -> None:
+        self._old = old
+        self._new = new
+
+    def differ(self, before: Owner, now: Owner) -> bool:
+        try:
+            now = self._new.to_container(*now)
+            before = self._old.to_container(*before)
+        except Unmapped:
+            pass
+        return before != now
+
+
 class _Level:
     """A folder that the comparison is in."""
 
@@ -84,9 +110,12 @@ class _Level:
 class _Comparison:
     """The state of one `compare_trees`; it walks both trees at once, without recursion."""
 
-    def __init__(self, new: FolderStack, old: FolderStack | None, should_stop: ShouldStop | None) -> None:
+    def __init__(
+        self, new: FolderStack, old: FolderStack | None, owners: _Owners | None, should_stop: ShouldStop | None
+    ) -> None:
         self._new = new
         self._old = old
+        self._owners = owners
         self._should_stop = should_stop
         self._changes: list[Change] = []
         self._levels = [_Level("", 0, has_old=old is not None, recorded=True)]
@@ -149,7 +178,7 @@ class _Comparison:
         if before is None:
             self._added(level, name, new[0])
             return
-        differs = _status_differs(before, now) or _rest_differs(old[1] + name, new[1] + name, now.st_mode)
+        differs = status_differs(before, now, self._owners) or _rest_differs(old[1] + name, new[1] + name, now.st_mode)
         path = f"{level.path}/{name}"
         if differs:
             self._record(level, path, ChangeKind.MODIFY, now)
@@ -216,16 +245,22 @@ def _status(entry: os.DirEntry[str]) -> os.stat_result | None:
         return None
 
 
-def _status_differs(before: os.stat_result, now: os.stat_result) -> bool:
+def status_differs(before: os.stat_result, now: os.stat_result, owners: _Owners | None = None) -> bool:
+    """Tell whether a file was changed as far as its status says; times of whole seconds stand for the second."""
     mode = before.st_mode
     return (
         mode != now.st_mode
-        or before.st_uid != now.st_uid
-        or before.st_gid != now.st_gid
+        or _owner_differs(before, now, owners)
         or before.st_rdev != now.st_rdev
         or (before.st_mtime_ns != now.st_mtime_ns and not _same_time(before.st_mtime_ns, now.st_mtime_ns))
         or (before.st_size != now.st_size and not stat.S_ISDIR(mode))
     )
+
+
+def _owner_differs(before: os.stat_result, now: os.stat_result, owners: _Owners | None) -> bool:
+    if owners is not None:
+        return owners.differ((before.st_uid, before.st_gid), (now.st_uid, now.st_gid))
+    return before.st_uid != now.st_uid or before.st_gid != now.st_gid
 
 
 def _same_time(one: int, other: int) -> bool:

@@ -19,6 +19,7 @@ from layerstore.archive.paths import Root
 from layerstore.archive.tarheader import BLOCK, END, Header
 from layerstore.archive.whiteouts import PREFIX
 from layerstore.errors import NotSupported
+from layerstore.idmap import NO_MAPS, IDMappings, Owner, need_true_owners
 from layerstore.model import Change, ChangeKind, ShouldStop
 
 PIECE = 1 << 20
@@ -35,19 +36,23 @@ _TYPES = {
 
 
 def pack_tree(
-    root: str | os.PathLike[str], *, packer: Packer | None = None, should_stop: ShouldStop | None = None
+    root: str | os.PathLike[str],
+    *,
+    packer: Packer | None = None,
+    maps: IDMappings = NO_MAPS,
+    should_stop: ShouldStop | None = None,
 ) -> Iterator[bytes]:
     """Yield a tar of all that is below `root`, each folder before what is in it, names in the order of their bytes.
 
-    Pieces are up to 1 MiB. The iterator holds descriptors until it ends or is closed. A `packer` of one's own decides
-    what becomes of each file, and knows its own `should_stop`.
+    Pieces are up to 1 MiB. The iterator holds descriptors until it ends or is closed. Owners are those that containers
+    see by `maps`. A `packer` of one's own decides what becomes of each file; it knows its own `maps` and `should_stop`.
 
     Raises:
         Cancelled: `should_stop` said so.
         OSError: a file cannot be read, or (ESTALE) did not stay the same while it was; it is named.
-        NotSupported: a file's attributes do not fit a tar; it is named.
+        NotSupported: a file's attributes do not fit a tar, or the maps have no place for its owner; it is named.
     """
-    packer = packer or Packer(should_stop)
+    packer = packer or Packer(should_stop, maps)
     with FolderStack(root) as stack:
         pending = [_sorted_names(stack.fd)]
         prefixes = [b""]
@@ -69,13 +74,17 @@ def pack_tree(
 
 
 def pack_changes(
-    root: str | os.PathLike[str], changes: Iterable[Change], *, should_stop: ShouldStop | None = None
+    root: str | os.PathLike[str],
+    changes: Iterable[Change],
+    *,
+    maps: IDMappings = NO_MAPS,
+    should_stop: ShouldStop | None = None,
 ) -> Iterator[bytes]:
     """Yield a tar of the files below `root` that `changes` names, in the order of the paths' bytes.
 
     What was deleted becomes a whiteout: an empty file with the present time. Else as `pack_tree`.
     """
-    packer = Packer(should_stop)
+    packer = Packer(should_stop, maps)
     with Root(root) as tree:
         for path, kind in sorted((os.fsencode(change.path), change.kind) for change in changes):
             name = path.removeprefix(b"/")
@@ -90,8 +99,10 @@ def pack_changes(
 class Packer:
     """Writes entries into a buffer that is handed on when it is full."""
 
-    def __init__(self, should_stop: ShouldStop | None) -> None:
+    def __init__(self, should_stop: ShouldStop | None, maps: IDMappings = NO_MAPS) -> None:
+        need_true_owners(maps)
         self._should_stop = should_stop
+        self._maps = maps
         self._buffer = bytearray()
         self._first_names: dict[int, bytes] = {}
         """Inode -> the name it got first, for inodes with several."""
@@ -156,7 +167,12 @@ class Packer:
                 header.records[xattrs.PAX_PREFIX + os.fsencode(key)] = value
         if found.st_nlink > 1 and not stat.S_ISDIR(mode):
             self._link(header, found.st_ino)
+        if self._maps:
+            header.uid, header.gid = self._owner(found)
         return header
+
+    def _owner(self, found: os.stat_result) -> Owner:
+        return self._maps.to_container(found.st_uid, found.st_gid)
 
     def _link(self, header: Header, inode: int) -> None:
         first = self._first_names.setdefault(inode, header.name)

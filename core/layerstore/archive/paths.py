@@ -64,6 +64,8 @@ class Root:
         self, root: str | bytes | os.PathLike[str], *, writable: bool = False, may_chmod: bool | None = None
     ) -> None:
         self.may_chmod = os.geteuid() != 0 if may_chmod is None else may_chmod
+        self.owner: tuple[int, int] | None = None
+        """The UID and GID that root gives to folders made on the way; by default they are root's."""
         self._needed = WRITE if writable else READ
         self._owed: dict[tuple[int, int], tuple[bytes, int]] = {}
         """Device and inode of a folder -> where it lies and the mode to give it in the end."""
@@ -330,6 +332,8 @@ class _Walk:
             if not create:
                 raise
             make_folder(self._at, part)
+            if self._tree.owner is not None and os.geteuid() == 0:
+                os.chown(part, *self._tree.owner, dir_fd=self._at, follow_symlinks=False)
             descriptor = self._tree.enter(self._at, part, where)
         self._stand(descriptor, owned=True)
         self._path = where

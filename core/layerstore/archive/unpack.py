@@ -8,11 +8,12 @@ leak into the files, and a user who owns the folder but is not root can unpack r
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import os
 import stat
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from layerstore.archive import xattrs
 from layerstore.archive.folders import check_stop, chmod_at
@@ -44,13 +45,16 @@ def unpack(
     entries: Iterable[TarEntry],
     *,
     whiteouts: Whiteouts | None = None,
+    ignore_chown_errors: bool = False,
+    owner: tuple[int, int] | None = None,
     should_stop: ShouldStop | None = None,
 ) -> int:
     """Unpack `entries` into the folder `root`; return the sum of their sizes in bytes.
 
     `whiteouts` says what becomes of whiteouts; without it they delete. Owners are set as root only, modes, times (ns)
-    and extended attributes always. On an error the folder is left as far as it got. No two calls may work on the same
-    folder at once.
+    and extended attributes always. Folders that have no entry get `owner`, if given. With `ignore_chown_errors` a file
+    whose owner the system does not know, as in a user namespace with few IDs, keeps the one that it got. On an error
+    the folder is left as far as it got. No two calls may work on the same folder at once.
 
     Raises:
         BadArchive: an entry asks for what must not or cannot be done; it is named.
@@ -58,7 +62,10 @@ def unpack(
         OSError: the system refused, e.g. for want of space; it names the entry.
     """
     with Root(root, writable=True) as tree:
-        return _Unpacker(tree, whiteouts or PlainWhiteouts(should_stop), should_stop).run(entries)
+        tree.owner = owner
+        unpacker = _Unpacker(tree, whiteouts or PlainWhiteouts(should_stop), should_stop)
+        unpacker.ignore_chown_errors = ignore_chown_errors
+        return unpacker.run(entries)
 
 
 class _Unpacker:
@@ -68,6 +75,7 @@ class _Unpacker:
         self._tree = tree
         self._whiteouts = whiteouts
         self._should_stop = should_stop
+        self.ignore_chown_errors = False
         self._is_root = os.geteuid() == 0
         self._folder_times: dict[bytes, tuple[int, int]] = {}
         """Name -> inode and mtime in ns, set last because files put into a folder change it."""
@@ -183,9 +191,19 @@ class _Unpacker:
 
     def _chown(self, descriptor: int, entry: TarEntry, found: os.stat_result) -> bool:
         if self._is_root and (found.st_uid != entry.uid or found.st_gid != entry.gid):
-            os.fchown(descriptor, entry.uid, entry.gid)
+            with self._tolerant():
+                os.fchown(descriptor, entry.uid, entry.gid)
             return True
         return False
+
+    @contextlib.contextmanager
+    def _tolerant(self) -> Iterator[None]:
+        """Let a refused owner pass, if that is wanted."""
+        try:
+            yield
+        except OSError as error:
+            if not self.ignore_chown_errors or error.errno not in {errno.EPERM, errno.EINVAL}:
+                raise
 
     def _set_xattrs(self, target: int | str, entry: TarEntry) -> None:
         for name, value in entry.xattrs.items():
@@ -273,7 +291,8 @@ class _Unpacker:
         mode = entry.mode & _MODE_BITS
         chowned = self._is_root and (found.st_uid != entry.uid or found.st_gid != entry.gid)
         if chowned:
-            os.chown(base, entry.uid, entry.gid, dir_fd=folder, follow_symlinks=False)
+            with self._tolerant():
+                os.chown(base, entry.uid, entry.gid, dir_fd=folder, follow_symlinks=False)
         if not is_link and (chowned or stat.S_IMODE(found.st_mode) != mode):
             chmod_at(folder, base, mode)
         if entry.xattrs:

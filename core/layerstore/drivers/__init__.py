@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
-from layerstore.drivers.base import Driver
+from typing import TYPE_CHECKING
+
 from layerstore.layout import Layout
+from layerstore.options import DriverOptions
+
+if TYPE_CHECKING:
+    from layerstore.drivers.base import Driver
 
 
-def make_driver(layout: Layout) -> Driver:
+def make_driver(layout: Layout, options: DriverOptions | None = None) -> Driver:
     """Return the driver of this store; nothing is made on disk yet."""
+    options = options or DriverOptions()
     if layout.driver == "overlay":
         from layerstore.drivers.overlay import OverlayDriver
 
-        return OverlayDriver(layout.graph_root, layout.run_root)
+        return OverlayDriver(
+            layout.graph_root,
+            layout.run_root,
+            mount_options=options.mount_options,
+            mount_program=options.mount_program,
+            ignore_chown_errors=options.ignore_chown_errors,
+            image_stores=options.image_stores,
+        )
     from layerstore.drivers.vfs import VfsDriver
 
-    return VfsDriver(layout.graph_root)
+    return VfsDriver(
+        layout.graph_root, ignore_chown_errors=options.ignore_chown_errors, image_stores=options.image_stores
+    )
 
 
 def best_driver(graph_root: str) -> str:

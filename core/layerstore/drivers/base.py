@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from layerstore.archive.read import TarEntry
+from layerstore.drivers.stack import Stack
+from layerstore.idmap import NO_MAPS, IDMappings
 from layerstore.model import Change, DiskUsage, Progress, ShouldStop
 
 
@@ -32,9 +34,13 @@ class Driver(Protocol):
         writable: bool = True,
         mount_label: str = "",
         options: Mapping[str, str] | None = None,
+        maps: IDMappings = NO_MAPS,
         should_stop: ShouldStop | None = None,
     ) -> None:
-        """Make an empty diff on top of `parent`. On any failure nothing of the layer is left behind."""
+        """Make an empty diff on top of `parent`. On any failure nothing of the layer is left behind.
+
+        `maps` are the layer's own, and those of its parent, too, if there is one.
+        """
         ...
 
     def remove(self, layer_id: str) -> None:
@@ -69,25 +75,65 @@ class Driver(Protocol):
         ...
 
     def apply_diff(
-        self, layer_id: str, parent: str, entries: Iterable[TarEntry], *, should_stop: ShouldStop | None = None
+        self,
+        layer_id: str,
+        parent: str,
+        entries: Iterable[TarEntry],
+        *,
+        maps: IDMappings = NO_MAPS,
+        should_stop: ShouldStop | None = None,
     ) -> int:
-        """Unpack a diff into the layer; return the bytes of the files in it. On failure the layer is incomplete."""
+        """Unpack a diff into the layer; return the bytes of the files in it. On failure the layer is incomplete.
+
+        The entries' owners are those that containers see, the files' those that `maps` has for them on disk.
+        """
         ...
 
-    def changes(self, layer_id: str, parent: str, *, should_stop: ShouldStop | None = None) -> list[Change]:
-        """Return how `layer_id` differs from `parent`, sorted by path."""
+    def changes(
+        self,
+        layer_id: str,
+        parent: str,
+        *,
+        maps: IDMappings = NO_MAPS,
+        parent_maps: IDMappings = NO_MAPS,
+        should_stop: ShouldStop | None = None,
+    ) -> list[Change]:
+        """Return how `layer_id`, whose owners are mapped by `maps`, differs from `parent`, sorted by path."""
         ...
 
-    def diff(self, layer_id: str, parent: str, *, should_stop: ShouldStop | None = None) -> Iterator[bytes]:
-        """Yield a tar of the changes, with whiteouts for what was deleted, in pieces of up to 1 MiB."""
+    def diff(
+        self,
+        layer_id: str,
+        parent: str,
+        *,
+        maps: IDMappings = NO_MAPS,
+        parent_maps: IDMappings = NO_MAPS,
+        should_stop: ShouldStop | None = None,
+    ) -> Iterator[bytes]:
+        """Yield a tar of the changes, with whiteouts for what was deleted, in pieces of up to 1 MiB.
+
+        Owners in it are those that containers see.
+        """
         ...
 
-    def diff_size(self, layer_id: str, parent: str, *, should_stop: ShouldStop | None = None) -> int:
+    def diff_size(
+        self,
+        layer_id: str,
+        parent: str,
+        *,
+        maps: IDMappings = NO_MAPS,
+        parent_maps: IDMappings = NO_MAPS,
+        should_stop: ShouldStop | None = None,
+    ) -> int:
         """Return the bytes of the files that `changes` adds or modifies, hard links counted once."""
         ...
 
     def diff_root(self, layer_id: str) -> Path:
-        """Return the folder that holds the files a tar-split of this layer names."""
+        """Return the folder that holds the layer's own files."""
+        ...
+
+    def diff_folders(self, layer_id: str, parent: str) -> list[Path]:
+        """Return the folders in which to look for a file that a tar-split of this layer names, in this order."""
         ...
 
     def usage(
@@ -98,6 +144,10 @@ class Driver(Protocol):
 
     def paths(self, layer_id: str) -> dict[str, Path]:
         """Return the folders that make up the layer, by the driver's own word for each."""
+        ...
+
+    def stack(self, layer_id: str) -> Stack:
+        """Return the folders whose union is the layer's file system, without mounting anything."""
         ...
 
     def status(self) -> list[tuple[str, str]]:

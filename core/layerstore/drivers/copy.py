@@ -1,30 +1,18 @@
-"""Copying a tree on one host: everything that a file is, at the least cost that the file system offers.
-
-Blocks are shared where the file system can (FICLONE), else copied inside the kernel; holes stay holes, names of one
-inode stay names of one inode, and times are kept to the nanosecond.
-"""
+"""Copying a tree on one host: every file with all that it is, names of one inode as names of one inode."""
 
 from __future__ import annotations
 
 import errno
-import fcntl
 import logging
 import os
 import stat
 
-from layerstore.archive import xattrs
-from layerstore.archive.folders import READ, WRITE, FolderStack, check_stop, chmod_at, open_regular
+from layerstore.archive.filecopy import FileCopier
+from layerstore.archive.folders import READ, WRITE, FolderStack, check_stop, open_regular
 from layerstore.archive.paths import Root
 from layerstore.model import ShouldStop
 
 logger = logging.getLogger(__name__)
-
-_FICLONE = 0x40049409  # _IOW(0x94, 9, int) of linux/fs.h
-_NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_CHUNK = 16 << 20
-_SMALL = 128 << 10
-_BLOCK = 512
-_CANNOT = frozenset({errno.EXDEV, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.ENOTTY, errno.EBADF, errno.EPERM})
 
 
 def copy_tree(
@@ -51,7 +39,7 @@ class _Copy:
         self._links = links
         self._should_stop = should_stop
         self._is_root = os.geteuid() == 0
-        self._can_clone = self._can_copy_range = True
+        self._files = FileCopier(should_stop, "copying a layer", owners=self._is_root)
         self._first_names: dict[tuple[int, int], bytes] = {}
         """Device and inode of a file with several names -> the first of them that was copied."""
 
@@ -70,7 +58,7 @@ class _Copy:
                 statuses.append(found)
                 pending.append(self._fill(prefixes[-1]))
                 continue
-            self._finish_folder(statuses.pop())
+            self._files.finish(self._old.fd, self._new.fd, statuses.pop())
             pending.pop()
             prefixes.pop()
             if pending:
@@ -113,123 +101,19 @@ class _Copy:
         if stat.S_ISREG(found.st_mode):
             self._regular(name, found)
             return True
-        if stat.S_ISLNK(found.st_mode):
-            os.symlink(os.readlink(name, dir_fd=self._old.fd), name, dir_fd=self._new.fd)
-        else:
-            try:
-                os.mknod(name, found.st_mode, found.st_rdev, dir_fd=self._new.fd)
-            except PermissionError as error:
-                if error.errno != errno.EPERM or self._is_root:
-                    raise
-                logger.warning("device %r was left out: this user may not make it", name)
-                return False
-        self._finish_by_name(name, found)
+        try:
+            self._files.special((self._old.fd, name), self._new.fd, name, found)
+        except PermissionError as error:
+            is_device = stat.S_ISCHR(found.st_mode) or stat.S_ISBLK(found.st_mode)
+            if error.errno != errno.EPERM or self._is_root or not is_device:
+                raise
+            logger.warning("device %r was left out: this user may not make it", name)
+            return False
         return True
 
     def _regular(self, name: str, found: os.stat_result) -> None:
-        mode = stat.S_IMODE(found.st_mode)
         source = open_regular(self._old.fd, name, may_chmod=not self._is_root, found=found)
         try:
-            target = os.open(name, _NEW_FILE, mode, dir_fd=self._new.fd)
-            try:
-                if found.st_size:
-                    self._content(source, target, found)
-                self._finish(source, target, found)
-            finally:
-                os.close(target)
+            self._files.regular(source, self._new.fd, name, found)
         finally:
             os.close(source)
-
-    def _content(self, source: int, target: int, found: os.stat_result) -> None:
-        size = found.st_size
-        if self._can_clone:
-            try:
-                fcntl.ioctl(target, _FICLONE, source)
-                return
-            except OSError as error:
-                if error.errno not in _CANNOT:
-                    raise
-                self._can_clone = False
-        if found.st_blocks * _BLOCK < size:
-            self._sparse(source, target, size)
-        elif size <= _SMALL:
-            _write(target, os.read(source, size))
-        else:
-            self._range(source, target, 0, size)
-
-    def _sparse(self, source: int, target: int, size: int) -> None:
-        """Copy the regions that hold data and leave the rest holes."""
-        end = 0
-        while end < size:
-            try:
-                start = os.lseek(source, end, os.SEEK_DATA)
-            except OSError as error:
-                if error.errno == errno.ENXIO:  # nothing but a hole is left
-                    break
-                raise
-            end = os.lseek(source, start, os.SEEK_HOLE)
-            self._range(source, target, start, end - start)
-        os.ftruncate(target, size)
-
-    def _range(self, source: int, target: int, offset: int, length: int) -> None:
-        """Copy bytes at `offset` of the one file to the same place in the other."""
-        end = offset + length
-        while offset < end:
-            check_stop(self._should_stop, "copying a layer")
-            count = min(end - offset, _CHUNK)
-            done = self._kernel_copy(source, target, offset, count) if self._can_copy_range else 0
-            if not self._can_copy_range:
-                done = os.pwrite(target, os.pread(source, min(count, 1 << 20), offset), offset)
-            if done == 0:
-                raise OSError(errno.ESTALE, "the file shrank while it was copied")
-            offset += done
-
-    def _kernel_copy(self, source: int, target: int, offset: int, count: int) -> int:
-        try:
-            return os.copy_file_range(source, target, count, offset, offset)
-        except OSError as error:
-            if error.errno not in _CANNOT:
-                raise
-            self._can_copy_range = False
-            return 0
-
-    def _finish(self, source: int, target: int, found: os.stat_result) -> None:
-        """Give a new file or folder, open as `target`, the owner, mode, attributes and times of the old one."""
-        made = os.fstat(target)
-        mode = stat.S_IMODE(found.st_mode)
-        now = stat.S_IMODE(made.st_mode)
-        if self._is_root and (made.st_uid != found.st_uid or made.st_gid != found.st_gid):
-            os.fchown(target, found.st_uid, found.st_gid)
-            now = -1 if mode & (stat.S_ISUID | stat.S_ISGID) else now
-        if xattrs.names(source):
-            if not self._is_root:
-                os.fchmod(target, mode | stat.S_IWUSR)
-                now = mode | stat.S_IWUSR
-            for name, value in xattrs.read(source, xattrs.is_copied).items():
-                xattrs.write(target, name, value)
-        if now != mode:
-            os.fchmod(target, mode)
-        os.utime(target, ns=(found.st_atime_ns, found.st_mtime_ns))
-
-    def _finish_folder(self, found: os.stat_result) -> None:
-        self._finish(self._old.fd, self._new.fd, found)
-
-    def _finish_by_name(self, name: str, found: os.stat_result) -> None:
-        folder = self._new.fd
-        made = os.stat(name, dir_fd=folder, follow_symlinks=False)
-        is_link = stat.S_ISLNK(found.st_mode)
-        chowned = self._is_root and (made.st_uid != found.st_uid or made.st_gid != found.st_gid)
-        if chowned:
-            os.chown(name, found.st_uid, found.st_gid, dir_fd=folder, follow_symlinks=False)
-        if not is_link and (chowned or made.st_mode != found.st_mode):
-            chmod_at(folder, name, stat.S_IMODE(found.st_mode))
-        source = xattrs.path_at(self._old.fd, name)
-        for key, value in xattrs.read(source, xattrs.is_copied).items():
-            xattrs.write(xattrs.path_at(folder, name), key, value)
-        os.utime(name, ns=(found.st_atime_ns, found.st_mtime_ns), dir_fd=folder, follow_symlinks=False)
-
-
-def _write(target: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(target, view) :]

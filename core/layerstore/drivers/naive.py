@@ -12,6 +12,7 @@ from layerstore.archive.pack import pack_changes, pack_tree
 from layerstore.archive.read import TarEntry
 from layerstore.archive.unpack import unpack
 from layerstore.archive.whiteouts import PlainWhiteouts
+from layerstore.idmap import NO_MAPS, IDMappings, shifted
 from layerstore.model import Change, ShouldStop
 
 
@@ -22,6 +23,9 @@ class NaiveDiffs(ABC):
     times are compared to the nanosecond here where both trees have them.
     """
 
+    ignore_chown_errors = False
+    """Whether files that are unpacked may keep the wrong owner; see `unpack`."""
+
     @abstractmethod
     def get(self, layer_id: str, *, mount_label: str = "", read_only: bool = False, volatile: bool = False) -> Path:
         """Make the layer's whole file system visible and return where."""
@@ -31,35 +35,73 @@ class NaiveDiffs(ABC):
         """End what `get` began."""
 
     def apply_diff(
-        self, layer_id: str, parent: str, entries: Iterable[TarEntry], *, should_stop: ShouldStop | None = None
+        self,
+        layer_id: str,
+        parent: str,
+        entries: Iterable[TarEntry],
+        *,
+        maps: IDMappings = NO_MAPS,
+        should_stop: ShouldStop | None = None,
     ) -> int:
         """Unpack a diff into the layer; return the bytes of the files in it. On failure the layer is incomplete."""
         del parent  # its files are in the layer already
         with self._visible(layer_id, read_only=False) as root:
-            return unpack(root, entries, whiteouts=PlainWhiteouts(should_stop), should_stop=should_stop)
+            return unpack(
+                root,
+                shifted(entries, maps) if maps else entries,
+                owner=maps.root if maps else None,
+                whiteouts=PlainWhiteouts(should_stop),
+                ignore_chown_errors=self.ignore_chown_errors,
+                should_stop=should_stop,
+            )
 
-    def changes(self, layer_id: str, parent: str, *, should_stop: ShouldStop | None = None) -> list[Change]:
+    def changes(
+        self,
+        layer_id: str,
+        parent: str,
+        *,
+        maps: IDMappings = NO_MAPS,
+        parent_maps: IDMappings = NO_MAPS,
+        should_stop: ShouldStop | None = None,
+    ) -> list[Change]:
         """Return how `layer_id` differs from `parent`, sorted by path; without a parent all its files are new."""
         with self._visible(layer_id) as root, self._below(parent) as below:
-            return compare_trees(root, below, should_stop=should_stop)
+            return compare_trees(root, below, new_maps=maps, old_maps=parent_maps, should_stop=should_stop)
 
-    def diff(self, layer_id: str, parent: str, *, should_stop: ShouldStop | None = None) -> Generator[bytes]:
+    def diff(
+        self,
+        layer_id: str,
+        parent: str,
+        *,
+        maps: IDMappings = NO_MAPS,
+        parent_maps: IDMappings = NO_MAPS,
+        should_stop: ShouldStop | None = None,
+    ) -> Generator[bytes]:
         """Yield a tar of the changes, with whiteouts for what was deleted, in pieces of up to 1 MiB.
 
         The layers stay visible until the iterator ends or is closed.
         """
         with self._visible(layer_id) as root:
             if not parent:
-                yield from pack_tree(root, should_stop=should_stop)
+                yield from pack_tree(root, maps=maps, should_stop=should_stop)
                 return
             with self._below(parent) as below:
-                changes = compare_trees(root, below, should_stop=should_stop)
-            yield from pack_changes(root, changes, should_stop=should_stop)
+                changes = compare_trees(root, below, new_maps=maps, old_maps=parent_maps, should_stop=should_stop)
+            yield from pack_changes(root, changes, maps=maps, should_stop=should_stop)
 
-    def diff_size(self, layer_id: str, parent: str, *, should_stop: ShouldStop | None = None) -> int:
+    def diff_size(
+        self,
+        layer_id: str,
+        parent: str,
+        *,
+        maps: IDMappings = NO_MAPS,
+        parent_maps: IDMappings = NO_MAPS,
+        should_stop: ShouldStop | None = None,
+    ) -> int:
         """Return the bytes of the files that `changes` adds or modifies, hard links counted once."""
         with self._visible(layer_id) as root:
-            return changes_size(root, self.changes(layer_id, parent, should_stop=should_stop), should_stop=should_stop)
+            changes = self.changes(layer_id, parent, maps=maps, parent_maps=parent_maps, should_stop=should_stop)
+            return changes_size(root, changes, should_stop=should_stop)
 
     @contextlib.contextmanager
     def _visible(self, layer_id: str, *, read_only: bool = True) -> Iterator[Path]:

@@ -76,7 +76,7 @@ def refuse_redirect(folder: int, path: str, marks: Marks) -> bool:
             f"{path!r} was moved by an overlay mounted with redirect_dir=on: what is in it cannot be told from the "
             "layer alone; copy the folder where it is mounted, and delete the old one"
         )
-    return marks.opaque in names and marks.is_opaque(folder)
+    return marks.is_opaque(folder, names)
 
 
 class _Level:

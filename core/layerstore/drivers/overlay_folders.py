@@ -10,6 +10,7 @@ from pathlib import Path
 
 from layerstore.archive.folders import remove_tree
 from layerstore.drivers import tempdirs
+from layerstore.errors import NotSupported
 
 PRIVATE = 0o700
 """The mode of all of a layer's folders but the one with its files."""
@@ -34,14 +35,20 @@ def recover(home: Path) -> None:
 def _tidy(home: Path) -> None:
     """Take away the folder of temporary folders: the peer before 1.59 takes it for a layer without a `link`.
 
-    Nobody can be about to use it, for that takes the write lock; it stays while another process deletes in it.
+    It stays while another process works in it, and where a newer peer, which knows it, works on the store: that one
+    begins to unpack in it without the write lock. It has made its folder among the records first, and never deletes it.
     """
+    if os.path.isdir(home.parent / f"{home.name}-layers" / "tmp"):
+        return
     with contextlib.suppress(OSError):
         os.rmdir(home / _TEMPORARY)
 
 
 def with_rotated(home: Path, diff: str) -> Iterator[str]:
-    """Yield a layer's folder of files, and those that the peer moved aside below it when it mapped owners anew."""
+    """Yield a layer's folder of files, and those that the peer moved aside below it when it mapped owners anew.
+
+    `diff` counts from `home`, or is a whole path.
+    """
     yield diff
     number = 1
     while os.path.isdir(home / f"{diff}{number}"):
@@ -49,13 +56,37 @@ def with_rotated(home: Path, diff: str) -> Iterator[str]:
         number += 1
 
 
-def make_folder(folder: Path, mode: int, like: os.stat_result | None) -> None:
-    """Make a folder, or take the one that is there, with exactly this mode and, for root, the owner of `like`."""
+def composefs_blob(folder: Path) -> Path | None:
+    """Return the composefs image of the layer that lies in `folder`; None if it keeps its files by their names."""
+    data = folder / "composefs-data"
+    return data / "composefs.blob" if os.path.lexists(data) else None
+
+
+def refuse_composefs(layer_id: str, folder: Path) -> None:
+    """Refuse to look for names in `folder`, that of the layer itself or of one below it, where there are none.
+
+    Podman's `use_composefs` leaves in `diff` the files' contents, named by digests (drivers/overlay/composefs.go).
+
+    Raises:
+        NotSupported: a composefs image has the names.
+    """
+    if composefs_blob(folder) is None:
+        return
+    what = f"layer {layer_id[:16]} keeps"
+    if folder.name != layer_id:
+        what = f"layer {layer_id[:16]} is based on layer {folder.name[:16]}, which keeps"
+    raise NotSupported(
+        f"{what} its files' names in a composefs image, which only the Podman that made it can read: use "
+        "`podman save`, `podman image mount` or `podman diff` with an image of it"
+    )
+
+
+def make_folder(folder: Path, mode: int, owner: tuple[int, int]) -> None:
+    """Make a folder, or take the one that is there, with exactly this mode and, for root, this owner."""
     with contextlib.suppress(FileExistsError):
         os.mkdir(folder, PRIVATE)
     if os.geteuid() == 0:
         made = os.stat(folder)
-        owner = (0, 0) if like is None else (like.st_uid, like.st_gid)
         if (made.st_uid, made.st_gid) != owner:
             os.chown(folder, *owner)
     os.chmod(folder, mode)

@@ -12,7 +12,7 @@ import contextlib
 import os
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,16 +35,25 @@ _MAX_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Lower:
-    """A layer below: the name it goes by in `l`, its ID, and whether `l` has a good link of that name."""
+    """A layer below: the name it goes by in `l`, its ID, and whether `l` has a good link of that name.
+
+    `home` is the driver's folder of the image store that it lies in, "" for the driver's own.
+    """
 
     link: str
     layer: str
     intact: bool = True
+    home: str = ""
 
     @property
     def path(self) -> str:
-        """Where its files lie, counted from the driver's folder; as short as can be."""
-        return f"{FOLDER}/{self.link}" if self.intact else f"{self.layer}/diff"
+        """Where its files lie, counted from the driver's folder or a whole path; as short as can be."""
+        return os.path.join(self.home, f"{FOLDER}/{self.link}" if self.intact else self.diff)
+
+    @property
+    def diff(self) -> str:
+        """The same, and never by the link."""
+        return os.path.join(self.home, f"{self.layer}/diff")
 
 
 def is_layer_name(name: str) -> bool:
@@ -53,10 +62,19 @@ def is_layer_name(name: str) -> bool:
 
 
 class Links:
-    """The names of the layers below `home`. Reading changes nothing on disk; only `repair` and the makers do."""
+    """The names of the layers below `home`. Reading changes nothing on disk; only `repair` and the makers do.
 
-    def __init__(self, home: Path) -> None:
+    `others` are the same folders of image stores: a name that `home` does not have is looked for there, in their
+    order, as by the peer. Nothing in them is ever written.
+    """
+
+    def __init__(self, home: Path, others: Sequence[Path] = ()) -> None:
         self._home = home
+        self._homes = (home, *others)
+
+    def home_of(self, layer_id: str) -> Path:
+        """Return the folder that has the layer's: of several the first; `home` if none has it."""
+        return next((home for home in self._homes if os.path.lexists(home / layer_id)), self._home)
 
     def lowers(self, layer_id: str) -> list[Lower]:
         """Return the layers below, the topmost first; none for a first layer.
@@ -68,7 +86,7 @@ class Links:
             StoreCorrupt: the list is no list of names, goes in a circle, or names a layer that is not there.
             NotSupported: there are more than 500.
         """
-        file = self._home / layer_id / "lower"
+        file = self.home_of(layer_id) / layer_id / "lower"
         text = _read(file)
         if text is None:
             return []
@@ -76,17 +94,17 @@ class Links:
         if len(names) > MAX_LOWERS:
             raise NotSupported(f"{file}: {len(names)} layers lie below, and overlay can stack {MAX_LOWERS}")
         found: list[Lower] = []
-        by_link: dict[str, str] | None = None
+        by_link: dict[str, Lower] | None = None
         for name in names:
-            layer = self._target(name)
-            if layer is not None:
-                found.append(Lower(name, layer))
-                continue
-            by_link = self._by_link() if by_link is None else by_link
-            if name not in by_link:
+            lower = self._linked(name)
+            if lower is None:
+                by_link = self._by_link() if by_link is None else by_link
+                lower = by_link.get(name)
+            if lower is None:
                 reason = f"the layer below that it calls {FOLDER}/{name} is not there"
-                raise StoreCorrupt(file, reason, hint=f"neither as {self._home / FOLDER / name} nor in a layer's link")
-            found.append(Lower(name, by_link[name], intact=False))
+                places = " or ".join(str(home / FOLDER / name) for home in self._homes)
+                raise StoreCorrupt(file, reason, hint=f"neither as {places} nor in a layer's link")
+            found.append(lower)
         layers = [layer_id, *(lower.layer for lower in found)]
         if len(set(layers)) != len(layers):
             twice = next(layer for layer in layers if layers.count(layer) > 1)
@@ -94,12 +112,16 @@ class Links:
         return found
 
     def repair(self, lowers: Iterable[Lower]) -> list[Lower]:
-        """Put right what `l` has wrong of these, and return them intact; needs the store's write lock."""
+        """Put right what `l` has wrong of these, and return them so; needs the store's write lock.
+
+        What an image store has wrong stays.
+        """
         repaired = []
         for lower in lowers:
-            if not lower.intact:
+            if not lower.intact and not lower.home:
                 self._point(lower.link, lower.layer)
-            repaired.append(Lower(lower.link, lower.layer))
+                lower = Lower(lower.link, lower.layer)  # noqa: PLW2901 - the same layer
+            repaired.append(lower)
         return repaired
 
     def make(self, layer_id: str) -> None:
@@ -136,26 +158,30 @@ class Links:
         """Return where the layer's link is; None if its name is lost or no name, or the link leads elsewhere."""
         with contextlib.suppress(StoreCorrupt):
             name = self._name_in_file(layer_id)
-            if name is not None and self._target(name, must_exist=False) == layer_id:
-                return self._home / FOLDER / name
+            home = self.home_of(layer_id)
+            if name is not None and self._target(name, home, must_exist=False) == layer_id:
+                return home / FOLDER / name
         return None
 
     def _own_name(self, layer_id: str) -> str:
-        """Return the layer's name, taken from `l` and written down again where its `link` file is lost."""
+        """Return the layer's name, taken from `l` and written down again where its `link` file is lost.
+
+        What is wrong in an image store stays so; its layer must have a name all the same.
+        """
+        home = self.home_of(layer_id)
         name = self._name_in_file(layer_id)
         if name is None:
-            name = next((name for name in self._names() if self._target(name) == layer_id), None)
+            name = next((name for name in self._names(home) if self._target(name, home) == layer_id), None)
             if name is None:
-                raise StoreCorrupt(
-                    self._home / layer_id / "link", "the file is missing, and no link leads to the layer"
-                )
-            _write(self._home / layer_id / "link", name)
-        if self._target(name) != layer_id:
+                raise StoreCorrupt(home / layer_id / "link", "the file is missing, and no link leads to the layer")
+            if home == self._home:
+                _write(home / layer_id / "link", name)
+        if home == self._home and self._target(name, home) != layer_id:
             self._point(name, layer_id)
         return name
 
-    def _name_in_file(self, layer_id: str) -> str | None:
-        file = self._home / layer_id / "link"
+    def _name_in_file(self, layer_id: str, home: Path | None = None) -> str | None:
+        file = (self.home_of(layer_id) if home is None else home) / layer_id / "link"
         text = _read(file)
         if text is None:
             return None
@@ -164,35 +190,50 @@ class Links:
             raise StoreCorrupt(file, f"{name[:40]!r} is no name of a layer: {_LENGTH} characters of base32 are")
         return name
 
-    def _names(self) -> list[str]:
+    @staticmethod
+    def _names(home: Path) -> list[str]:
         try:
-            return sorted(name for name in os.listdir(self._home / FOLDER) if _NAME.fullmatch(name))
+            return sorted(name for name in os.listdir(home / FOLDER) if _NAME.fullmatch(name))
         except FileNotFoundError:
             return []
 
-    def _target(self, name: str, *, must_exist: bool = True) -> str | None:
+    def _linked(self, name: str) -> Lower | None:
+        """Return the layer that a link of this name leads to, in the first store that has a good one."""
+        for home in self._homes:
+            layer = self._target(name, home)
+            if layer is not None:
+                return Lower(name, layer, home=self._spelled(home))
+        return None
+
+    def _spelled(self, home: Path) -> str:
+        return "" if home == self._home else str(home)
+
+    @staticmethod
+    def _target(name: str, home: Path, *, must_exist: bool = True) -> str | None:
         """Return the ID of the layer that `l/<name>` leads to; None if it is missing or leads to no layer.
 
         The text of the link alone counts, so that a link to a link, or a circle of them, is just a wrong link.
         """
         try:
-            match = _TARGET.fullmatch(os.readlink(self._home / FOLDER / name))
+            match = _TARGET.fullmatch(os.readlink(home / FOLDER / name))
         except OSError:  # missing, or no symbolic link
             return None
         if match is None or not is_layer_name(match[1]):
             return None
-        if must_exist and not os.path.isdir(self._home / match[1] / "diff"):
+        if must_exist and not os.path.isdir(home / match[1] / "diff"):
             return None
         return match[1]
 
-    def _by_link(self) -> dict[str, str]:
-        """Return the names that layers say they have."""
-        names: dict[str, str] = {}
-        for layer_id in sorted(filter(is_layer_name, os.listdir(self._home))):
-            with contextlib.suppress(StoreCorrupt, UnusableID, OSError):
-                name = self._name_in_file(file_name(layer_id))
-                if name is not None and os.path.isdir(self._home / layer_id / "diff"):
-                    names[name] = layer_id
+    def _by_link(self) -> dict[str, Lower]:
+        """Return the layers by the names that they say they have; of two the one of the earlier store."""
+        names: dict[str, Lower] = {}
+        for home in reversed(self._homes):
+            with contextlib.suppress(OSError):
+                for layer_id in sorted(filter(is_layer_name, os.listdir(home))):
+                    with contextlib.suppress(StoreCorrupt, UnusableID, OSError):
+                        name = self._name_in_file(file_name(layer_id), home)
+                        if name is not None and os.path.isdir(home / layer_id / "diff"):
+                            names[name] = Lower(name, layer_id, intact=False, home=self._spelled(home))
         return names
 
     def _point(self, name: str, layer_id: str) -> None:

@@ -12,13 +12,13 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from layerstore.drivers import overlay_syscalls as syscalls
 from layerstore.errors import NotSupported, StoreAccess
+from layerstore.mounttable import kernel_mounts
 
-_MOUNTS = "/proc/self/mountinfo"
 _PARAMETERS = "/sys/module/overlay/parameters"
 _SELINUX = "/sys/fs/selinux/enforce"
 _OWN_FILES = "/proc/self/fd"
@@ -31,7 +31,7 @@ _PLAIN = re.compile(r"[^\\:,\"]+")
 
 @dataclass(frozen=True, slots=True)
 class OverlayMount:
-    """What to mount. Folders are paths counted from `home`; `upper` and `work` go together.
+    """What to mount. Folders are paths counted from `home`, or whole ones; `upper` and `work` go together.
 
     `options` are those of mount(8), such as "nodev" or "metacopy=on"; what they do not mention of `index`, `metacopy`
     and `redirect_dir` is off. `label` is an SELinux context for all files; it is left out where SELinux is not in use.
@@ -45,8 +45,15 @@ class OverlayMount:
     label: str = ""
     userxattr: bool = False
 
+    def for_reading(self) -> OverlayMount:
+        """Return the same, to be mounted for reading only."""
+        return replace(self, lowers=(self.upper, *self.lowers), upper="", work="") if self.upper else self
+
     def attach(self, target: Path) -> None:
-        """Mount it on the folder `target`.
+        """Mount it on the folder `target`, below `home`.
+
+        `home` is bound on itself first, as containers/storage does before its first mount: done later, that would hide
+        this mount from it. It stays bound, as it does after a peer has been killed; the next peer to end undoes it.
 
         Raises:
             StoreAccess: this user may not mount.
@@ -54,6 +61,8 @@ class OverlayMount:
             OSError: the kernel refused for another reason.
         """
         with _explained(self.home, target):
+            if not is_mounted(self.home):
+                syscalls.bind(str(self.home))
             try:
                 with self._created() as mount:
                     syscalls.move_mount(mount, str(target))
@@ -84,7 +93,7 @@ class OverlayMount:
         found += [(key, "off") for key in features if key not in known and os.path.exists(f"{_PARAMETERS}/{key}")]
         if self.userxattr:
             found.append(("userxattr", None))
-        if self.label and os.path.exists(_SELINUX):
+        if self.label and has_selinux():
             found.append(("context", self.label))
         return found
 
@@ -138,9 +147,9 @@ class OverlayMount:
     def _attach_by_options(self, target: Path) -> None:
         """Mount by mount(2): by whole paths if the options fit into a page, else by descriptors, which are short."""
         size = os.sysconf("SC_PAGE_SIZE")
-        home = str(self.home)
-        text = self._option_text({path: f"{home}/{path}" for path in self._paths()})
-        if len(os.fsencode(text)) < size and all(_PLAIN.fullmatch(f"{home}/{path}") for path in self._paths()):
+        whole = {path: os.path.join(self.home, path) for path in self._paths()}
+        text = self._option_text(whole)
+        if len(os.fsencode(text)) < size and all(map(_PLAIN.fullmatch, whole.values())):
             syscalls.mount(str(target), text, self.attributes())
             return
         with contextlib.ExitStack() as stack:
@@ -194,20 +203,20 @@ class _Spelling:
         self._stack = stack
 
     def of(self, path: str) -> str:
-        whole = f"{self._home}/{path}"
+        whole = os.path.join(self._home, path)
         if _PLAIN.fullmatch(whole) and len(os.fsencode(whole)) <= syscalls.STRING_MAX:
             return whole
         return f"{_OWN_FILES}/{_pin(self._home / path, self._stack)}"
 
 
-def unmount(target: Path) -> bool:
-    """End the mount on the folder `target`; tell whether there was one.
+def unmount(target: Path, *, lazily: bool = False) -> bool:
+    """End the mount on the folder `target`; tell whether there was one. Lazily as `overlay_syscalls.unmount`.
 
     Raises:
         OSError: EBUSY, something in it is open or is somebody's working folder; or it cannot be ended.
     """
     try:
-        syscalls.unmount(str(target))
+        syscalls.unmount(str(target), lazily=lazily)
     except OSError as error:
         if error.errno in {errno.EINVAL, errno.ENOENT} or not is_mounted(target):
             return False
@@ -216,12 +225,20 @@ def unmount(target: Path) -> bool:
     return True
 
 
+def has_selinux() -> bool:
+    """Tell whether SELinux is in use, without which labels are refused."""
+    return os.path.exists(_SELINUX)
+
+
 def is_mounted(path: str | os.PathLike[str]) -> bool:
     """Tell whether something is mounted on this very path, in the mount namespace of this process."""
     try:
         where = os.path.realpath(path, strict=True)
-    except OSError:
-        return False
+    except OSError as error:
+        if error.errno not in {errno.ENOTCONN, errno.EACCES}:
+            return False
+        # The program that serves the mount is gone, or it is another user's: the folder itself cannot be looked at.
+        where = os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
     return any(point == where for point, _ in _mounts())
 
 
@@ -237,12 +254,9 @@ def file_system_of(path: str | os.PathLike[str]) -> str:
 
 
 def _mounts() -> Iterator[tuple[str, str]]:
-    """Yield the mount points and file systems of this process's mounts, in their order (man 5 proc, mountinfo)."""
-    with open(_MOUNTS, "rb") as file:
-        for line in file:
-            fields = line.split(b" ")
-            point = re.sub(rb"\\([0-7]{3})", lambda match: bytes([int(match[1], 8)]), fields[4])
-            yield os.fsdecode(point), os.fsdecode(fields[fields.index(b"-") + 1])
+    """Yield the mount points and file systems of this process's mounts, in their order."""
+    for mount in kernel_mounts():
+        yield mount.point, mount.kind
 
 
 def _pin(path: Path, stack: contextlib.ExitStack) -> int:

@@ -18,13 +18,19 @@ from layerstore.archive.whiteouts import OPAQUE, PREFIX
 from layerstore.drivers.overlay_changes import inside, look, refuse_redirect
 from layerstore.drivers.overlay_whiteouts import Marks, is_whiteout
 from layerstore.errors import NotSupported
+from layerstore.idmap import NO_MAPS, IDMappings, Owner, Unmapped
 from layerstore.model import ShouldStop
 
 _PERMISSIONS = 0o777
 
 
 def pack_upper(
-    upper: str | os.PathLike[str], lowers: Sequence[str], marks: Marks, *, should_stop: ShouldStop | None = None
+    upper: str | os.PathLike[str],
+    lowers: Sequence[str],
+    marks: Marks,
+    *,
+    maps: IDMappings = NO_MAPS,
+    should_stop: ShouldStop | None = None,
 ) -> Iterator[bytes]:
     """Return the pieces of a tar of the layer whose files are in `upper`, on top of `lowers`, the topmost first.
 
@@ -32,18 +38,19 @@ def pack_upper(
     `archive.pack.pack_tree`; pieces are up to 1 MiB.
 
     Raises:
-        NotSupported: the content of a file, or of a folder, lies in another layer (metacopy, redirect_dir).
+        NotSupported: the content of a file, or of a folder, lies in another layer (metacopy, redirect_dir); or what
+            `archive.pack.pack_tree` says.
         Cancelled: `should_stop` said so.
         OSError: a file cannot be read, or did not stay the same while it was; it is named.
     """
-    return pack_tree(upper, packer=_UpperPacker(lowers, marks, should_stop))
+    return pack_tree(upper, packer=_UpperPacker(lowers, marks, maps, should_stop))
 
 
 class _UpperPacker(Packer):
     """Writes whiteouts for what the overlay marks as gone."""
 
-    def __init__(self, lowers: Sequence[str], marks: Marks, should_stop: ShouldStop | None) -> None:
-        super().__init__(should_stop)
+    def __init__(self, lowers: Sequence[str], marks: Marks, maps: IDMappings, should_stop: ShouldStop | None) -> None:
+        super().__init__(should_stop, maps)
         self._lowers = lowers
         self._marks = marks
 
@@ -65,7 +72,7 @@ class _UpperPacker(Packer):
         if not (refuse_redirect(folder, f"/{os.fsdecode(path)}", self._marks) and self._is_below(path)):
             return
         found = os.fstat(folder)
-        header = Header(path + b"/" + OPAQUE, tarheader.FILE, found.st_mode & _PERMISSIONS, found.st_uid, found.st_gid)
+        header = Header(path + b"/" + OPAQUE, tarheader.FILE, found.st_mode & _PERMISSIONS, *self._owner(found))
         self._buffer += header.encode()
 
     def _header(self, folder: int, base: bytes, name: bytes, found: os.stat_result) -> Header:
@@ -79,6 +86,16 @@ class _UpperPacker(Packer):
             header.name = above + slash + PREFIX + last
             header.type, header.mode = tarheader.FILE, 0
         return header
+
+    def _owner(self, found: os.stat_result) -> Owner:
+        try:
+            return super()._owner(found)
+        except Unmapped:
+            # The kernel makes whiteouts as the host's root, which maps rarely have. The peer leaves such a whiteout
+            # out, and so brings back what was deleted.
+            if is_whiteout(found):
+                return 0, 0
+            raise
 
     def _refuse_metacopy(self, folder: int, base: bytes, name: bytes) -> None:
         if self._marks.metacopy in xattrs.names(xattrs.path_at(folder, os.fsdecode(base))):

@@ -8,18 +8,21 @@ import stat
 from pathlib import Path
 
 from layerstore.drivers.overlay_folders import staging
+from layerstore.drivers.overlay_fuse import Mounter
 from layerstore.drivers.overlay_mount import OverlayMount, file_system_of
-from layerstore.drivers.overlay_whiteouts import Marks
 from layerstore.errors import NotSupported, StoreAccess
 
 
-def check_file_system(home: Path, marks: Marks) -> None:
+def check_file_system(home: Path, mounter: Mounter) -> None:
     """Try what the layers below `home` will need: whiteouts, attributes and, where this user may, a mount.
+
+    A store for fuse-overlayfs does without the first two.
 
     Raises:
         NotSupported: the file system cannot do it; it is named.
         OSError: `home` cannot be written.
     """
+    marks = mounter.marks
     with staging(home) as folder:
         for name in ("lower", "diff", "work"):
             os.mkdir(folder / name, 0o700)
@@ -29,15 +32,18 @@ def check_file_system(home: Path, marks: Marks) -> None:
         except OSError as error:
             if error.errno not in {errno.EPERM, errno.ENOTSUP, errno.EINVAL}:
                 raise
-            raise _unusable(home, f"{error.strerror} for a whiteout or an attribute") from error
+            if not marks.fuse:
+                raise _unusable(home, f"{error.strerror} for a whiteout or an attribute") from error
         overlay = OverlayMount(folder, ("lower",), "diff", "work", userxattr=marks.namespace == "user")
         try:
-            with overlay.aside():
+            with mounter.aside(overlay):
                 pass
         except StoreAccess:
             pass  # this user may not mount, and can still keep layers
         except NotSupported as error:
-            raise _unusable(home, str(error)) from error
+            if not marks.fuse:
+                raise _unusable(home, str(error)) from error
+            raise
 
 
 def _unusable(home: Path, reason: str) -> NotSupported:

@@ -23,6 +23,7 @@ _FROM_DESCRIPTOR = 4  # MOVE_MOUNT_F_EMPTY_PATH
 _AT_FDCWD = -100
 _CLONE_FS = 0x200
 _MNT_DETACH, _UMOUNT_NOFOLLOW = 2, 8
+_BIND, _PRIVATE = 0x1000, 0x40000  # MS_* of mount(2)
 
 CANNOT = frozenset({errno.ENOSYS, errno.EPERM})
 """What `open_context` fails with where the call is unknown, to the kernel or to a filter of system calls."""
@@ -87,6 +88,13 @@ def mount(target: str, options: str, attributes: set[str], *, folder: int | None
         _checked(_libc().mount, *arguments)
 
     _in_thread(work)
+
+
+def bind(folder: str) -> None:
+    """Mount a folder on itself, so that what is mounted in it does not spread to other mount namespaces."""
+    path = os.fsencode(folder)
+    _checked(_libc().mount, path, path, None, ctypes.c_ulong(_BIND), None)
+    _checked(_libc().mount, None, path, None, ctypes.c_ulong(_PRIVATE), None)
 
 
 def unmount(target: str, *, lazily: bool = False) -> None:

@@ -11,7 +11,7 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,20 +19,25 @@ from layerstore.archive import xattrs
 from layerstore.archive.folders import FolderStack, check_stop
 from layerstore.archive.paths import Root, components
 from layerstore.archive.read import TarEntry
-from layerstore.archive.whiteouts import PlainWhiteouts
+from layerstore.archive.whiteouts import OPAQUE, PREFIX, PlainWhiteouts
 from layerstore.errors import NotSupported
 from layerstore.model import ShouldStop
 
 _CAP_SYS_ADMIN = 1 << 21
 _WHOLE_RANGE = ["0", "0", "4294967295"]
-_RESERVED = (b"trusted.overlay.", b"user.overlay.")
+_RESERVED = (b"trusted.overlay.", b"user.overlay.", b"user.fuseoverlayfs.", b"user.containers.override_")
+_FUSE_OPAQUE = "user.fuseoverlayfs.opaque"
 
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """The attributes by which an overlay marks files; `namespace` is "trusted" or "user"."""
+    """The attributes by which an overlay marks files; `namespace` is "trusted" or "user".
+
+    With `fuse` they are those that fuse-overlayfs reads, too, which takes all that it may see.
+    """
 
     namespace: str
+    fuse: bool = False
 
     @property
     def opaque(self) -> str:
@@ -49,9 +54,15 @@ class Marks:
         """Marks a file whose content is still below."""
         return f"{self.namespace}.overlay.metacopy"
 
-    def is_opaque(self, target: int | str) -> bool:
-        """Tell whether a folder, given as for `xattrs.names`, hides what is below it."""
-        return xattrs.read(target, self.opaque.__eq__).get(self.opaque) == b"y"
+    def is_opaque(self, target: int | str, names: Collection[str]) -> bool:
+        """Tell whether a folder, given as for `xattrs.names` and with what that says, hides what is below it."""
+        marks = [name for name in self._opaques() if name in names]
+        return bool(marks) and b"y" in xattrs.read(target, marks.__contains__).values()
+
+    def _opaques(self) -> tuple[str, ...]:
+        if not self.fuse:
+            return (self.opaque,)
+        return ("trusted.overlay.opaque", "user.overlay.opaque", _FUSE_OPAQUE)
 
 
 def marks_of(home: Path) -> Marks:
@@ -68,10 +79,10 @@ def is_whiteout(found: os.stat_result) -> bool:
     return found.st_rdev == 0 and stat.S_ISCHR(found.st_mode)
 
 
-def has_whiteouts(upper: str | os.PathLike[str], *, should_stop: ShouldStop | None = None) -> bool:
-    """Tell whether a folder of a layer's files holds a whiteout anywhere."""
+def has_whiteouts(upper: str | os.PathLike[str], *, named: bool = False, should_stop: ShouldStop | None = None) -> bool:
+    """Tell whether a folder of a layer's files holds a whiteout anywhere; `named` ones, `.wh.NAME`, count if asked."""
     with FolderStack(upper) as stack:
-        pending = [_folders(stack.fd)]
+        pending = [_folders(stack.fd, named=named)]
         while pending:
             check_stop(should_stop, "looking for whiteouts")
             folders = pending[-1]
@@ -79,7 +90,7 @@ def has_whiteouts(upper: str | os.PathLike[str], *, should_stop: ShouldStop | No
                 return True
             if folders:
                 stack.push(folders.pop())
-                pending.append(_folders(stack.fd))
+                pending.append(_folders(stack.fd, named=named))
                 continue
             pending.pop()
             if pending:
@@ -93,6 +104,9 @@ class OverlayWhiteouts(PlainWhiteouts):
     They are kept whether a layer below has the file or not, as with the peer. Unlike there, a name that is both hidden
     and put there again as a folder hides what is below it whatever the order, and an opaque root hides everything, for
     which the kernel has no mark. `below` are the folders of the layers below.
+
+    With marks for fuse-overlayfs, where devices or attributes cannot be made, files called `.wh.NAME` and
+    `.wh..wh..opq` take their place.
     """
 
     def __init__(self, marks: Marks, below: Sequence[str] = (), should_stop: ShouldStop | None = None) -> None:
@@ -106,16 +120,18 @@ class OverlayWhiteouts(PlainWhiteouts):
         path = b"/".join([*components(entry.name)[:-1], name])
         self._hidden.append(path)
         try:
-            _make_device(folder, name)
+            made = self._make(folder, name)
         except FileExistsError:
-            if not is_whiteout(os.stat(name, dir_fd=folder, follow_symlinks=False)):
+            if is_whiteout(os.stat(name, dir_fd=folder, follow_symlinks=False)):
+                made = name
+            else:
                 super().whiteout(tree, folder, name, entry)
                 folder, name = tree.parent(path, create=True)
-                _make_device(folder, name)
+                made = self._make(folder, name)
         if os.geteuid() == 0:
-            os.chown(name, entry.uid, entry.gid, dir_fd=folder, follow_symlinks=False)
-        os.utime(name, ns=(entry.mtime_ns, entry.mtime_ns), dir_fd=folder, follow_symlinks=False)
-        self.added(path)
+            os.chown(made, entry.uid, entry.gid, dir_fd=folder, follow_symlinks=False)
+        os.utime(made, ns=(entry.mtime_ns, entry.mtime_ns), dir_fd=folder, follow_symlinks=False)
+        self.added(b"/".join([*components(entry.name)[:-1], made]))
 
     def opaque(self, tree: Root, folder: int, entry: TarEntry) -> None:
         """Mark the folder, and delete what was in it before this diff."""
@@ -132,14 +148,18 @@ class OverlayWhiteouts(PlainWhiteouts):
         return not name.startswith(_RESERVED)
 
     def finish(self, root: Path) -> None:
-        """Mark the folders in the unpacked `root` that took the place of a whiteout."""
+        """Mark the folders in the unpacked `root` that took the place of a whiteout, and let go of what hides names."""
         if not self._hidden:
             return
         with Root(root, writable=True) as tree:
             for path in self._hidden:
                 try:
                     folder, name = tree.parent(path)
-                    if stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+                    found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+                    if self._marks.fuse and not is_whiteout(found):
+                        with contextlib.suppress(FileNotFoundError):
+                            os.unlink(PREFIX + name, dir_fd=folder)
+                    if stat.S_ISDIR(found.st_mode):
                         self._mark(tree.folder(path))
                 except (FileNotFoundError, NotADirectoryError):
                     continue  # taken away again by a later entry
@@ -149,14 +169,30 @@ class OverlayWhiteouts(PlainWhiteouts):
         names = {os.fsencode(name) for below in self._below for name in os.listdir(below)}
         for name in sorted(names):
             with contextlib.suppress(FileExistsError):
-                _make_device(tree.descriptor, name)
+                self._make(tree.descriptor, name)
             self._hidden.append(name)
+
+    def _make(self, folder: int, name: bytes) -> bytes:
+        """Hide a name by a device, or where that cannot be by a file; return what this is called."""
+        try:
+            _make_device(folder, name)
+            return name
+        except NotSupported:
+            if not self._marks.fuse:
+                raise
+        if _is_there(folder, name):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), name)
+        _touch(folder, PREFIX + name)
+        return PREFIX + name
 
     def _mark(self, folder: int) -> None:
         try:
             os.setxattr(folder, self._marks.opaque, b"y")
         except OSError as error:
             if error.errno in {errno.ENOTSUP, errno.EPERM}:
+                if self._marks.fuse:
+                    _touch(folder, OPAQUE)
+                    return
                 text = f"the attribute {self._marks.opaque} cannot be set here ({error.strerror})"
                 raise NotSupported(f"{text}: use a store of the vfs driver") from error
             raise
@@ -184,11 +220,26 @@ def _make_device(folder: int, name: bytes) -> None:
         raise NotSupported(f"{text}: use sudo, or a store of the vfs driver") from error
 
 
-def _folders(folder: int) -> list[str] | None:
+def _is_there(folder: int, name: bytes) -> bool:
+    try:
+        os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _touch(folder: int, name: bytes) -> None:
+    """Make an empty file, or take the one that is there."""
+    os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=folder))
+
+
+def _folders(folder: int, *, named: bool) -> list[str] | None:
     """Return the folders in a folder; None if there is a whiteout among its files."""
     folders: list[str] = []
     with os.scandir(folder) as entries:
         for entry in entries:
+            if named and os.fsencode(entry.name).startswith(PREFIX):
+                return None
             if entry.is_dir(follow_symlinks=False):
                 folders.append(entry.name)
             elif not (entry.is_file(follow_symlinks=False) or entry.is_symlink()) and is_whiteout(

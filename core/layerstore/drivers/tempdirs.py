@@ -75,6 +75,41 @@ def recover(root: Path) -> None:
         raise failure
 
 
+def abandoned(root: str | os.PathLike[str]) -> list[str]:
+    """Return the folders and locks below `root` that no live process has, each pair once. Changes nothing."""
+    try:
+        names = os.listdir(root)
+    except FileNotFoundError:
+        return []
+    tokens = {name.removeprefix(start) for name in names for start in (_FOLDER, _LOCK) if name.startswith(start)}
+    return sorted(token for token in tokens if not is_locked(os.path.join(root, f"{_LOCK}{token}")))
+
+
+@contextlib.contextmanager
+def hold(path: Path) -> Iterator[bool]:
+    """Hold a lock file that is there, without waiting; yield whether that went."""
+    lock = _try_lock(path, 0)
+    try:
+        yield lock is not None
+    finally:
+        if lock is not None:
+            os.close(lock)
+
+
+def is_locked(path: str | os.PathLike[str]) -> bool:
+    """Tell whether a process holds a record lock on the file, or this one does by another descriptor."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        request = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+        found: int = _FLOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_OFD_GETLK, request))[0]
+        return found != fcntl.F_UNLCK
+    finally:
+        os.close(descriptor)
+
+
 def _delete(root: Path, token: str) -> None:
     """Delete a folder and its lock, whose lock is held: the lock goes last, so that no folder is left without one."""
     descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from layerstore.archive.folders import FolderStack, remove_path
@@ -18,7 +18,9 @@ from layerstore.drivers.copy import copy_tree
 from layerstore.drivers.exchange import exchange_folders
 from layerstore.drivers.measure import measure
 from layerstore.drivers.naive import NaiveDiffs
+from layerstore.drivers.stack import Stack
 from layerstore.errors import NotSupported
+from layerstore.idmap import NO_MAPS, IDMappings
 from layerstore.layout import file_name
 from layerstore.model import DiskUsage, Progress, ShouldStop
 
@@ -29,11 +31,20 @@ class VfsDriver(NaiveDiffs):
     """Layers as plain folders below `graph_root`; see `Driver` for the contract.
 
     Making the object touches nothing on disk. Layers of a first layer's mode (0555, as with the peer) can be unpacked
-    into by their owner without being root: see `archive.paths.Root`.
+    into by their owner without being root: see `archive.paths.Root`. A layer that is not below `graph_root` is looked
+    for in the `image_stores`, graph roots too, in their order; it can be looked at and copied from, never changed.
     """
 
-    def __init__(self, graph_root: str | os.PathLike[str]) -> None:
+    def __init__(
+        self,
+        graph_root: str | os.PathLike[str],
+        *,
+        ignore_chown_errors: bool = False,
+        image_stores: Sequence[str | os.PathLike[str]] = (),
+    ) -> None:
         self.home = Path(graph_root) / "vfs"
+        self.ignore_chown_errors = ignore_chown_errors
+        self._others = [Path(store) / "vfs" for store in image_stores]
 
     @property
     def name(self) -> str:
@@ -48,6 +59,7 @@ class VfsDriver(NaiveDiffs):
         writable: bool = True,
         mount_label: str = "",
         options: Mapping[str, str] | None = None,
+        maps: IDMappings = NO_MAPS,
         should_stop: ShouldStop | None = None,
     ) -> None:
         """Make the layer as a full copy of its parent. On any failure nothing of the layer is left behind.
@@ -61,7 +73,7 @@ class VfsDriver(NaiveDiffs):
         del writable, mount_label  # the files lie there the same way whoever is to use them
         if options:
             raise NotSupported(f"vfs layers have no options, and one was given {', '.join(sorted(options))}")
-        self._make(layer_id, parent, should_stop)
+        self._make(layer_id, parent, maps, should_stop)
 
     def clone(self, layer_id: str, new_id: str, *, should_stop: ShouldStop | None = None) -> None:
         """Make a second layer with the same content. On any failure nothing of it is left.
@@ -71,19 +83,21 @@ class VfsDriver(NaiveDiffs):
             FileExistsError: `new_id` has one already; it stays as it is.
             Cancelled: `should_stop` said so.
         """
-        self._make(new_id, layer_id, should_stop)
+        self._make(new_id, layer_id, NO_MAPS, should_stop)
 
     def replace(self, layer_id: str, new_id: str) -> None:
         """Exchange the folders of two layers, in one step where the file system can; see `exchange_folders`."""
         exchange_folders(self.get(layer_id), self.get(new_id))
 
-    def _make(self, layer_id: str, source_id: str, should_stop: ShouldStop | None) -> None:
-        folder = self._folder(layer_id)
+    def _make(self, layer_id: str, source_id: str, maps: IDMappings, should_stop: ShouldStop | None) -> None:
+        folder, owner = self._folder(layer_id), maps.root
         source = self.get(source_id) if source_id else None
         folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.mkdir(folder, stat.S_IRWXU)
         try:
             if source is None:
+                if maps and os.geteuid() == 0:
+                    os.chown(folder, *owner)
                 os.chmod(folder, _ROOT_MODE)
             else:
                 copy_tree(source, folder, should_stop=should_stop)
@@ -94,7 +108,7 @@ class VfsDriver(NaiveDiffs):
     def remove(self, layer_id: str) -> None:
         """Delete the layer's files; a layer without files is no error. A crash leaves all of it or none."""
         folder = self._folder(layer_id)
-        if not self.exists(layer_id):
+        if not os.path.lexists(folder):
             return
         with tempdirs.staging_folder(self._tempdirs) as staging:
             _rename_aside(folder, staging / f"0-{layer_id}")
@@ -106,7 +120,7 @@ class VfsDriver(NaiveDiffs):
             FileNotFoundError, NotADirectoryError: there is none; the error names it.
         """
         del mount_label, read_only, volatile
-        folder = self._folder(layer_id)
+        folder = self._found(layer_id)
         if not stat.S_ISDIR(os.stat(folder).st_mode):
             raise NotADirectoryError(errno.ENOTDIR, "a layer must be a folder", str(folder))
         return folder
@@ -116,11 +130,11 @@ class VfsDriver(NaiveDiffs):
 
     def is_mounted(self, layer_id: str) -> bool:
         """Tell whether the layer has its folder: that is where it can be seen, and it takes no mount."""
-        return os.path.isdir(self._folder(layer_id))
+        return os.path.isdir(self._found(layer_id))
 
     def exists(self, layer_id: str) -> bool:
-        """Tell whether there is a folder of this layer."""
-        return os.path.lexists(self._folder(layer_id))
+        """Tell whether there is a folder of this layer, here or in an image store."""
+        return os.path.lexists(self._found(layer_id))
 
     def list_layers(self) -> list[str]:
         """Return the IDs that there are folders of, sorted."""
@@ -131,8 +145,13 @@ class VfsDriver(NaiveDiffs):
             return []
 
     def diff_root(self, layer_id: str) -> Path:
-        """Return the folder that holds the files a tar-split of this layer names."""
+        """Return the folder that holds the layer's files."""
         return self.get(layer_id)
+
+    def diff_folders(self, layer_id: str, parent: str) -> list[Path]:
+        """Return the layer's one folder."""
+        del parent
+        return [self.get(layer_id)]
 
     def usage(
         self, layer_id: str, *, progress: Progress | None = None, should_stop: ShouldStop | None = None
@@ -146,7 +165,11 @@ class VfsDriver(NaiveDiffs):
 
     def paths(self, layer_id: str) -> dict[str, Path]:
         """Return the layer's one folder, as "dir"."""
-        return {"dir": self._folder(layer_id)}
+        return {"dir": self._found(layer_id)}
+
+    def stack(self, layer_id: str) -> Stack:
+        """Return the layer's one folder, which has everything."""
+        return Stack(((layer_id, str(self.get(layer_id))),))
 
     def status(self) -> list[tuple[str, str]]:
         """Return facts about the driver for people."""
@@ -167,6 +190,12 @@ class VfsDriver(NaiveDiffs):
             UnusableID: the ID cannot be a file's name.
         """
         return self.home / "dir" / file_name(layer_id)
+
+    def _found(self, layer_id: str) -> Path:
+        """Return where a layer lies, here or in an image store; here if it is nowhere."""
+        own = self._folder(layer_id)
+        folders = (own, *(home / "dir" / own.name for home in self._others))
+        return next((folder for folder in folders if os.path.lexists(folder)), own)
 
 
 def _rename_aside(folder: Path, target: Path) -> None:

@@ -1,0 +1,80 @@
+"""The headers of the tar that a tar-split stands for, without the files that it was made from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from os import PathLike
+from typing import Final
+
+import msgspec
+
+from layerstore.archive.read import TarEntry, TarReader
+from layerstore.compression import decompress
+from layerstore.errors import BadArchive, StoreCorrupt
+from layerstore.model import Compression
+from layerstore.tarsplit.entry import SEGMENT, Line
+
+_READ: Final = 1 << 17
+_LONGEST_LINE: Final = 32 << 20
+_ZEROS: Final = bytes(1 << 20)
+_GATHER: Final = 1 << 16
+
+
+def headers(tar_split: str | PathLike[str]) -> Iterator[TarEntry]:
+    """Yield the entries in their order; their payloads are zeros.
+
+    Raises:
+        StoreCorrupt: The tar-split is broken.
+        BadArchive: What it holds is no tar.
+        OSError: It cannot be read.
+    """
+    yield from TarReader(_chunks(tar_split))
+
+
+def _chunks(path: str | PathLike[str]) -> Iterator[bytes]:
+    """Yield the tar with zeros for the files' bytes; small parts come together."""
+    parts: list[bytes] = []
+    held = 0
+    for line in _lines(path):
+        if line.type == SEGMENT:
+            part = line.payload or b""
+        elif 0 <= line.size < _GATHER:
+            part = _ZEROS[: line.size]
+        else:
+            yield b"".join(parts)
+            parts, held = [], 0
+            for _ in range(line.size // len(_ZEROS)):
+                yield _ZEROS
+            part = _ZEROS[: line.size % len(_ZEROS)]
+        parts.append(part)
+        held += len(part)
+        if held >= _GATHER:
+            yield b"".join(parts)
+            parts, held = [], 0
+    yield b"".join(parts)
+
+
+def _lines(path: str | PathLike[str]) -> Iterator[Line]:
+    decoder = msgspec.json.Decoder(Line)
+    try:
+        with open(path, "rb", buffering=0) as file:
+            for text in _texts(decompress(iter(lambda: file.read(_READ), b""), Compression.GZIP)):
+                yield from decoder.decode_lines(text)
+    except (msgspec.MsgspecError, UnicodeDecodeError, BadArchive) as error:
+        raise StoreCorrupt(path, f"the tar-split is broken: {error}") from error
+
+
+def _texts(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield the text in pieces that end with a line."""
+    tail: list[bytes] = []
+    held = 0
+    for piece in pieces:
+        end = piece.rfind(b"\n") + 1
+        if end:
+            yield b"".join((*tail, piece[:end]))
+            tail, held = [], 0
+        tail.append(piece[end:])
+        held += len(piece) - end
+        if held > _LONGEST_LINE:
+            raise BadArchive(f"a line is longer than {_LONGEST_LINE:,} bytes")
+    yield b"".join(tail)

@@ -1,0 +1,221 @@
+"""Images of Podman and Buildah as layers here, our layers as images there, and one count of mounts."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from layerstore import Change, LayerInUse, LayerStore
+from support import make_tar
+
+from .peers import PeerFailed, PodmanStore, assert_exact_diffs, assert_same_records, chain, diff_digest, shell_script
+
+BASE = r"""
+mkdir -p etc/conf.d usr/bin usr/share/doc/deep var/tmp
+printf 'ID=scratch\n' > etc/os-release; printf keep > etc/keep; printf old > etc/changed; printf x > etc/gone
+printf a > etc/conf.d/a; printf b > etc/conf.d/b
+printf '#!/bin/sh\n' > usr/bin/tool; chmod 4755 usr/bin/tool; ln usr/bin/tool usr/bin/again; ln -s ../etc/keep usr/link
+printf folder > usr/share/doc/deep/file; printf file > usr/share/becomes-folder
+mkfifo var/fifo; mknod var/null c 1 3; mknod var/block b 7 0
+setfattr -n user.note -v 'a b' etc/keep; chown 1000:2000 etc/conf.d/a; chmod 1777 var/tmp
+truncate -s 1M var/sparse; printf end >> var/sparse; printf y > 'usr/share/ü 日本'
+touch -d '1969-12-31 23:59:58 UTC' etc/keep; touch -h -d '2020-01-02 03:04:05.678901234' usr/link
+"""
+# Modified, deleted, a folder whose content is gone and other is there (opaque), and a file in a folder's place.
+MIDDLE = r"""
+printf new > etc/changed; rm etc/gone; setfattr -n user.note -v c etc/keep
+rm -r etc/conf.d; mkdir etc/conf.d; printf c > etc/conf.d/c
+rm -r usr/share/doc; printf file > usr/share/doc
+"""
+TOP = r"""
+rm -r usr/share/becomes-folder var/fifo; printf z >> usr/bin/tool; rm usr/bin/again; printf again > etc/gone
+ln etc/keep etc/kept; chmod 0755 usr/bin/tool
+"""
+# With overlay the peers cannot tell the changes of this one: "not a directory".
+FOLDER_FOR_FILE = "rm etc/changed; mkdir etc/changed; printf x > etc/changed/x"
+
+
+def build_three(podman: PodmanStore) -> list[str]:
+    """Return the layers of an image that Buildah made from nothing, the lowest first."""
+    podman.build("scratch", BASE, "one")
+    podman.build("localhost/one", MIDDLE, "two")
+    podman.build("localhost/two", TOP, "three")
+    store = podman.ours()
+    return chain(store, image_layer(store, "localhost/three:latest"))
+
+
+def image_layer(store: LayerStore, name: str) -> str:
+    """Return the topmost layer of an image."""
+    (top,) = [layer.id for layer in store.layers() if name in store.references().top_images(layer.id)]
+    return top
+
+
+def as_podman_prints(changes: list[Change]) -> list[str]:
+    return sorted(f"{'CAD'[change.kind]} {change.path}" for change in changes)
+
+
+def podman_diff(podman: PodmanStore, *what: str) -> list[str]:
+    return sorted(podman.podman("diff", *what).splitlines())
+
+
+def test_an_image_from_nothing_is_the_same_on_every_side(podman: PodmanStore) -> None:
+    layers = build_three(podman)
+    store = podman.ours()
+    assert len(layers) == 3
+    assert_same_records(store, podman.storage)
+    (image,) = podman.podman_json("image", "inspect", "localhost/three")
+    assert image["RootFS"]["Layers"] == [diff_digest(store, layer) for layer in layers]
+    assert assert_exact_diffs(store) == 3
+    for layer in layers:
+        changes = store.changes(layer)
+        assert [(change.kind, change.path) for change in changes] == podman.storage.changes(layer)
+    for name, layer in zip(("one", "two", "three"), layers, strict=True):
+        assert podman_diff(podman, f"localhost/{name}") == as_podman_prints(store.changes(layer))
+        assert store.references().top_images(layer) == (f"localhost/{name}:latest",)
+        data = podman.podman_json("image", "inspect", f"localhost/{name}")[0]["GraphDriver"]["Data"]
+        assert podman.driver == "vfs" or data["UpperDir"] == str(store.paths(layer)["diff"])
+
+
+def test_a_folder_in_the_place_of_a_file(podman: PodmanStore) -> None:
+    podman.build("scratch", BASE, "one")
+    podman.build("localhost/one", FOLDER_FOR_FILE, "two")
+    store = podman.ours()
+    layer = image_layer(store, "localhost/two:latest")
+    assert assert_exact_diffs(store) == 2
+    if podman.driver == "vfs":
+        assert podman_diff(podman, "localhost/two") == as_podman_prints(store.changes(layer))
+    else:
+        assert as_podman_prints(store.changes(layer)) == ["A /etc/changed/x", "C /etc", "D /etc/changed"]
+        with pytest.raises(PeerFailed, match="not a directory"):
+            podman_diff(podman, "localhost/two")
+
+
+@pytest.mark.parametrize("driver", ["overlay"], indirect=True)
+def test_a_debian_image_is_the_same_on_every_side(podman: PodmanStore, debian_root: Path) -> None:
+    podman.build("scratch", f"tar -xf {debian_root}", "root")
+    podman.build("localhost/root", "rm -r usr/share/doc; printf 'x\n' >> etc/hosts; mkdir srv/data", "app")
+    store = podman.ours()
+    layers = chain(store, image_layer(store, "localhost/app:latest"))
+    assert_same_records(store, podman.storage)
+    (image,) = podman.podman_json("image", "inspect", "localhost/app")
+    assert image["RootFS"]["Layers"] == [store.get(layer).diff_digest for layer in layers]
+    assert assert_exact_diffs(store) == 2
+    for layer in layers:
+        assert [(change.kind, change.path) for change in store.changes(layer)] == podman.storage.changes(layer)
+    assert podman.podman_run("localhost/app", "cat", "/etc/debian_version")
+    assert_same_records(store, podman.storage)
+
+
+def test_our_layers_are_an_image_there(podman: PodmanStore) -> None:
+    podman.build("scratch", shell_script(), "shell")
+    store = podman.ours()
+    below = image_layer(store, "localhost/shell:latest")
+    diff = make_tar({"hello": b"from our layer\n"})
+    # With the ID that Buildah gives (of what is below and of the diff), it builds on our layer instead of a copy.
+    facts = f"{below}+{hashlib.sha256(diff).hexdigest()}"
+    layer, _ = store.put(diff, id=hashlib.sha256(facts.encode()).hexdigest(), parent=below, names=["mine"])
+    assert podman.storage.layers()[layer.id]["names"] == ["mine"]
+    image = podman.make_image("localhost/ours:latest", layer.id)
+    assert store.references().top_images(layer.id) == ("localhost/ours:latest",)
+    assert "localhost/ours" in podman.podman("images", "--format", "{{.Repository}}").splitlines()
+    assert podman.podman_run(image, "sh", "-c", "read line < /hello; echo $line") == "from our layer"
+    name = podman.buildah("from", "--pull-never", "localhost/ours")
+    assert (Path(podman.buildah("mount", name)) / "hello").read_text() == "from our layer\n"
+    assert [state.count for state in store.mounts()] == [1]
+    podman.buildah("rm", name)
+    assert store.mounts() == []
+    podman.build("localhost/ours", "rm hello; printf 1 > more", "more")
+    more = image_layer(store, "localhost/more:latest")
+    assert store.get(more).parent == layer.id
+    assert [change.path for change in store.changes(more)] == ["/hello", "/more"]
+    with pytest.raises(LayerInUse):
+        store.delete(layer.id)
+    podman.podman("rmi", "localhost/more", "localhost/ours")
+    assert [found.id for found in store.layers()] == [below], "Podman deletes our layer with its last image"
+    assert_same_records(store, podman.storage)
+
+
+def test_mounts_are_counted_together(podman: PodmanStore) -> None:
+    podman.build("scratch", BASE, "one")
+    store = podman.ours()
+    podman.podman("create", "--pull=never", "--name", "box", "localhost/one", "/none")
+    (container,) = podman.podman_json("container", "inspect", "box")
+    (layer,) = [found for found in store.layers() if store.references().container_tops[0][1] == (found.id,)]
+    path = Path(podman.podman("mount", "box"))
+    assert container["Id"]
+    assert (store.get(layer.id).mount_point, store.get(layer.id).mount_count) == (str(path), 1)
+    assert store.mount(layer.id) == path
+    (path / "etc/new").write_text("written through the mount")
+    podman.podman("unmount", "box")
+    assert store.get(layer.id).mount_count == 1
+    assert (path / "etc/new").exists(), "we still have it"
+    assert podman.podman("mount", "box") == str(path)
+    assert store.unmount(layer.id), "Podman still has it"
+    podman.podman("unmount", "box")
+    assert store.get(layer.id).mount_count == 0
+    assert store.mounts() == []
+    assert as_podman_prints(store.changes(layer.id)) == podman_diff(podman, "box")
+    assert "A /etc/new" in podman_diff(podman, "box")
+    # What we mounted first, Podman counts on, and a container that runs keeps us from ending it.
+    assert store.mount(layer.id) == path
+    assert podman.podman("mount", "box") == str(path)
+    assert store.unmount(layer.id)
+    podman.podman("rm", "--force", "box")
+    assert not store.exists(layer.id)
+    assert store.mounts() == []
+
+
+DIES = textwrap.dedent(
+    """
+    import io, os, signal, sys, time
+    from layerstore import LayerStore
+    graph, run, driver, parent = sys.argv[1:]
+
+    class Slow(io.RawIOBase):
+        def __init__(self):
+            self.data, self.sent = sys.stdin.buffer.read(), 0
+        def readable(self):
+            return True
+        def readinto(self, buffer):
+            if self.sent > len(self.data) // 2:
+                print("half", flush=True)
+                time.sleep(600)
+            piece = self.data[self.sent : self.sent + min(len(buffer), 10_000)]
+            buffer[: len(piece)] = piece
+            self.sent += len(piece)
+            return len(piece)
+
+    LayerStore.open(graph, run, driver=driver).put(Slow(), id="f" * 64, parent=parent)
+    """
+)
+
+
+def test_podman_works_on_after_we_were_killed_in_a_put(podman: PodmanStore) -> None:
+    podman.build("scratch", shell_script(), "shell")
+    store = podman.ours()
+    below = image_layer(store, "localhost/shell:latest")
+    command = [sys.executable, "-c", DIES, str(podman.graph), str(podman.run), podman.driver, below]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        child.stdin.write(make_tar({f"file{number}": os.urandom(50_000) for number in range(20)}))
+        child.stdin.close()
+        assert child.stdout.readline() == b"half\n"
+        time.sleep(0.3)
+        child.kill()
+    half = podman.graph / ("overlay" if podman.driver == "overlay" else "vfs/dir") / ("f" * 64)
+    assert half.is_dir(), "it was killed half-way"
+    assert [problem.layer for problem in store.problems()] == ["f" * 64]
+    assert podman.podman_run("localhost/shell", "sh", "-c", "echo runs") == "runs"
+    assert not half.exists(), "Podman removed what we left"
+    assert [layer.id for layer in store.layers()] == [below]
+    assert store.problems() == []
+    assert_same_records(store, podman.storage)
+    assert assert_exact_diffs(store) == 1
