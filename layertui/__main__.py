@@ -1,5 +1,10 @@
-"""`python -m layertui`."""
+"""`python -m layertui`, and the `layertui` that is installed."""
 
-from layertui.cli import main
+import gc
 
-main()
+gc.disable()  # what is imported is here to stay: the collector would take a tenth of the time to start up
+
+from layertui.cli import main  # noqa: E402
+
+if __name__ == "__main__":
+    main()

@@ -2,29 +2,50 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import select
+import signal
+import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from importlib import import_module
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
+from platformdirs import user_downloads_path
+from rich.console import RenderableType
+from textual import events
 from textual.app import App, SystemCommand
 from textual.binding import BindingType
 from textual.screen import Screen
 
+from layerstore.driverstores import preferred
 from layerstore.store import LayerStore
 from layertui import messages
+from layertui.footing import Footing
 from layertui.format import plural
 from layertui.jobs import JobRunner
 from layertui.keys import APP_BINDINGS
-from layertui.operations import OpenStore
+from layertui.operations import DriverChoice, OpenStore, drivers_job
+from layertui.safe import safe
 from layertui.screens.opening import OpeningScreen
-from layertui.theme import THEMES
+from layertui.screens.text import typable
+from layertui.session import Session, StoreState
+from layertui.settings import Settings
+from layertui.theme import THEMES, usual_theme
+
+if TYPE_CHECKING:
+    from layertui.screens.layers import LayersScreen
 
 _FREEZE_AFTER = 0.5
+_COLLECT_AFTER = 10.0  # at the latest, when no store could be opened
 _LOOK_FOR_TERMINAL = 5.0
+_NOTICE_SECONDS = 30.0
+_SWITCH = 0.0002  # seconds that a thread which works keeps a key press waiting, each time that one has to wait
 _HUNG_UP = 129  # what a shell says of a program that SIGHUP has ended
 
 
@@ -33,39 +54,100 @@ def _now() -> datetime:
 
 
 class LayertuiApp(App[None]):
-    """Browses one store. `open_store` is called in a thread, so that there is something to see at once."""
+    """Browses one store. `open_store` is called in a thread, so that there is something to see at once.
+
+    `choice` is for a root that may have the stores of several drivers: then the user is asked, and can change his mind.
+    """
 
     TITLE = "layertui"
     CSS_PATH = "app.tcss"
     BINDINGS: ClassVar[list[BindingType]] = [*APP_BINDINGS]
 
-    def __init__(self, open_store: OpenStore, *, clock: Callable[[], datetime] = _now) -> None:
+    def __init__(
+        self,
+        open_store: OpenStore,
+        *,
+        choice: DriverChoice | None = None,
+        clock: Callable[[], datetime] = _now,
+        settings: Settings = Settings(),  # noqa: B008 - frozen
+        session: Session | None = None,
+        footing: Footing | None = None,
+    ) -> None:
         super().__init__()
+        self._settings = settings
+        self._session = session
+        self._footing = footing
+        self._browser: LayersScreen | None = None
         self.jobs = JobRunner()
         self._open_store = open_store
+        self._choice = choice
         self._clock = clock
 
     def on_mount(self) -> None:
         """Take the theme and open the store."""
-        for theme in THEMES:
-            self.register_theme(theme)
-        self.theme = THEMES[0].name
-        self.push_screen(OpeningScreen(self._open, self.jobs))
+        self._take_theme()
+        self.set_keymap(dict(self._settings.keymap))
+        choice = self._choice
+        if choice is not None:
+            choice = replace(choice, open=partial(self._open_driver, choice)) if choice.ask else None
+        self.push_screen(OpeningScreen(self._open, self.jobs, choice, self._clock))
         if not self.is_headless:
             self.set_interval(_LOOK_FOR_TERMINAL, self._leave_without_terminal)
+            self.set_timer(_COLLECT_AFTER, gc.enable)
+            sys.setswitchinterval(_SWITCH)
+            if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
+                asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._hang_up)
+
+    def _take_theme(self) -> None:
+        for theme in THEMES:
+            self.register_theme(theme)
+        if self.no_color:
+            for name in [name for name, theme in self.available_themes.items() if theme.ansi]:
+                self.unregister_theme(name)  # without colours their text is not to be seen
+        wanted = self._settings.theme
+        if self._session is not None:
+            wanted = self._session.theme(wanted)
+        if wanted not in self.available_themes:
+            wanted = usual_theme("" if self.is_headless else self.console.color_system)
+        self.theme = self._first_theme = wanted
 
     def _open(self) -> LayerStore:
         """Open the store, and load the code of the browser meanwhile: the first frame does not wait for it."""
         import_module("layertui.screens.layers")
         return self._open_store()
 
+    @staticmethod
+    def _open_driver(choice: DriverChoice, driver: str) -> LayerStore:
+        import_module("layertui.screens.layers")
+        return choice.open(driver)
+
     def on_store_opened(self, event: messages.StoreOpened) -> None:
         """Show the store."""
         from layertui.screens.layers import LayersScreen  # noqa: PLC0415 - loaded by `_open`
 
-        self.switch_screen(LayersScreen(event.store, event.listing, self.jobs, self._clock))
+        info = event.listing.view.info
+        past = self._session.store(info.graph_root, info.driver) if self._session is not None else StoreState()
+        self._browser = LayersScreen(
+            event.store, event.listing, self.jobs, self._clock, settings=self._settings, past=past
+        )
+        if self._footing is not None:
+            self._browser.mount_note = self._footing.mount_note
+            self._browser.why_read_only = self._footing.why_read_only(info.driver)
+        self.switch_screen(self._browser)
+        self.show_notice()
         if not self.is_headless:
             self.set_timer(_FREEZE_AFTER, _freeze)
+
+    def show_notice(self) -> None:
+        """Say what does not go as usual for this user and why, if something does."""
+        title, text = self._notice()
+        if text:
+            self.notify(safe(text), title=title, severity="warning", markup=False, timeout=_NOTICE_SECONDS)
+
+    def _notice(self) -> tuple[str, str]:
+        if self._footing is None or self._browser is None:
+            return "", ""
+        return self._footing.notice(self._browser.view.info.driver)
 
     def _leave_without_terminal(self) -> None:
         """End when the terminal has gone and the signal that says so did not reach us, as behind `su`.
@@ -73,8 +155,50 @@ class LayertuiApp(App[None]):
         Textual would first wait for its last writes to arrive, which they never do; what matters is the store.
         """
         if _terminal_gone():
-            self.jobs.close()
-            os._exit(_HUNG_UP)
+            self._hang_up()
+
+    def _hang_up(self) -> None:
+        """End as a lost connection ends programs, but let a write end first and remember the session."""
+        self.jobs.close()
+        self._keep_session()
+        if self._session is not None:
+            with suppress(OSError):
+                self._session.save()
+        if self._footing is not None:
+            self._footing.leave()
+        os._exit(_HUNG_UP)
+
+    def _keep_session(self) -> None:
+        """Note how the store is being looked at, and the theme if another one was chosen."""
+        if self._session is None:
+            return
+        if self.theme != self._first_theme:
+            self._session.keep_theme(self.theme, self._settings.theme)
+        if self._browser is not None:
+            info = self._browser.view.info
+            self._session.keep_store(info.graph_root, info.driver, self._browser.state)
+
+    def deliver_screenshot(
+        self, filename: str | None = None, path: str | None = None, time_format: str | None = None
+    ) -> str | None:
+        """Save a picture in the folder of downloads, or where there is none, as on a server, at home."""
+        if path is None and not user_downloads_path().is_dir():
+            path = os.path.expanduser("~")
+        return super().deliver_screenshot(filename, path, time_format)
+
+    async def on_event(self, event: events.Event) -> None:
+        """Let every field, of the palette and the file picker too, take of what is pasted only what may be shown."""
+        if isinstance(event, events.Paste):
+            from textual.widgets import Input  # noqa: PLC0415 - late: starting up does not wait for it
+
+            if isinstance(self.focused, Input):
+                event.text = typable(event.text)
+        await super().on_event(event)
+
+    def exit(self, result: None = None, return_code: int = 0, message: RenderableType | None = None) -> None:
+        """Note how things are left, and leave."""
+        self._keep_session()
+        super().exit(result, return_code, message)
 
     def on_unmount(self) -> None:
         """Ask everything that runs to stop, and wait a moment for a write."""
@@ -85,18 +209,48 @@ class LayertuiApp(App[None]):
         for command in super().get_system_commands(screen):
             if command.title not in ("Keys", "Maximize", "Minimize"):
                 yield command
+        title, _ = self._notice()
+        if title:
+            yield SystemCommand(f"{title}: why", "Show what does not go as usual for this user", self.show_notice)
+        if self._choice is not None:
+            yield SystemCommand("Other driver", "Open the store of another driver in this root", self.find_drivers)
+
+    def find_drivers(self) -> None:
+        """Look which stores there are in this root, to choose another one."""
+        if self._choice is not None:
+            self.jobs.submit(drivers_job(self._choice.graph_root), self.screen)
+
+    def on_drivers_found(self, event: messages.DriversFound) -> None:
+        """Ask which store to open in place of the one that is shown; nothing that runs may be lost by it."""
+        from layertui.screens.drivers import DriverDialog  # noqa: PLC0415 - late, as the screens that need it
+
+        choice = self._choice
+        assert choice is not None
+        if any(not job.quiet for job in self.jobs.jobs):
+            self.notify("Wait for the jobs that run, or cancel them", severity="warning", markup=False)
+            return
+
+        def chosen(driver: str | None) -> None:
+            if driver is not None:
+                self._keep_session()
+                self._browser = None
+                self.switch_screen(OpeningScreen(lambda: choice.open(driver), self.jobs))
+
+        dialog = DriverDialog(choice.graph_root, event.stores, preferred(event.stores, choice.named), self._clock())
+        self.push_screen(dialog, chosen)
 
     def action_help(self) -> None:
         """Show all keys."""
         from layertui.guide import help_sections, legend  # noqa: PLC0415 - late, as the screens that need it
         from layertui.screens.help import HelpScreen  # noqa: PLC0415
 
-        self.push_screen(HelpScreen(help_sections(self.get_key_display), legend()))
+        self.push_screen(HelpScreen(help_sections(self.get_key_display, self._settings.keymap), legend()))
 
     async def action_quit(self) -> None:
         """Leave; ask first while something is being written."""
         running = [job for job in self.jobs.jobs if not job.quiet]
-        if not running:
+        edited = any(getattr(screen, "edited", False) for screen in self.screen_stack)
+        if not running and not edited:
             self.exit()
             return
 
@@ -106,8 +260,12 @@ class LayertuiApp(App[None]):
             if sure:
                 self.exit()
 
-        titles = "\n".join(job.title for job in running)
-        question = f"{plural(len(running), 'job')} would be cancelled, and the store left as it was before:\n\n{titles}"
+        questions = ["What was edited here is not saved yet, and would be lost."] if edited else []
+        if running:
+            titles = "\n".join(job.title for job in running)
+            jobs = plural(len(running), "job")
+            questions.append(f"{jobs} would be cancelled, and the store left as it was before:\n\n{titles}")
+        question = "\n\n".join(questions)
         self.push_screen(ConfirmDialog("Quit", question, confirm_label="Quit", danger=True), leave)
 
 
@@ -119,6 +277,6 @@ def _terminal_gone() -> bool:
 
 
 def _freeze() -> None:
-    """Take what is there by now out of the garbage collector's sight: it is here to stay, and large."""
-    gc.collect()
+    """Take what is there by now out of the garbage collector's sight: it is here to stay, and large; then start it."""
     gc.freeze()
+    gc.enable()

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate, compress
+from operator import mul
+from typing import NamedTuple
 
 from layerstore.errors import Cancelled
 from layerstore.model import Change, ChangeKind
+from layertui.marks import both, either
+from layertui.treeorder import preorder
 from layertui.treeshape import ROOT, TreeShape, build_shape
 
 UNCHANGED = 3
@@ -18,6 +25,8 @@ LETTERS = "MAD "
 
 ALL_KINDS = frozenset(ChangeKind)
 _EVERY = 4096
+_FOLDER = 0o040000
+_TYPE = 0o170000
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +43,42 @@ class ChangeFilter:
         return bool(self.text) or self.kinds != ALL_KINDS
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
+class ChangeSet:
+    """Everything that changed, and the folders on the way, in preorder: what the trees are made from.
+
+    `names` are last parts of paths, `kinds` may be UNCHANGED, `sizes` is what a change itself weighs, `folders` is 1
+    for what is a folder, empty or not. `count` is the number of changes.
+    """
+
+    names: Sequence[str]
+    kinds: bytes
+    sizes: array[int]
+    folders: bytes
+    shape: TreeShape
+    count: int
+
+    @cached_property
+    def inner(self) -> Sequence[int]:
+        """The nodes that have others below them: few, beside those that have not."""
+        return array("i", [node for node, end in enumerate(self.shape.ends) if end != node + 1])
+
+    @cached_property
+    def folded_names(self) -> Sequence[str]:
+        """The names without upper case."""
+        return [name if name == folded else folded for name in self.names for folded in (name.casefold(),)]
+
+
+@dataclass(frozen=True, eq=False)
 class ChangeTree:
     """Nodes in preorder: `names` are last parts of paths; `sizes` are sums for folders; `kinds` may be UNCHANGED.
 
     `counts` has the number of changes of each kind, `size` the bytes of what was added or modified; both leave out what
-    the filter leaves out. `changes` is everything that the tree was made from.
+    the filter leaves out. `nodes` has each node's number in `whole`, which is everything that changed.
     """
 
-    changes: Sequence[Change]
+    whole: ChangeSet
+    nodes: Sequence[int]
     names: Sequence[str]
     kinds: bytes
     sizes: Sequence[int]
@@ -60,52 +96,86 @@ class ChangeTree:
             node = self.shape.parents[node]
         return "/" + "/".join(reversed(parts))
 
+    def place_of(self, number: int) -> int | None:
+        """Return the node with this number in `whole`, None if it is left out."""
+        if self._places is not None:
+            return None if self._places[number] == ROOT else self._places[number]
+        place = bisect_left(self.nodes, number)
+        return place if place < len(self.nodes) and self.nodes[place] == number else None
+
+    @cached_property
+    def _places(self) -> Sequence[int] | None:
+        """The node of each number in `whole`, ROOT for what is left out; None where the numbers rise."""
+        if not self.filter.by_size:
+            return None
+        places = array("i", [ROOT]) * len(self.whole.names)
+        for node, number in enumerate(self.nodes):
+            places[number] = node
+        return places
+
+    def deep_folders(self) -> Iterator[int]:
+        """Yield what is folded at first where there is much: what has something in it, from the second level on."""
+        for number in self.whole.inner:
+            node = self.place_of(number)
+            if node is not None and self.shape.levels[node] and not self.shape.is_leaf(node):
+                yield node
+
 
 def build_change_tree(
-    changes: Sequence[Change], wanted: ChangeFilter | None = None, *, should_stop: Callable[[], bool] = lambda: False
+    changes: Iterable[Change], wanted: ChangeFilter | None = None, *, should_stop: Callable[[], bool] = lambda: False
 ) -> ChangeTree:
-    """Hang `changes` into a tree, with the folders on the way.
+    """Hang `changes` into a tree, with the folders on the way. The tree does not hold on to them.
 
     Raises:
         Cancelled: when `should_stop` says so.
     """
-    wanted = wanted or ChangeFilter()
-    chosen = _chosen(changes, wanted)
-    chosen.sort(key=_path_key)
+    return filter_changes(_collect(changes, should_stop), wanted or ChangeFilter(), should_stop=should_stop)
+
+
+def filter_changes(
+    whole: ChangeSet, wanted: ChangeFilter, *, should_stop: Callable[[], bool] = lambda: False
+) -> ChangeTree:
+    """Make the tree of those changes that are wanted, in the order that is wanted.
+
+    Raises:
+        Cancelled: when `should_stop` says so.
+    """
+    chosen = _chosen(whole, wanted, should_stop)
+    counts = [both(_of_kind(whole, {kind}), chosen).count(1) for kind in ChangeKind]
+    if sum(counts) == whole.count:
+        totals = _totals(whole.kinds, whole.sizes, whole.shape, whole.inner)
+        parts = _Parts(range(len(whole.names)), whole.names, whole.kinds, totals, whole.folders, whole.shape)
+    else:
+        parts = _pruned(whole, chosen)
+    if should_stop():
+        raise Cancelled("filtering the changes")
+    if wanted.by_size:
+        parts = _by_size(parts)
+    stays = both(_of_kind(whole, {ChangeKind.ADD, ChangeKind.MODIFY}), chosen)
+    return ChangeTree(whole, *parts, wanted, (counts[0], counts[1], counts[2]), sum(compress(whole.sizes, stays)))
+
+
+class _Parts(NamedTuple):
+    """The columns of a tree."""
+
+    nodes: Sequence[int]
+    names: Sequence[str]
+    kinds: bytes
+    sizes: Sequence[int]
+    folders: bytes
+    shape: TreeShape
+
+
+def _collect(changes: Iterable[Change], should_stop: Callable[[], bool]) -> ChangeSet:
     nodes = _Nodes()
-    for number, change in enumerate(chosen):
-        if number % _EVERY == 0 and should_stop():
+    count = 0
+    for count, change in enumerate(sorted(changes, key=_path_key), 1):
+        if count % _EVERY == 1 and should_stop():
             raise Cancelled("building the tree of changes")
         nodes.add(change)
-    counts = [0, 0, 0]
-    for change in chosen:
-        counts[change.kind] += 1
-    size = sum(change.size or 0 for change in chosen if change.kind is not ChangeKind.DELETE)
-    nodes.add_up()
-    if wanted.by_size:
-        nodes = nodes.by_size()
-    return ChangeTree(
-        changes,
-        nodes.names,
-        bytes(nodes.kinds),
-        nodes.sizes,
-        bytes(nodes.folders),
-        build_shape(nodes.parents),
-        wanted,
-        (counts[0], counts[1], counts[2]),
-        size,
-    )
-
-
-def _chosen(changes: Sequence[Change], wanted: ChangeFilter) -> list[Change]:
-    if not wanted.active:
-        return list(changes)
-    words = wanted.text.casefold().split()
-    return [
-        change
-        for change in changes
-        if change.kind in wanted.kinds and all(word in change.path.casefold() for word in words)
-    ]
+    shape = build_shape(nodes.parents)
+    inner = bytes([end != node + 1 for node, end in enumerate(shape.ends)])
+    return ChangeSet(nodes.names, bytes(nodes.kinds), nodes.sizes, either(nodes.folders, inner), shape, count)
 
 
 def _path_key(change: Change) -> str:
@@ -114,65 +184,169 @@ def _path_key(change: Change) -> str:
 
 
 class _Nodes:
-    """The tree while it grows: a path's open folders are the stack."""
+    """The tree while it grows: the path of the last node is the stack."""
 
     def __init__(self) -> None:
         self.names: list[str] = []
         self.kinds = bytearray()
         self.sizes = array("q")
         self.folders = bytearray()
-        self.parents = array("l")
+        self.parents = array("i")
         self._stack: list[tuple[str, int]] = []
+        self._folder = ""
+        self._depth = 0
+        self._parent = ROOT
 
     def add(self, change: Change) -> None:
         """Add a change whose path comes after all that were added."""
-        *folders, name = change.path.strip("/").split("/")
+        folder, _, name = change.path.rpartition("/")
+        if folder != self._folder:
+            self._open(folder)
+        self._stack[self._depth :] = [(name, len(self.names))]
+        self._put(name, change.kind, change.size or 0, folder=change.mode & _TYPE == _FOLDER)
+
+    def _open(self, folder: str) -> None:
+        """Put a folder's path on the stack, with those nodes on it that are there already."""
+        parts = folder.split("/")[1:]
         common = 0
-        for part, (open_part, _) in zip(folders, self._stack, strict=False):
+        for part, (open_part, _) in zip(parts, self._stack, strict=False):
             if part != open_part:
                 break
             common += 1
         del self._stack[common:]
-        for part in folders[common:]:
-            self._push(part, UNCHANGED, 0, folder=True)
-        self._push(name, change.kind, change.size or 0, folder=change.mode & 0o170000 == 0o040000)
+        self._parent = self._stack[-1][1] if self._stack else ROOT
+        for part in parts[common:]:
+            node = len(self.names)
+            self._put(part, UNCHANGED, 0, folder=True)
+            self._stack.append((part, node))
+            self._parent = node
+        self._folder, self._depth = folder, len(parts)
 
-    def _push(self, name: str, kind: int, size: int, *, folder: bool) -> None:
-        node = len(self.names)
-        self.parents.append(self._stack[-1][1] if self._stack else ROOT)
+    def _put(self, name: str, kind: int, size: int, *, folder: bool) -> None:
+        self.parents.append(self._parent)
         self.names.append(name)
         self.kinds.append(kind)
         self.sizes.append(size)
         self.folders.append(folder)
-        self._stack.append((name, node))
 
-    def add_up(self) -> None:
-        """Give folders the sum of what is in them; what was deleted takes no room."""
-        for node in range(len(self.names) - 1, -1, -1):
-            parent = self.parents[node]
-            if parent != ROOT:
-                if self.kinds[node] != ChangeKind.DELETE:
-                    self.sizes[parent] += self.sizes[node]
-                self.folders[parent] = 1
 
-    def by_size(self) -> _Nodes:
-        """Return the same tree with the largest of each folder first."""
-        below: dict[int, list[int]] = {}
-        for node, parent in enumerate(self.parents):
-            below.setdefault(parent, []).append(node)
-        for siblings in below.values():
-            siblings.sort(key=lambda node: self.sizes[node])  # the stack turns them round
-        other = _Nodes()
-        places = array("l", [ROOT]) * len(self.names)
-        stack = below.get(ROOT, [])[:]
-        while stack:
-            node = stack.pop()
-            places[node] = len(other.names)
-            parent = self.parents[node]
-            other.parents.append(ROOT if parent == ROOT else places[parent])
-            other.names.append(self.names[node])
-            other.kinds.append(self.kinds[node])
-            other.sizes.append(self.sizes[node])
-            other.folders.append(self.folders[node])
-            stack.extend(below.get(node, ()))
-        return other
+def _of_kind(whole: ChangeSet, kinds: Collection[int]) -> bytes:
+    """Mark the nodes that are of one of these kinds."""
+    return whole.kinds.translate(bytes(kind in kinds for kind in range(256)))
+
+
+def _chosen(whole: ChangeSet, wanted: ChangeFilter, should_stop: Callable[[], bool]) -> bytes:
+    """Mark the changes that are wanted."""
+    marks = _of_kind(whole, wanted.kinds)
+    for word in wanted.text.casefold().split():
+        if should_stop():
+            raise Cancelled("filtering the changes")
+        marks = both(marks, _with_word(whole, word))
+    return marks
+
+
+def _with_word(whole: ChangeSet, word: str) -> bytearray:
+    """Mark the nodes that have a word in their path: where it ends, and all that is below."""
+    *folders, last = word.split("/")
+    names = whole.folded_names
+    if folders:
+        fits = _Above(whole, folders)
+        pairs = zip(names, whole.shape.parents, strict=True)
+        marks = bytearray([name.startswith(last) and fits[parent] for name, parent in pairs])
+    else:
+        marks = bytearray([last in name for name in names])
+    ends = whole.shape.ends
+    for node in whole.inner:
+        if marks[node]:
+            marks[node : ends[node]] = b"\1" * (ends[node] - node)
+    return marks
+
+
+class _Above(dict[int, bool]):
+    """Whether the path of a folder ends with these folders, of the first of them only the end; by its node."""
+
+    def __init__(self, whole: ChangeSet, folders: Sequence[str]) -> None:
+        super().__init__()
+        self._whole = whole
+        self._folders = folders
+
+    def __missing__(self, node: int) -> bool:
+        names, parents = self._whole.folded_names, self._whole.shape.parents
+        first, *rest = self._folders
+        above = node
+        for part in reversed(rest):
+            if above == ROOT or names[above] != part:
+                self[node] = False
+                return False
+            above = parents[above]
+        self[node] = not first if above == ROOT else names[above].endswith(first)
+        return self[node]
+
+
+def _pruned(whole: ChangeSet, chosen: bytes) -> _Parts:
+    """Keep the chosen changes, and the folders that they are in, as if nothing else had changed."""
+    kept = bytearray(chosen)
+    old_ends = whole.shape.ends
+    for node in whole.inner:
+        if not kept[node] and chosen.find(1, node, old_ends[node]) >= 0:
+            kept[node] = 1
+    only_folders = chosen.translate(bytes([UNCHANGED]) + bytes(255))  # all bits where nothing is chosen
+    kinds = bytes(compress(either(whole.kinds, only_folders), kept))
+    sizes = array("q", compress(map(mul, whole.sizes, chosen), kept))
+    if len(kinds) == len(kept):
+        totals = _totals(kinds, sizes, whole.shape, whole.inner)
+        return _Parts(range(len(kept)), whole.names, kinds, totals, whole.folders, whole.shape)
+    shape, inner = _pruned_shape(whole, kept)
+    return _Parts(
+        array("i", compress(range(len(kept)), kept)),
+        [*compress(whole.names, kept)],
+        kinds,
+        _totals(kinds, sizes, shape, inner),
+        bytes(compress(whole.folders, kept)),
+        shape,
+    )
+
+
+def _pruned_shape(whole: ChangeSet, kept: bytearray) -> tuple[TreeShape, Sequence[int]]:
+    """Return the shape of what is kept, and its nodes that have others below them."""
+    places = array("i", accumulate(kept, initial=0))  # how many are kept of those before
+    count = places[-1]
+    ends = array("i", range(1, count + 1))
+    parents = array("i", [ROOT if parent == ROOT else places[parent] for parent in compress(whole.shape.parents, kept)])
+    lasts = bytearray(count)
+    inner = array("i", [places[node] for node in whole.inner if kept[node]])
+    for node, number in zip(inner, compress(whole.inner, [kept[node] for node in whole.inner]), strict=True):
+        ends[node] = places[whole.shape.ends[number]]
+    for node, end in ((ROOT, count), *((node, ends[node]) for node in inner)):
+        last = end - 1
+        while last > node and parents[last] != node:
+            last = parents[last]
+        if last > node:
+            lasts[last] = 1
+    levels = array("i", compress(whole.shape.levels, kept))
+    return TreeShape(parents, ends, range(count), levels, bytes(lasts)), inner
+
+
+def _totals(kinds: bytes, sizes: Sequence[int], shape: TreeShape, inner: Sequence[int]) -> array[int]:
+    """Give folders the sum of what is in them; what was deleted takes no room."""
+    takes = kinds.translate(bytes(kind != ChangeKind.DELETE for kind in range(256)))
+    sums = [*accumulate(map(mul, sizes, takes), initial=0)]
+    totals = array("q", sizes)
+    for node in inner:
+        totals[node] += sums[shape.ends[node]] - sums[node + 1]
+    return totals
+
+
+def _by_size(tree: _Parts) -> _Parts:
+    """Return the same tree with the largest of each folder first."""
+    sizes = tree.sizes
+    falling = sorted(range(len(sizes)), key=sizes.__getitem__, reverse=True)
+    order, parents, _ = preorder(tree.shape.parents, falling)
+    return _Parts(
+        array("i", [tree.nodes[node] for node in order]),
+        [tree.names[node] for node in order],
+        bytes([tree.kinds[node] for node in order]),
+        array("q", [sizes[node] for node in order]),
+        bytes([tree.folders[node] for node in order]),
+        build_shape(parents),
+    )

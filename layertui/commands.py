@@ -4,15 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from typing import TYPE_CHECKING, cast
 
 from textual.binding import Binding
 from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.content import Content
 from textual.dom import DOMNode
 
+from layertui.keymap import first_key
 from layertui.keys import APP_BINDINGS, LAYER_TREE_BINDINGS, LAYERS_BINDINGS, TREE_BINDINGS
 
-_LEFT_OUT = frozenset({"app.help", "app.quit", "app.quit-too", "layers.back"})  # there already, or of no use from here
-_MOVES = frozenset({"tree.fold-all", "tree.unfold-all", "tree.parent"})
+if TYPE_CHECKING:
+    from layertui.screens.layers import LayersScreen
+
+LEFT_OUT = frozenset({"app.quit", "app.quit-too", "app.palette", "layers.back", "pane.next", "pane.previous"})
+"""The IDs of what is there already (Quit), or of no use from a palette that hides the screen."""
+
+MOTIONS = frozenset({"move", "page", "edge", "sibling", "out", "in", "sideways"})
+"""The actions that only move the cursor: no use from there either."""
+
+
+_MORE = (
+    ("Compare the two marked layers", "compare_marked", "Show what one marked layer has against the other"),
+    ("Unmount for all users", "unmount_all", "Unmount the layer, however often that was asked for"),
+    (
+        "Clear all stale mounts",
+        "clear_stale",
+        "Forget mounts that are on record, but not there since a reboot or crash",
+    ),
+)
+"""Actions of the screen without a key: few need them."""
 
 
 class LayerCommands(Provider):
@@ -21,25 +42,41 @@ class LayerCommands(Provider):
     async def search(self, query: str) -> Hits:
         """Yield the actions that match."""
         matcher = self.matcher(query)
-        for title, run, sentence in self._commands():
+        for title, key, run, sentence in self._commands():
             score = max(matcher.match(title), matcher.match(sentence) * 0.8)
             if score > 0:
-                yield Hit(score, matcher.highlight(title), run, text=title, help=sentence)
+                yield Hit(score, _with_key(matcher.highlight(title), key), run, text=title, help=sentence)
 
     async def discover(self) -> Hits:
         """Yield all actions."""
-        for title, run, sentence in self._commands():
-            yield DiscoveryHit(title, run, text=title, help=sentence)
+        for title, key, run, sentence in self._commands():
+            yield DiscoveryHit(_with_key(Content(title), key), run, text=title, help=sentence)
 
-    def _commands(self) -> Iterator[tuple[str, Callable[[], object], str]]:
-        tree = self.screen.query_one("#layers")
+    def _commands(self) -> Iterator[tuple[str, str, Callable[[], object], str]]:
+        """Yield titles, keys, what runs them and sentences."""
+        screen = cast("LayersScreen", self.screen)
+        tree = screen.tree_widget
+        panel = screen.panel_widget
         places: list[tuple[DOMNode, list[Binding]]] = [
-            (self.screen, LAYERS_BINDINGS),
+            (screen, LAYERS_BINDINGS),
             (tree, LAYER_TREE_BINDINGS),
-            (tree, [binding for binding in TREE_BINDINGS if binding.id in _MOVES]),
+            (tree, TREE_BINDINGS),
+            (panel, [binding for binding in panel.BINDINGS if isinstance(binding, Binding)]),
             (self.app, APP_BINDINGS),
         ]
+        for title, action, sentence in _MORE:
+            yield title, "", partial(self.app.run_action, action, screen), sentence
         for place, bindings in places:
             for binding in bindings:
-                if binding.id not in _LEFT_OUT:
-                    yield binding.description, partial(self.app.run_action, binding.action, place), binding.tooltip
+                if binding.id not in LEFT_OUT and binding.action.partition("(")[0] not in MOTIONS:
+                    key = self.app.get_key_display(first_key(str(binding.id), screen.keymap))
+                    yield (
+                        binding.description,
+                        key,
+                        partial(self.app.run_action, binding.action, place),
+                        binding.tooltip,
+                    )
+
+
+def _with_key(title: Content, key: str) -> Content:
+    return Content.assemble(title, "  ", (key, "dim")) if key else title

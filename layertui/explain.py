@@ -7,16 +7,17 @@ one table. What is not in the table is a bug, and is called one.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from layerstore import errors
 from layertui.format import plural
+from layertui.safe import safe
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What to tell about an error; nothing in it has been made safe for a screen.
+    """What to tell about an error; nothing in its fields has been made safe for a screen.
 
     `facts` are labels with values, in the order in which they matter; a label may come up again.
     """
@@ -28,9 +29,10 @@ class Explanation:
     is_bug: bool = False
 
     def as_text(self) -> str:
-        """Return all of it as plain text, to be pasted into a report."""
-        facts = [f"{label}: {value}" for label, value in self.facts]
-        return "\n".join(part for part in (self.headline, self.text, *facts, self.way_out) if part)
+        """Return all of it as plain text, safe to be pasted into a report."""
+        facts = [safe(f"{label}: {value}") for label, value in self.facts]
+        text = map(safe, self.text.split("\n"))
+        return "\n".join(part for part in (self.headline, *text, *facts, safe(self.way_out)) if part)
 
 
 Facts = Callable[[Any], Sequence[tuple[str, str]]]
@@ -52,6 +54,7 @@ def _holders(error: errors.LayerInUse) -> list[tuple[str, str]]:
         ("Image", error.images),
         ("Container", error.containers),
         ("Mounted at", error.mounts),
+        ("Process", error.processes),
     )
     return [("Layer", error.layer), *((label, holder) for label, holders in groups for holder in holders)]
 
@@ -125,7 +128,7 @@ _TABLE: tuple[tuple[type[errors.LayerStoreError], str, Facts, str], ...] = (
         errors.StoreReadOnly,
         "Store is read-only",
         lambda error: [("Store", error.path), ("Refused", error.action)],
-        "Start layertui without --read-only, as a user who may write the store.",
+        "Start layertui without --read-only, as a user who may write the store; an image store as --root.",
     ),
     (
         errors.StoreAccess,
@@ -151,6 +154,24 @@ _TABLE: tuple[tuple[type[errors.LayerStoreError], str, Facts, str], ...] = (
         _damage,
         "Pull the image again to mend it. Exported from another layer than the parent, the files go as they are.",
     ),
+    (
+        errors.NoSuchFile,
+        "No such file",
+        lambda error: [("Layer", error.layer), ("Path", error.path)],
+        "It may have gone since it was listed. Reload (R) to see what is there now.",
+    ),
+    (
+        errors.UnusableFile,
+        "File cannot be used",
+        lambda error: [("Layer", error.layer), ("Path", error.path), ("Reason", error.reason)],
+        "",
+    ),
+    (
+        errors.TargetExists,
+        "Something is there already",
+        lambda error: [("Path", error.path)],
+        "Choose another name, or agree to overwrite it.",
+    ),
     (errors.NotSupported, "Not possible here", _nothing, ""),
     (errors.Cancelled, "Cancelled", _nothing, ""),
     (errors.LayerStoreError, "The store refused", _nothing, ""),
@@ -158,11 +179,17 @@ _TABLE: tuple[tuple[type[errors.LayerStoreError], str, Facts, str], ...] = (
 
 
 def explain(error: BaseException) -> Explanation:
-    """Put an error into words."""
+    """Put an error into words; notes that were added to it (`add_note`) are told as well."""
+    found = _explain(error)
+    notes = getattr(error, "__notes__", ())
+    return replace(found, text="\n".join([found.text, *notes])) if notes else found
+
+
+def _explain(error: BaseException) -> Explanation:
     for kind, headline, facts, way_out in _TABLE:
         if isinstance(error, kind):
             hint = getattr(error, "hint", "")
-            return Explanation(headline, _text(error), tuple(facts(error)), hint or way_out)
+            return Explanation(headline, _text(error), tuple(facts(error)), _sentence(hint) or way_out)
     if isinstance(error, OSError):
         return _system_error(error)
     return Explanation(
@@ -179,10 +206,14 @@ def _text(error: errors.LayerStoreError) -> str:
     if isinstance(error, errors.LayerInUse):
         held = ((error.children, "child layer"), (error.images, "image"), (error.containers, "container"))
         counts = [plural(len(holders), noun) for holders, noun in (*held, (error.mounts, "mount")) if holders]
+        counts += [plural(len(error.processes), "process", "processes")] if error.processes else []
         return f"What depends on it: {', '.join(counts)}." if counts else str(error)
     if isinstance(error, errors.StoreCorrupt):
         return "A file of the store does not say what it must. It was left as it is."
-    text = str(error)
+    return _sentence(str(error))
+
+
+def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 

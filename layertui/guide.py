@@ -7,39 +7,54 @@ from collections.abc import Callable, Iterable
 from textual.binding import Binding
 from textual.content import Content
 
+from layertui.keymap import Keymap, remapped
 from layertui.keys import (
     APP_BINDINGS,
     CHANGES_BINDINGS,
+    CHECK_BINDINGS,
     FIELDS_BINDINGS,
+    FILES_BINDINGS,
+    FILTER_BINDINGS,
+    FINDINGS_BINDINGS,
+    JSON_BINDINGS,
     LAYER_TREE_BINDINGS,
     LAYERS_BINDINGS,
     LINEAGE_BINDINGS,
+    PREVIEW_BINDINGS,
     TREE_BINDINGS,
+    WASTE_BINDINGS,
 )
 
-Entry = tuple[str, str, str]
+Entry = tuple[str, str, str, str]
 
-_EXTRA = [
-    Binding("tab", "", "Next pane", tooltip="Go to the next pane", id="pane.next"),
-    Binding("ctrl+p", "", "Commands", tooltip="Find an action by its name", id="app.palette"),
-]
+NO_KEYMAP: Keymap = {}
 
 
-def help_sections(display: Callable[[Binding], str]) -> list[tuple[str, list[Entry]]]:
-    """Return the keys by group; `display` writes a key as people know it."""
+def help_sections(display: Callable[[Binding], str], keymap: Keymap = NO_KEYMAP) -> list[tuple[str, list[Entry]]]:
+    """Return the keys by group, as they are remapped; `display` writes a key as people know it."""
+
+    def entries(bindings: Iterable[Binding]) -> list[Entry]:
+        return [_entry(remapped(binding, keymap), display) for binding in bindings]
+
     layer = [binding for binding in LAYERS_BINDINGS if (binding.id or "").startswith("layer.")]
     others = [binding for binding in LAYERS_BINDINGS if binding not in layer]
     panels = [binding for binding in others if (binding.id or "").startswith("pane")]
     rest = [binding for binding in others if binding not in panels]
     return [
-        ("Layer", _entries(layer, display)),
-        ("List", _entries([*LAYER_TREE_BINDINGS, *rest], display)),
-        ("Panels", _entries([*panels, *_EXTRA[:1]], display)),
-        ("Moving in lists and trees", _entries(TREE_BINDINGS, display)),
-        ("In Summary", _entries(FIELDS_BINDINGS[-1:], display)),
-        ("In Changes", _entries(CHANGES_BINDINGS, display)),
-        ("In Lineage", _entries(LINEAGE_BINDINGS, display)),
-        ("Program", _entries([*APP_BINDINGS[:2], *_EXTRA[1:]], display)),
+        ("Layer", entries(layer)),
+        ("List", entries([*LAYER_TREE_BINDINGS, *rest])),
+        ("Panels", entries(panels)),
+        ("Moving in lists and trees", entries(TREE_BINDINGS)),
+        ("In Summary", entries(FIELDS_BINDINGS)),
+        ("In Changes", entries(CHANGES_BINDINGS)),
+        ("In Files", entries(FILES_BINDINGS)),
+        ("In a preview", entries(PREVIEW_BINDINGS)),
+        ("In Lineage", entries(LINEAGE_BINDINGS)),
+        ("In Waste", entries(WASTE_BINDINGS)),
+        ("In JSON", entries(JSON_BINDINGS)),
+        ("In the check", entries([*FINDINGS_BINDINGS, *CHECK_BINDINGS])),
+        ("In the filter", entries(FILTER_BINDINGS)),
+        ("Program", entries(APP_BINDINGS)),
     ]
 
 
@@ -51,6 +66,10 @@ def legend() -> list[tuple[Content, str]]:
         (Content("▸ +3"), "folded: three layers are hidden"),
         (Content.styled("●", "bold $text-accent"), "marked with space"),
         (Content.styled("mounted×2", "$text-success"), "mounted, asked for twice"),
+        (Content.styled("mounted×0", "$text-success"), "mounted, but nobody has counted it, as after a crash"),
+        (Content.styled("↗mounted", "$text-success"), "mounted, in the mount namespace of another program"),
+        (Content.styled("!stale mount", "$text-warning"), "recorded as mounted, but it is not; u clears the record"),
+        (Content.styled("shared", "$foreground 60%"), "lies in an additional image store, which is only read here"),
         (Content.styled("incomplete", "$text-warning"), "not all of its content is there"),
         (Content.styled("!no parent", "bold $text-error"), "the record of its parent is missing"),
         (Content.styled("!circle", "bold $text-error"), "its parents lead back to itself"),
@@ -59,13 +78,15 @@ def legend() -> list[tuple[Content, str]]:
         (Content.styled("A", "bold $text-success"), "added"),
         (Content.styled("M", "bold $text-warning"), "modified"),
         (Content.styled("D", "bold $text-error"), "deleted"),
+        (Content.styled("~", "bold $text-warning"), "a folder in which the layer changed something"),
         (Content("12 MB+"), "at least: a size in the sum is not known"),
         (Content.styled("\\x1b", "$text-warning"), "a character of a name that a terminal would obey or not show"),
+        (Content("$'a\\nb'"), "such a name as it is copied: one word of the shell, which runs nothing in it"),
     ]
 
 
-def _entries(bindings: Iterable[Binding], display: Callable[[Binding], str]) -> list[Entry]:
-    return [(_keys(binding, display), binding.description, binding.tooltip) for binding in bindings]
+def _entry(binding: Binding, display: Callable[[Binding], str]) -> Entry:
+    return (_keys(binding, display), binding.description, binding.tooltip, str(binding.id))
 
 
 def _keys(binding: Binding, display: Callable[[Binding], str]) -> str:

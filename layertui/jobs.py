@@ -66,7 +66,8 @@ class Job:
     """One call of the store, to be run in a thread.
 
     `writes` puts it in the queue of writes. A `quiet` job is not listed on the screen. A job cancels the one before it
-    that has the same `key`. `work` gets the job, for `progress` and `should_stop`.
+    that has the same `key`. `work` gets the job, for `progress` and `should_stop`; progress counts `unit`s, such as
+    "layer", or bytes without one.
     """
 
     title: str
@@ -74,6 +75,7 @@ class Job:
     writes: bool = False
     quiet: bool = False
     key: str = ""
+    unit: str = ""
     number: int = field(default_factory=lambda: next(_numbers))
     state: JobState = JobState.WAITING
     done: int = 0

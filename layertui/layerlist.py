@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import Enum
+from functools import partial
+from itertools import accumulate, compress
+from typing import Any
 
 from layerstore.errors import Cancelled
 from layerstore.model import ShouldStop
+from layerstore.table import NO_PARENT, UNKNOWN_SIZE, State
 from layertui.format import parse_size
-from layertui.model import LayerRow, StoreView
+from layertui.marks import both, neither
+from layertui.model import StoreView
+from layertui.rows import Rows
 from layertui.treeshape import ROOT, TreeShape, build_shape, flat_shape
 
-_Test = Callable[[LayerRow], bool]
-_EVERY = 4096  # rows between two looks at should_stop
-_LONG_AGO = datetime(1, 1, 2, tzinfo=UTC)
+_Test = Callable[[StoreView], bytes | bytearray]
+"""Marks the rows of a view that are wanted."""
 
 
 class Order(Enum):
@@ -52,7 +57,7 @@ class Listing:
     """Rows to show and their shape; `dimmed` is 1 where a row is there only for those below it."""
 
     view: StoreView
-    rows: Sequence[LayerRow]
+    rows: Rows
     shape: TreeShape
     order: Order = Order.TREE
     text: str = ""
@@ -60,17 +65,60 @@ class Listing:
     dimmed: bytes = b""
     error: str = ""
 
+    def place(self, layer_id: str) -> int | None:
+        """Return where a layer stands in the list, None if it does not."""
+        return self.place_of(self.view.number(layer_id)) if layer_id in self.view else None
+
+    def place_of(self, number: int) -> int | None:
+        """Return where a row of the view stands in the list, None if it does not."""
+        numbers = self.rows.numbers
+        if self.order is Order.TREE:  # by rising numbers
+            place = bisect_left(numbers, number)
+            return place if place < len(numbers) and numbers[place] == number else None
+        return numbers.index(number) if number in numbers else None
+
+
+def _state(state: State) -> _Test:
+    bit = int(state)  # an IntFlag takes twenty times as long
+    return lambda view: _chosen(view, [known & bit for known in view.table.states])
+
+
+def _chosen(view: StoreView, known: Sequence[object]) -> bytearray:
+    """Mark the rows of the layers for whose positions something is known."""
+    return bytearray([bool(known[position]) for position in view.order])
+
+
+def _some(view: StoreView, numbers: Iterable[int]) -> bytearray:
+    """Mark these rows."""
+    marks = bytearray(len(view.order))
+    for number in numbers:
+        marks[number] = 1
+    return marks
+
+
+def _used(view: StoreView) -> bytearray:
+    ids, users = view.table.ids, view.users
+    known = [bool(users.images(layer_id) or users.containers(layer_id)) for layer_id in ids]
+    return _chosen(view, known)
+
+
+def _mounted(view: StoreView, *, stale: bool) -> bytearray:
+    wanted = [mount.id for mount in view.mounts_by_id.values() if mount.stale is stale and mount.id in view]
+    return _some(view, map(view.number, wanted))
+
 
 _STATES: dict[str, _Test] = {
-    "unused": lambda row: row.unused,
-    "used": lambda row: not row.unused,
-    "mounted": lambda row: row.layer.mount_count > 0,
-    "incomplete": lambda row: row.layer.incomplete,
-    "readonly": lambda row: row.layer.read_only,
-    "broken": lambda row: bool(row.fault),
-    "named": lambda row: bool(row.layer.names),
-    "leaf": lambda row: not row.children,
-    "root": lambda row: not row.layer.parent,
+    "unused": lambda view: neither(_used(view)),
+    "used": _used,
+    "mounted": lambda view: _mounted(view, stale=False),
+    "stale": lambda view: _mounted(view, stale=True),
+    "incomplete": _state(State.INCOMPLETE),
+    "readonly": _state(State.READ_ONLY),
+    "shared": lambda view: _chosen(view, [view.table.image_store(position) for position in range(len(view.table))]),
+    "broken": lambda view: _some(view, view.faults),
+    "named": lambda view: _some(view, (view.places[position] for position in view.table.names)),
+    "leaf": lambda view: bytearray([end == number + 1 for number, end in enumerate(view.shape.ends)]),
+    "root": lambda view: _chosen(view, [parent == NO_PARENT for parent in view.table.parents]),
 }
 STATES = tuple(_STATES)
 """The words that may follow `is:`."""
@@ -111,10 +159,11 @@ def build_listing(
         Cancelled: when `should_stop` says so.
     """
     query = parse_query(text)
-    chosen = _matches(view, query, should_stop) if query else range(len(view.rows))
+    chosen = _matches(view, query, should_stop)
     if order is not Order.TREE:
-        rows = sorted((view.rows[number] for number in chosen), key=_KEYS[order])
-        return Listing(view, rows, flat_shape(len(rows)), order, text, len(rows), b"", query.error)
+        keys = _KEYS[order](view)
+        numbers = array("i", sorted(compress(range(len(chosen)), chosen), key=keys.__getitem__))
+        return Listing(view, Rows(view, numbers), flat_shape(len(numbers)), order, text, len(numbers), b"", query.error)
     if not query:
         return Listing(view, view.rows, view.shape, order, text, len(view.rows), b"", query.error)
     return _pruned(view, chosen, text)
@@ -126,14 +175,15 @@ def build_lineage(view: StoreView, layer_id: str) -> Listing:
     Raises:
         KeyError: the view has no such layer.
     """
-    below = view.ancestors(layer_id)[::-1]
-    position = view.positions[layer_id]
-    end = view.shape.ends[position]
-    parents = array("l", range(-1, len(below)))
-    shift = position - len(below)
-    parents.extend(view.shape.parents[number] - shift for number in range(position + 1, end))
-    rows = [*below, *view.rows[position:end]]
-    return Listing(view, rows, build_shape(parents, compact=True), matches=len(rows))
+    numbers = array("i", view.ancestors(layer_id).numbers)
+    numbers.reverse()
+    start = view.number(layer_id)
+    end = view.shape.ends[start]
+    parents = array("i", range(-1, len(numbers)))
+    shift = start - len(numbers)
+    parents.extend(view.shape.parents[number] - shift for number in range(start + 1, end))
+    numbers.extend(range(start, end))
+    return Listing(view, Rows(view, numbers), build_shape(parents, compact=True), matches=len(numbers))
 
 
 def _size_test(text: str) -> _Test | None:
@@ -142,57 +192,60 @@ def _size_test(text: str) -> _Test | None:
     if limit is None:
         return None
     compare = _COMPARE[sign or ">="]
-    return lambda row: row.size is not None and compare(row.size, limit)
+    return lambda view: bytearray([size != UNKNOWN_SIZE and compare(size, limit) for size in view.sizes])
 
 
-def _age_key(row: LayerRow) -> float:
-    created = row.layer.created or _LONG_AGO
-    return -(created if created.tzinfo else created.replace(tzinfo=UTC)).timestamp()
+def _by_name(view: StoreView) -> list[tuple[bool, str]]:
+    names, ids = view.table.names, view.table.ids
+    keys = []
+    for position in view.order:
+        own = names.get(position)
+        keys.append((False, own[0].casefold()) if own else (True, ids[position]))
+    return keys
 
 
-_KEYS: dict[Order, Callable[[LayerRow], tuple[int | float | str, ...]]] = {
-    Order.SIZE: lambda row: (-(row.size if row.size is not None else -1),),
-    Order.TOTAL: lambda row: (-row.total,),
-    Order.AGE: lambda row: (_age_key(row),),
-    Order.NAME: lambda row: (not row.names, row.title.casefold()),
+_KEYS: dict[Order, Callable[[StoreView], Sequence[Any]]] = {
+    Order.SIZE: lambda view: [-size for size in view.sizes],
+    Order.TOTAL: lambda view: [-total for total in view.totals],
+    Order.AGE: lambda view: [-view.table.created[position] for position in view.order],
+    Order.NAME: _by_name,
 }
+"""What each row is sorted by."""
 
 
-def _matches(view: StoreView, query: Query, should_stop: ShouldStop) -> list[int]:
-    found = []
-    haystacks = view.haystacks if query.words else ()
-    for number, row in enumerate(view.rows):
-        if number % _EVERY == 0 and should_stop():
+def _matches(view: StoreView, query: Query, should_stop: ShouldStop) -> bytes:
+    """Mark the rows that are wanted."""
+    marks = b"\1" * len(view.order)
+    tests: list[_Test] = [*query.tests, *(partial(_with_word, word=word) for word in query.words)]
+    for test in tests:
+        if should_stop():
             raise Cancelled("the filter")
-        if query.words:
-            haystack = haystacks[number]
-            if not all(word in haystack for word in query.words):
-                continue
-        if all(test(row) for test in query.tests):
-            found.append(number)
-    return found
+        marks = both(marks, test(view))
+    return marks
 
 
-def _pruned(view: StoreView, chosen: Sequence[int], text: str) -> Listing:
+def _with_word(view: StoreView, *, word: str) -> bytearray:
+    """Mark the rows that have a word in their ID, in a name, or in that of an image or container that uses them."""
+    marks = bytearray([word in layer_id for layer_id in view.folded_ids])
+    for number, text in view.said.items():
+        if word in text:
+            marks[number] = 1
+    return marks
+
+
+def _pruned(view: StoreView, chosen: bytes, text: str) -> Listing:
     """Keep the chosen rows and those that they hang from."""
-    old_parents = view.shape.parents
-    kept = bytearray(len(view.rows))
-    for number in chosen:
-        kept[number] = 2
-    for number in chosen:
-        above = old_parents[number]
+    kept = bytearray(chosen)
+    old_parents, every = view.shape.parents, range(len(kept))
+    for parent in compress(old_parents, chosen):
+        above = parent
         while above != ROOT and not kept[above]:
             kept[above] = 1
             above = old_parents[above]
-    places: dict[int, int] = {}
-    parents = array("l")
-    rows: list[LayerRow] = []
-    dimmed = bytearray()
-    for number, mark in enumerate(kept):
-        if mark:
-            places[number] = len(rows)
-            parents.append(places.get(old_parents[number], ROOT))
-            rows.append(view.rows[number])
-            dimmed.append(mark == 1)
-    shape = build_shape(parents, compact=True)
-    return Listing(view, rows, shape, Order.TREE, text, len(chosen), bytes(dimmed))
+    dimmed = neither(bytes(compress(chosen, kept)))
+    if len(dimmed) == len(kept):
+        return Listing(view, view.rows, view.shape, Order.TREE, text, chosen.count(1), dimmed)
+    places = array("i", accumulate(kept, initial=0))  # how many are kept of those before
+    parents = array("i", [ROOT if parent == ROOT else places[parent] for parent in compress(old_parents, kept)])
+    rows = Rows(view, array("i", compress(every, kept)))
+    return Listing(view, rows, build_shape(parents, compact=True), Order.TREE, text, chosen.count(1), dimmed)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,8 +13,18 @@ from layertui.changetree import ChangeTree
 from layertui.layerlist import Listing
 
 if TYPE_CHECKING:
+    from layerstore.driverstores import DriverStore
+    from layerstore.extract import Extracted
+    from layerstore.files import Occurrence
+    from layerstore.findings import Finding
+    from layerstore.mounting import MountUsers
+    from layerstore.repair import RepairResult, RepairStep
     from layerstore.store import LayerStore
+    from layertui.filetree import FileTree, Folder, Found
     from layertui.jobs import Job
+    from layertui.jsontext import JsonText
+    from layertui.preview import Start
+    from layertui.wastetree import WasteTable
 
 
 class JobChanged(Message):
@@ -44,6 +54,13 @@ class StoreOpened(Message):
 
     store: LayerStore
     listing: Listing
+
+
+@dataclass
+class DriversFound(Message):
+    """These are the stores of one graph root."""
+
+    stores: Sequence[DriverStore]
 
 
 @dataclass
@@ -100,11 +117,20 @@ class PlanMeasured(Message):
 
 
 @dataclass
+class PlanInhabited(Message):
+    """Processes that live in layers that may be deleted, each layer's ID with one of them."""
+
+    layer_ids: tuple[str, ...]
+    living: tuple[tuple[str, str], ...]
+
+
+@dataclass
 class PathsFound(Message):
-    """Where the driver keeps a layer."""
+    """Where the driver keeps a layer, and the blobs kept with it: their bytes, None where one is gone."""
 
     layer_id: str
     paths: Mapping[str, Path]
+    blobs: Mapping[str, int | None]
 
 
 @dataclass
@@ -113,6 +139,21 @@ class Mounted(Message):
 
     layer_id: str
     path: Path
+
+
+@dataclass
+class MountUsersFound(Message):
+    """Who uses the mounts of these layers; `force` is True where the mounts are to end for everybody."""
+
+    users: Mapping[str, MountUsers]
+    force: bool
+
+
+@dataclass
+class StaleCleared(Message):
+    """The records of mounts that were not there are gone."""
+
+    layer_ids: tuple[str, ...]
 
 
 @dataclass
@@ -125,11 +166,48 @@ class Unmounted(Message):
 
 @dataclass
 class Exported(Message):
-    """A layer's diff was written to a file."""
+    """A layer's diff was written to a file; `verified` tells whether it is known to be the tar that came in."""
 
     path: Path
     size: int
     digest: str
+    verified: bool
+
+
+@dataclass
+class Created(Message):
+    """A layer was made; `size` is that of the tar it was made of, None where it is empty."""
+
+    layer_id: str
+    size: int | None
+    digest: str
+
+
+@dataclass
+class Applied(Message):
+    """A tar was applied to a layer: its bytes before compression, and their digest."""
+
+    layer_id: str
+    size: int
+    digest: str
+
+
+@dataclass
+class ShellFound(Message):
+    """A layer has this shell, or none ("")."""
+
+    layer_id: str
+    inside: str
+
+
+@dataclass
+class ShellReady(Message):
+    """A layer is mounted here for a shell: its own one `inside`, or one of this host ("")."""
+
+    layer_id: str
+    path: Path
+    inside: str
+    mounted_before: bool
 
 
 @dataclass
@@ -145,3 +223,127 @@ class LayerChanged(Message):
 
     layer_id: str
     text: str
+
+
+# Files, waste and record
+
+
+@dataclass
+class FoldersListed(Message):
+    """What is in some folders of a layer; those that are not there are left out."""
+
+    layer_id: str
+    folders: Mapping[str, Folder]
+
+
+@dataclass
+class FileTreeBuilt(Message):
+    """The files of a layer as far as they were read, as a tree."""
+
+    layer_id: str
+    tree: FileTree
+
+
+@dataclass
+class FilesFound(Message):
+    """The files of a layer whose names hold a text."""
+
+    layer_id: str
+    text: str
+    found: Found
+
+
+@dataclass
+class PreviewStarted(Message):
+    """A file was opened for a look."""
+
+    layer_id: str
+    path: str
+    start: Start
+
+
+@dataclass
+class PreviewRead(Message):
+    """The next piece of a file, of which `asked` bytes were wanted."""
+
+    layer_id: str
+    path: str
+    offset: int
+    piece: bytes
+    asked: int
+
+
+@dataclass
+class OccurrencesFound(Message):
+    """In which layers a path occurs, the lowest first."""
+
+    layer_id: str
+    path: str
+    occurrences: Sequence[Occurrence]
+
+
+@dataclass
+class FilesExtracted(Message):
+    """A file or a folder was taken out of a layer."""
+
+    path: str
+    done: Extracted
+
+
+@dataclass
+class TarExtracted(Message):
+    """A tar was made of a file or a folder of a layer."""
+
+    path: str
+    target: Path
+    size: int
+
+
+@dataclass
+class WasteFound(Message):
+    """What a chain of layers wastes."""
+
+    layer_id: str
+    chain: tuple[str, ...]
+    table: WasteTable
+
+
+@dataclass
+class RecordRead(Message):
+    """A layer's record, and the sizes of the blobs that are kept with it."""
+
+    layer_id: str
+    record: JsonText
+    blobs: dict[str, int | None]
+
+
+@dataclass
+class FindingsFound(Message):
+    """A check found these; `run` says which one."""
+
+    run: int
+    findings: tuple[Finding, ...]
+
+
+@dataclass
+class CheckEnded(Message):
+    """A check has looked at everything."""
+
+    run: int
+
+
+@dataclass
+class RepairPlanned(Message):
+    """What a repair of these findings would do, with `force` to what is in use, too; `measured` with what it frees."""
+
+    findings: tuple[Finding, ...]
+    steps: tuple[RepairStep, ...]
+    force: bool
+    measured: bool
+
+
+@dataclass
+class Repaired(Message):
+    """What became of the steps of a repair."""
+
+    results: tuple[RepairResult, ...]

@@ -1,8 +1,8 @@
 """What the screen knows of a store: a frozen picture, made in a worker out of plain reads, free of any UI.
 
 The rows stand in tree order, parents before their children, whatever the store says: a layer whose parent has no
-record becomes a root and is marked, a circle of parents is cut open and marked, a second record with the same ID is
-marked. Building takes one pass a step and no recursion, so that depth and number do not matter.
+record becomes a root and is marked, a circle of parents is cut open and marked, a layer that two records describe is
+marked. A row is made when somebody looks at it, out of columns: of a hundred thousand layers a screen shows forty.
 """
 
 from __future__ import annotations
@@ -14,13 +14,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
-import msgspec
-
-from layerstore.model import Layer
+from layerstore.model import MountState
+from layerstore.table import UNKNOWN_SIZE, LayerTable
+from layertui.rows import LayerRow, Rows
+from layertui.treeorder import preorder
 from layertui.treeshape import ROOT, TreeShape, build_shape
-
-SHORT = 12
-"""How much of an ID is shown where there is no room for all of it."""
 
 
 class Fault:
@@ -29,65 +27,6 @@ class Fault:
     MISSING_PARENT = "no parent"
     CIRCLE = "circle"
     DUPLICATE = "duplicate ID"
-
-
-class LayerRow(msgspec.Struct, frozen=True, gc=False):
-    """A layer with what the other layers, images and containers say about it.
-
-    `size` is what the layer adds, None where it is neither recorded nor measured; `total` is that with everything
-    below it, and `total_is_exact` is False where a size is missing from the sum. `tops` are those of the images whose
-    last layer this is.
-    """
-
-    layer: Layer
-    children: tuple[str, ...] = ()
-    images: tuple[str, ...] = ()
-    containers: tuple[str, ...] = ()
-    size: int | None = None
-    total: int = 0
-    total_is_exact: bool = True
-    fault: str = ""
-    tops: tuple[str, ...] = ()
-
-    @property
-    def id(self) -> str:
-        """The full ID."""
-        return self.layer.id
-
-    @property
-    def short_id(self) -> str:
-        """The first characters of the ID; not made safe."""
-        return self.layer.id[:SHORT]
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The layer's names, as they are on disk."""
-        return self.layer.names
-
-    @property
-    def title(self) -> str:
-        """The first name, or the short ID; not made safe."""
-        return self.layer.names[0] if self.layer.names else self.short_id
-
-    @property
-    def parent(self) -> str:
-        """The ID of the parent, "" without one."""
-        return self.layer.parent
-
-    @property
-    def mount_count(self) -> int:
-        """How many times the layer is mounted."""
-        return self.layer.mount_count
-
-    @property
-    def read_only(self) -> bool:
-        """Whether its store cannot be written."""
-        return self.layer.read_only
-
-    @property
-    def unused(self) -> bool:
-        """True when no image and no container is built on this layer."""
-        return not self.images and not self.containers
 
 
 class Users(Protocol):
@@ -115,202 +54,196 @@ class StoreInfo:
     run_root: Path
     driver: str
     read_only: bool = False
+    image_stores: tuple[Path, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
 class StoreView(Mapping[str, LayerRow]):
     """All layers of a store at one moment; a mapping from IDs to rows, in tree order.
 
-    `positions` has the number of each ID's row.
+    Columns have one value a row: `order` its position in `table`, `sizes` and `totals` bytes (`UNKNOWN_SIZE` where
+    nothing is known), `gaps` 1 where the total misses something. `places` has the row of each position.
     """
 
     info: StoreInfo
-    rows: Sequence[LayerRow]
+    table: LayerTable
+    users: Users
     shape: TreeShape
+    order: array[int]
+    places: array[int]
+    sizes: array[int]
+    totals: array[int]
+    gaps: bytearray
+    faults: Mapping[int, str]
     stamp: object = None
     problems: tuple[tuple[str, str], ...] = ()
-    positions: Mapping[str, int] = field(default_factory=dict, repr=False)
+    mounts: tuple[MountState, ...] = ()
+    tops: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    # A mapping is compared key by key: of two views of a large store, on the event loop, that takes half a second.
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
 
     def __getitem__(self, layer_id: str) -> LayerRow:
-        return self.rows[self.positions[layer_id]]
+        return LayerRow(self, self.number(layer_id))
+
+    def __contains__(self, layer_id: object) -> bool:
+        return layer_id in self.table.positions
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.positions)
+        return iter(self.rows.ids)
 
     def __len__(self) -> int:
-        return len(self.positions)
+        return len(self.order)
 
-    def ancestors(self, layer_id: str) -> list[LayerRow]:
+    def number(self, layer_id: str) -> int:
+        """Return which row a layer is; raises `KeyError`."""
+        return self.places[self.table.positions[layer_id]]
+
+    @property
+    def rows(self) -> Rows:
+        """All rows."""  # made anew: kept, they and the view would hold each other in memory
+        return Rows(self, range(len(self.order)))
+
+    def ancestors(self, layer_id: str) -> Rows:
         """Return the layers below this one, the nearest first."""
-        found = []
-        position = self.shape.parents[self.positions[layer_id]]
-        while position != ROOT:
-            found.append(self.rows[position])
-            position = self.shape.parents[position]
-        return found
+        found = array("i")
+        number = self.shape.parents[self.number(layer_id)]
+        while number != ROOT:
+            found.append(number)
+            number = self.shape.parents[number]
+        return Rows(self, found)
 
-    def subtree(self, layer_id: str) -> Sequence[LayerRow]:
+    def subtree(self, layer_id: str) -> Rows:
         """Return this layer and all that are based on it, parents first."""
-        position = self.positions[layer_id]
-        return self.rows[position : self.shape.ends[position]]
+        number = self.number(layer_id)
+        return self.rows[number : self.shape.ends[number]]
 
-    @cached_property
+    @property
     def names(self) -> dict[str, str]:
-        """Return the names in use and the ID of the layer that holds each."""
-        return {name: row.id for row in self.rows for name in row.names}
+        """The names in use and the ID of the layer that holds each."""
+        return {name: self.table.ids[position] for name, position in self.table.holders.items()}
 
     @cached_property
+    def mounts_by_id(self) -> dict[str, MountState]:
+        """The mounts of layers, by their IDs."""
+        return {mount.id: mount for mount in self.mounts}
+
+    @property
     def mounted(self) -> int:
-        """Return how many layers are mounted."""
-        return sum(1 for row in self.rows if row.layer.mount_count)
+        """How many layers are really mounted."""
+        return sum(not mount.stale for mount in self.mounts)
+
+    @property
+    def stale_mounts(self) -> tuple[MountState, ...]:
+        """The mounts that are on record only; the layer's own record may be gone."""
+        return tuple(mount for mount in self.mounts if mount.stale)
+
+    def get_ready(self) -> None:
+        """Work out what the first filter needs, so that it does not wait for it; for a worker."""
+        _ = self.folded_ids, self.said, self.disk_use
+
+    @cached_property
+    def folded_ids(self) -> list[str]:
+        """The IDs without upper case, in the order of the rows."""
+        ids = [self.table.ids[position] for position in self.order]
+        return [folded if folded != layer_id else layer_id for layer_id in ids for folded in (layer_id.casefold(),)]
+
+    @cached_property
+    def said(self) -> dict[int, str]:
+        """What a filter finds a row by beside its ID: names, images and containers, folded, of those that have any."""
+        names, ids, users = self.table.names, self.table.ids, self.users
+        texts: dict[tuple[str, ...], str] = {}
+        said = {}
+        for number, position in enumerate(self.order):
+            layer_id = ids[position]
+            words = (*names.get(position, ()), *users.images(layer_id), *users.containers(layer_id))
+            if words:
+                if words not in texts:
+                    texts[words] = "\n".join(words).casefold()
+                said[number] = texts[words]
+        return said
 
     @cached_property
     def disk_use(self) -> int:
-        """Return the sum of all sizes that are known."""
-        return sum(row.size or 0 for row in self.rows)
-
-    @cached_property
-    def haystacks(self) -> list[str]:
-        """Return, for each row, the words that a filter looks through."""
-        return ["\n".join((row.id, *row.names, *row.images, *row.containers)).casefold() for row in self.rows]
+        """Return the sum of all sizes that are known, without those of image stores."""
+        known = sum(size for size in self.sizes if size != UNKNOWN_SIZE)
+        if not self.info.image_stores:
+            return known
+        return sum(
+            size
+            for number, size in enumerate(self.sizes)
+            if size != UNKNOWN_SIZE and not self.table.image_store(self.order[number])
+        )
 
 
 def build_view(
     info: StoreInfo,
-    layers: Sequence[Layer],
+    table: LayerTable,
     users: Users,
     *,
     measured: Mapping[str, int] | None = None,
+    mounts: Sequence[MountState] = (),
     problems: Sequence[tuple[str, str]] = (),
     stamp: object = None,
 ) -> StoreView:
-    """Put `layers` in tree order and work out everything that a row shows.
+    """Put layers in tree order and work out everything that a row shows.
 
-    `measured` holds sizes of layers whose record has none.
+    `measured` holds sizes of layers whose record has none, `mounts` what the kernel says.
     """
-    parents, faults = _parents(layers)
-    order, placed = _preorder(parents, faults)
-    rows = _rows(
-        [layers[number] for number in order], placed, [faults[number] for number in order], users, measured or {}
-    )
-    positions = {row.id: number for number, row in enumerate(rows) if row.fault != Fault.DUPLICATE}
+    order, parents, cut = preorder(table.parents)
+    places = array("i", bytes(order.itemsize * len(order)))
+    for number, position in enumerate(order):
+        places[position] = number
+    faults = {places[position]: Fault.MISSING_PARENT for position in table.lost_parents}
+    faults |= {places[table.positions[layer_id]]: Fault.DUPLICATE for layer_id in table.duplicates}
+    faults |= {places[position]: Fault.CIRCLE for position in cut}
+    sizes, totals, gaps = _sizes(table, order, parents, places, measured or {})
     return StoreView(
         info=info,
-        rows=rows,
-        shape=build_shape(placed, compact=True),
+        table=table,
+        users=users,
+        shape=build_shape(parents, compact=True),
+        order=order,
+        places=places,
+        sizes=sizes,
+        totals=totals,
+        gaps=gaps,
+        faults=faults,
         stamp=stamp,
         problems=tuple(problems),
-        positions=positions,
+        mounts=tuple(mounts),
+        tops=_tops(users),
     )
 
 
-def _parents(layers: Sequence[Layer]) -> tuple[array[int], list[str]]:
-    """Return the position of each layer's parent, and what is wrong with it."""
-    positions: dict[str, int] = {}
-    for number, layer in enumerate(layers):
-        positions.setdefault(layer.id, number)
-    parents = array("l")
-    faults = []
-    for number, layer in enumerate(layers):
-        parent = positions.get(layer.parent, ROOT) if layer.parent else ROOT
-        fault = ""
-        if layer.parent and parent == ROOT:
-            fault = Fault.MISSING_PARENT
-        elif positions[layer.id] != number:
-            fault = Fault.DUPLICATE
-        parents.append(parent)
-        faults.append(fault)
-    return parents, faults
+def _sizes(
+    table: LayerTable, order: array[int], parents: array[int], places: array[int], measured: Mapping[str, int]
+) -> tuple[array[int], array[int], bytearray]:
+    known = table.sizes
+    sizes = array("q", [known[position] for position in order])
+    for layer_id, size in measured.items():
+        position = table.positions.get(layer_id)
+        if position is not None and sizes[places[position]] == UNKNOWN_SIZE:
+            sizes[places[position]] = size
+    unknown = UNKNOWN_SIZE in sizes
+    gaps = bytearray(len(order))
+    totals = array("q")
+    for size, parent in zip(sizes, parents, strict=True):
+        if size == UNKNOWN_SIZE:
+            gaps[len(totals)] = 1
+            size = 0  # noqa: PLW2901 - it counts for nothing
+        totals.append(size if parent == ROOT else size + totals[parent])
+    if unknown:
+        for number, parent in enumerate(parents):
+            if parent != ROOT:
+                gaps[number] |= gaps[parent]
+    return sizes, totals, gaps
 
 
-def _preorder(parents: array[int], faults: list[str]) -> tuple[list[int], array[int]]:
-    """Return the layers' positions in preorder, and for each place in that order the place of its parent.
-
-    Whatever no root leads to stands in a circle: the first such layer becomes a root, and is marked in `faults`.
-    """
-    children: dict[int, list[int]] = {}
-    for number, parent in enumerate(parents):
-        children.setdefault(parent, []).append(number)
-    order: list[int] = []
-    placed = array("l")
-    places = array("l", [ROOT]) * len(parents)
-    starts = children.get(ROOT, [])
-    suspect = 0
-    while True:
-        for start in starts:
-            stack = [start]
-            while stack:
-                number = stack.pop()
-                places[number] = len(order)
-                placed.append(ROOT if number == start else places[parents[number]])
-                order.append(number)
-                below = children.get(number, ())
-                stack.extend(child for child in reversed(below) if places[child] == ROOT)
-        while suspect < len(parents) and places[suspect] != ROOT:
-            suspect += 1
-        if suspect == len(parents):
-            return order, placed
-        start = _circle_member(parents, suspect)
-        faults[start] = Fault.CIRCLE
-        starts = [start]
-
-
-def _circle_member(parents: array[int], number: int) -> int:
-    """Follow parents from a layer that no root leads to until one comes twice: that one is in the circle."""
-    seen = set()
-    while number not in seen:
-        seen.add(number)
-        number = parents[number]
-    return min(_circle(parents, number))
-
-
-def _circle(parents: array[int], start: int) -> list[int]:
-    members = [start]
-    number = parents[start]
-    while number != start:
-        members.append(number)
-        number = parents[number]
-    return members
-
-
-def _rows(
-    layers: Sequence[Layer], parents: array[int], faults: Sequence[str], users: Users, measured: Mapping[str, int]
-) -> list[LayerRow]:
-    children = _children(layers, parents)
+def _tops(users: Users) -> dict[str, tuple[str, ...]]:
     tops: dict[str, tuple[str, ...]] = {}
     for name, ends in users.image_tops:
         for end in ends:
             tops[end] = (*tops.get(end, ()), name)
-    rows: list[LayerRow] = []
-    for number, layer in enumerate(layers):
-        size = recorded_size(layer)
-        if size is None:
-            size = measured.get(layer.id)
-        below = rows[parents[number]] if parents[number] != ROOT else None
-        rows.append(
-            LayerRow(
-                layer,
-                tuple(children.get(number, ())),
-                users.images(layer.id),
-                users.containers(layer.id),
-                size,
-                (below.total if below else 0) + (size or 0),
-                size is not None and (below is None or below.total_is_exact),
-                faults[number],
-                tops.get(layer.id, ()),
-            )
-        )
-    return rows
-
-
-def _children(layers: Sequence[Layer], parents: array[int]) -> dict[int, list[str]]:
-    children: dict[int, list[str]] = {}
-    for layer, parent in zip(layers, parents, strict=True):
-        if parent != ROOT:
-            children.setdefault(parent, []).append(layer.id)
-    return children
-
-
-def recorded_size(layer: Layer) -> int | None:
-    """Return the size that the record states; None where it states none."""
-    return layer.diff_size if layer.diff_size > 0 or (layer.diff_size == 0 and layer.diff_digest) else None
+    return tops

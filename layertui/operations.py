@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from textual.message import Message
 
+from layerstore.driverstores import driver_stores
 from layerstore.errors import Cancelled
 from layerstore.model import Compression
 from layerstore.store import LayerStore
 from layertui import messages
-from layertui.changetree import ChangeFilter, ChangeTree, build_change_tree
+from layertui.changetree import ChangeFilter, ChangeTree, build_change_tree, filter_changes
 from layertui.format import plural, size_text
 from layertui.jobs import Job
 from layertui.layerlist import Order, build_lineage, build_listing
-from layertui.model import LayerRow, StoreInfo, StoreView, build_view
+from layertui.model import StoreInfo, StoreView, build_view
 from layertui.pending import PendingFile
+from layertui.rows import LayerRow
 
 OpenStore = Callable[[], LayerStore]
 Sizes = Mapping[str, int]
@@ -26,13 +29,38 @@ Sizes = Mapping[str, int]
 def read_view(store: LayerStore, measured: Sizes) -> StoreView:
     """Read everything that the list shows. The stamp is taken first: what changes while reading is seen next time."""
     stamp = store.stamp()
-    layers = store.layers()
+    table = store.table()
+    mounts = store.mounts()
     problems = [(problem.layer, problem.text) for problem in store.problems()]
-    info = StoreInfo(store.graph_root, store.run_root, store.driver_name, store.read_only)
-    return build_view(info, layers, store.references(), measured=measured, problems=problems, stamp=stamp)
+    info = StoreInfo(store.graph_root, store.run_root, store.driver_name, store.read_only, store.image_stores)
+    users = store.references()
+    return build_view(info, table, users, measured=measured, mounts=mounts, problems=problems, stamp=stamp)
+
+
+@dataclass(frozen=True, slots=True)
+class DriverChoice:
+    """A graph root that may have the stores of several drivers.
+
+    `named` is the driver that the configuration names; `ask` is False where the user has named one.
+    """
+
+    graph_root: str
+    open: Callable[[str], LayerStore]
+    named: str | None = None
+    ask: bool = True
 
 
 # Reads
+
+
+def drivers_job(graph_root: str) -> Job:
+    """Find the stores of one graph root."""
+
+    def work(job: Job) -> Message:
+        del job
+        return messages.DriversFound(driver_stores(graph_root))
+
+    return Job("look for stores", work, quiet=True, key="drivers")
 
 
 def open_job(open_store: OpenStore) -> Job:
@@ -60,6 +88,7 @@ def follow_job(store: LayerStore, view: StoreView, text: str, order: Order, meas
     """Read the store again if somebody wrote to it since `view` was made."""
 
     def work(job: Job) -> Message:
+        view.get_ready()
         if store.stamp() == view.stamp:
             return messages.NothingChanged()
         fresh = read_view(store, measured)
@@ -102,9 +131,7 @@ def filter_changes_job(tree: ChangeTree, layer_id: str, base: str, wanted: Chang
     """Show the changes of a tree with another filter or order."""
 
     def work(job: Job) -> Message:
-        return messages.ChangesLoaded(
-            layer_id, base, build_change_tree(tree.changes, wanted, should_stop=job.should_stop)
-        )
+        return messages.ChangesLoaded(layer_id, base, filter_changes(tree.whole, wanted, should_stop=job.should_stop))
 
     return Job("filter the changes", work, quiet=True, key="changes")
 
@@ -114,7 +141,7 @@ def paths_job(store: LayerStore, layer_id: str) -> Job:
 
     def work(job: Job) -> Message:
         del job
-        return messages.PathsFound(layer_id, store.paths(layer_id))
+        return messages.PathsFound(layer_id, store.paths(layer_id), store.big_data(layer_id))
 
     return Job("find the layer's folders", work, quiet=True, key="paths")
 
@@ -139,6 +166,20 @@ def measure_plan_job(store: LayerStore, layer_ids: tuple[str, ...]) -> Job:
     return Job("measure the layers", work, quiet=True, key="measure plan")
 
 
+def inhabitants_job(store: LayerStore, layer_ids: tuple[str, ...]) -> Job:
+    """Find the processes that live in layers, which keep them from being deleted."""
+
+    def work(job: Job) -> Message:
+        mounted = {state.id for state in store.mounts() if not state.stale}
+        living = []
+        for layer_id in layer_ids:
+            if layer_id in mounted and not job.should_stop():
+                living += [(layer_id, str(process)) for process in store.mount_users(layer_id).processes]
+        return messages.PlanInhabited(layer_ids, tuple(living))
+
+    return Job("look who lives in the layers", work, quiet=True, key="inhabitants")
+
+
 # Writes
 
 
@@ -151,6 +192,27 @@ def mount_job(store: LayerStore, row: LayerRow) -> Job:
         return messages.Mounted(row.id, path)
 
     return Job(f"Mount {row.title}", work, writes=True)
+
+
+def mount_users_job(store: LayerStore, rows: Sequence[LayerRow], *, force: bool) -> Job:
+    """Find who would notice if these mounts ended: `force` is remembered for when they are to end."""
+
+    def work(job: Job) -> Message:
+        del job
+        return messages.MountUsersFound({row.id: store.mount_users(row.id) for row in rows}, force)
+
+    return Job("look who uses the mount", work, quiet=True, key="mount users")
+
+
+def clear_stale_job(store: LayerStore, layer_id: str | None = None) -> Job:
+    """Clear the record of one mount that is not there, or of all."""
+
+    def work(job: Job) -> Message:
+        cleared = store.clear_stale_mounts(layer_id)
+        job.result = plural(len(cleared), "record") + " cleared"
+        return messages.StaleCleared(tuple(state.id for state in cleared))
+
+    return Job("Clear stale mounts", work, writes=True)
 
 
 def unmount_job(store: LayerStore, rows: Sequence[LayerRow], *, force: bool = False) -> Job:
@@ -171,16 +233,23 @@ def delete_job(store: LayerStore, rows: Sequence[LayerRow], *, force: bool) -> J
     """Delete layers in the order given, children first; stops between two of them."""
 
     def work(job: Job) -> Message:
-        gone = []
+        gone: list[str] = []
         for row in rows:
             if job.should_stop():
                 break
-            store.delete(row.id, force=force)
+            job.progress(len(gone), len(rows))
+            try:
+                store.delete(row.id, force=force)
+            except Exception as error:
+                if gone:
+                    error.add_note(f"{plural(len(gone), 'layer')} of {len(rows):,} had been deleted before.")
+                raise
             gone.append(row.id)
-        job.result = plural(len(gone), "layer") + " deleted"
+        kept = len(rows) - len(gone)
+        job.result = plural(len(gone), "layer") + " deleted" + (f", cancelled before the other {kept:,}" * bool(kept))
         return messages.Deleted(tuple(gone))
 
-    return Job(f"Delete {_several(rows)}", work, writes=True)
+    return Job(f"Delete {_several(rows)}", work, writes=True, unit="layer")
 
 
 def names_job(store: LayerStore, row: LayerRow, names: Sequence[str]) -> Job:
@@ -227,8 +296,9 @@ def export_job(
             if job.should_stop():
                 raise Cancelled("the export")
             pending.commit()
-            job.result = f"{size_text(diff.size)} in {path}, {diff.digest}"
-            return messages.Exported(path, diff.size, diff.digest)
+            checked = "" if diff.verified else ", not verified against a digest,"
+            job.result = f"{size_text(diff.size)}{checked} in {path}, {diff.digest}"
+            return messages.Exported(path, diff.size, diff.digest, diff.verified)
 
     return Job(f"Export {row.title}", work)
 

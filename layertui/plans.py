@@ -46,13 +46,23 @@ class PlanRow(Protocol):
         ...
 
     @property
+    def tops(self) -> Sequence[str]:
+        """Those of the images whose last layer it is."""
+        ...
+
+    @property
     def containers(self) -> Sequence[str]:
         """The containers that run on this layer."""
         ...
 
     @property
+    def mounted(self) -> bool:
+        """Whether it is mounted."""
+        ...
+
+    @property
     def mount_count(self) -> int:
-        """How many times it is mounted."""
+        """How many times that was asked for; 0 where nobody has counted."""
         ...
 
     @property
@@ -86,10 +96,11 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class PlannedLayer:
-    """A layer that is to go."""
+    """A layer that is to go. `image` is the first image that ends with it, or else needs it; "" without one."""
 
     id: str
     names: tuple[str, ...]
+    image: str
     size: int | None
     mount_count: int
     refusals: tuple[Refusal, ...]
@@ -143,6 +154,10 @@ class DeletePlan:
         """True when deleting breaks an image, a container or a mount."""
         return any(not refusal.reason.final for layer in self.layers for refusal in layer.refusals)
 
+    def holders(self, reason: Reason) -> tuple[str, ...]:
+        """Return everybody who stands behind a reason, each once, in the order of the layers."""
+        return tuple(dict.fromkeys(name for _, refusal in self.refused(reason) for name in refusal.holders))
+
     def descendants(self) -> tuple[str, ...]:
         """Return the IDs above the planned layers that are not planned themselves."""
         planned = set(self.ids)
@@ -173,11 +188,12 @@ def _planned(row: PlanRow, selection: set[str]) -> PlannedLayer:
         (row.read_only, Refusal(Reason.READ_ONLY)),
         (row.images, Refusal(Reason.IMAGES, tuple(row.images))),
         (row.containers, Refusal(Reason.CONTAINERS, tuple(row.containers))),
-        (row.mount_count, Refusal(Reason.MOUNTS)),
+        (row.mounted, Refusal(Reason.MOUNTS)),
     )
     return PlannedLayer(
         id=row.id,
         names=tuple(row.names),
+        image=next(iter((*row.tops, *row.images)), ""),
         size=row.size,
         mount_count=row.mount_count,
         refusals=tuple(refusal for holds, refusal in refusals if holds),

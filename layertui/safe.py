@@ -11,6 +11,7 @@ escape.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
 
 _BLANKS = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"  # printable by name, but nothing to see
@@ -18,8 +19,9 @@ _SELECTORS = "\ufe00-\ufe0d\U000e0100-\U000e01ef"  # variation selectors, but fo
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _INVISIBLE = re.compile(f"[{_BLANKS}{_SELECTORS}]")
 _MAX_MARKS = 4  # accents on one letter; more of them would be drawn over the rows above and below
-_MARK = re.compile("[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]")
-_PILE = re.compile(_MARK.pattern + f"{{{_MAX_MARKS + 1},}}")
+_MARKS = ("Mn", "Me")
+_PILE = re.compile(rf"[^\w\x00-\x7f]{{{_MAX_MARKS + 1},}}")  # perhaps one: marks are no letters
+_QUOTED = str.maketrans({"\\": "\\\\", "'": "\\'"})
 
 
 def safe(text: str) -> str:
@@ -31,6 +33,30 @@ def safe(text: str) -> str:
 
 def pieces(text: str) -> Iterator[tuple[str, bool]]:
     """Split `text` into what can be shown as it is (False) and escapes (True), for a screen that tells them apart."""
+    for piece, odd in _split(text):
+        yield (_escape(piece), True) if odd else (piece, False)
+
+
+def copyable(text: str) -> str:
+    r"""Return `text` for the clipboard: as it is, or as a word of the shell where it holds what is shown escaped.
+
+    Pasted into a shell, a line end in a file name would run what comes before it, and ESC would count as a key. In
+    `$'a\nb'` nothing runs, and bash, zsh and ksh read the very same name, bytes that are not UTF-8 too; other programs
+    take it literally.
+    """
+    parts = list(_split(text))
+    if not any(odd for _, odd in parts):
+        return text
+    return f"$'{''.join(_shell(piece) if odd else piece.translate(_QUOTED) for piece, odd in parts)}'"
+
+
+def json_safe(text: str) -> str:
+    """Return a JSON text that says the same with what is shown escaped as escapes of JSON."""
+    return "".join(_json(piece) if odd else piece for piece, odd in _split(text))
+
+
+def _split(text: str) -> Iterator[tuple[str, bool]]:
+    """Split `text` into what can be shown (False), and single characters that cannot (True)."""
     if _is_plain(text):
         if text:
             yield text, False
@@ -38,20 +64,15 @@ def pieces(text: str) -> Iterator[tuple[str, bool]]:
     start = 0
     marks = 0
     for position, character in enumerate(text):
-        marks = marks + 1 if _MARK.match(character) else 0
+        marks = marks + 1 if unicodedata.category(character) in _MARKS else 0
         if _shows(character) and marks <= _MAX_MARKS:
             continue
         if start < position:
             yield text[start:position], False
-        yield _escape(character), True
+        yield character, True
         start = position + 1
     if start < len(text):
         yield text[start:], False
-
-
-def copyable(text: str) -> str:
-    """Return `text` for the clipboard: as it is, but for bytes that are not UTF-8, which no clipboard takes."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _is_plain(text: str) -> bool:
@@ -71,3 +92,15 @@ def _escape(character: str) -> str:
     if code < 0x80:
         return f"\\x{code:02x}"
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def _shell(character: str) -> str:
+    """Return the bytes of a character as three octal digits each, which no digit behind them can change."""
+    lone = 0xDC80 <= ord(character) <= 0xDCFF
+    data = character.encode("utf-8", "surrogateescape" if lone else "surrogatepass")
+    return _SHORT.get(character) or "".join(f"\\{byte:03o}" for byte in data)
+
+
+def _json(character: str) -> str:
+    units = character.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{units[at]:02x}{units[at + 1]:02x}" for at in range(0, len(units), 2))

@@ -11,7 +11,8 @@ from typing import Any
 
 from layerstore.model import Compression, IDMap
 from layertui.format import exact_size, plural, time_text
-from layertui.model import LayerRow, StoreView
+from layertui.model import StoreView
+from layertui.rows import LayerRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class Details:
     paths: Mapping[str, Path] | None = None
     size: int | None = None
     inodes: int | None = None
+    blobs: Mapping[str, int | None] | None = None
 
 
 def summarize(view: StoreView, row: LayerRow, details: Details, now: datetime) -> list[Group]:
@@ -54,6 +56,8 @@ def summarize(view: StoreView, row: LayerRow, details: Details, now: datetime) -
         Group("Used by", tuple(_users(row))),
         Group("Mount", tuple(_mount(row))),
         Group("Diff", tuple(_diff(row))),
+        Group("Partial pull", tuple(_partial(row, details))),
+        Group("Big data", tuple(_blobs(row, details))),
         Group("Flags", tuple(_flags(row.layer.flags))),
         Group("Owners", tuple(_owners(row))),
         Group("Metadata", (Field("", row.layer.metadata),) if row.layer.metadata else ()),
@@ -79,6 +83,8 @@ def _identity(view: StoreView, row: LayerRow, now: datetime) -> Iterator[Field]:
         yield Field("Parent", f"{layer.parent} (has no record)", layer.parent, "error")
     else:
         yield Field("Parent", f"{parent.names[0]}  {layer.parent}" if parent.names else layer.parent, layer.parent)
+    if layer.image_store:
+        yield Field("Lies in", f"{layer.image_store} (an image store)", layer.image_store)
     yield Field("Created", time_text(layer.created, now), layer.created.isoformat() if layer.created else "")
     state = [
         word
@@ -125,11 +131,20 @@ def _several(label: str, values: Sequence[str], tone: str = "") -> Iterator[Fiel
 
 
 def _mount(row: LayerRow) -> Iterator[Field]:
-    layer = row.layer
-    if layer.mount_count:
+    layer, mount = row.layer, row.mount
+    if mount is not None and mount.stale:
+        times = plural(mount.count, "time")
+        text = f"recorded as mounted {times}, but not mounted: stale since a reboot or a crash; press u to clear"
+        yield Field("Stale", text, tone="warning")
+    elif mount is not None and not mount.count:
+        yield Field("Mounted", "yes, but nobody has counted it: a crash, or done by hand", tone="good")
+    elif row.mounted:
         yield Field("Mounted", plural(layer.mount_count, "time"), tone="good")
-    if layer.mount_point:
-        yield Field("Path", layer.mount_point, tone="good" if layer.mount_count else "")
+    if mount is not None and mount.pid:
+        yield Field("Namespace", f"another one: that of PID {mount.pid}", str(mount.pid))
+    path = layer.mount_point or (mount.path if mount is not None else "")
+    if path:
+        yield Field("Path", path, tone="good" if row.mounted else "")
     if layer.mount_label:
         yield Field("Label", layer.mount_label)
 
@@ -144,10 +159,31 @@ def _diff(row: LayerRow) -> Iterator[Field]:
         yield Field("Compressed", layer.compressed_diff_digest)
     if layer.compressed_size > 0:
         yield Field("", exact_size(layer.compressed_size), str(layer.compressed_size))
+
+
+def _partial(row: LayerRow, details: Details) -> Iterator[Field]:
+    layer, paths = row.layer, details.paths or {}
     if layer.toc_digest:
-        yield Field("TOC", layer.toc_digest)
-    if layer.big_data_names:
-        yield Field("Big data", ", ".join(layer.big_data_names))
+        yield Field("Pulled", "partially, file by file (zstd:chunked, or eStargz)")
+        yield Field("TOC digest", layer.toc_digest)
+        if not layer.diff_digest:
+            text = "by the digest of its table of contents only: that of the whole tar is not known"
+            yield Field("Verified", text, tone="warning")
+    if "composefs" in paths:
+        text = "yes: only the Podman that made it can look inside (podman save, podman image mount)"
+        yield Field("Composefs", text, "yes", "warning")
+    elif layer.toc_digest and details.paths is not None:
+        yield Field("Composefs", "no")
+
+
+def _blobs(row: LayerRow, details: Details) -> Iterator[Field]:
+    for name in row.layer.big_data_names:
+        if details.blobs is None:
+            yield Field("", name)
+        elif (size := details.blobs.get(name)) is None:
+            yield Field("", f"{name}: its file is gone, or cannot be read", name, "error")
+        else:
+            yield Field("", f"{name}: {exact_size(size)}", name)
 
 
 def _flags(flags: Mapping[str, Any]) -> Iterator[Field]:
@@ -158,6 +194,8 @@ def _flags(flags: Mapping[str, Any]) -> Iterator[Field]:
 
 def _owners(row: LayerRow) -> Iterator[Field]:
     layer = row.layer
+    if layer.uidmap or layer.gidmap:
+        yield Field("On disk", "mapped: changes and exports show the owners that containers see", "mapped")
     for label, maps in (("UID map", layer.uidmap), ("GID map", layer.gidmap)):
         yield from _several(label, [_map_text(entry) for entry in maps])
     for label, owners in (("UIDs", layer.uidset), ("GIDs", layer.gidset)):
@@ -166,7 +204,10 @@ def _owners(row: LayerRow) -> Iterator[Field]:
 
 
 def _map_text(entry: IDMap) -> str:
-    return f"{entry.container_id} → {entry.host_id}, {entry.size:,} of them"
+    if entry.size == 1:
+        return f"{entry.container_id} is {entry.host_id} on disk"
+    last, host = entry.container_id + entry.size - 1, entry.host_id + entry.size - 1
+    return f"{entry.container_id} to {last} are {entry.host_id} to {host} on disk"
 
 
 def _paths(details: Details) -> Iterator[Field]:

@@ -1,4 +1,4 @@
-"""The two themes. Colours repeat what letters and words say, so that 16 colours, or none, are enough to read by."""
+"""The themes. Colours repeat what letters and words say, so that 16 colours, or none, are enough to read by."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ LIGHT = Theme(
     success="#2f7d32",
     warning="#9a5b00",
     error="#b3261e",
-    foreground="#1d2530",
+    foreground="#10151c",
     background="#fbfbf9",
     surface="#f1f2f0",
     panel="#e4e7ea",
@@ -58,5 +58,42 @@ LIGHT = Theme(
     },
 )
 
-THEMES = (DARK, LIGHT)
-"""The first is the one to start with."""
+CONTRAST = Theme(
+    name="layertui-contrast",
+    primary="#5555ff",
+    secondary="#55ffff",
+    accent="#55ffff",
+    success="#55ff55",
+    warning="#ffff55",
+    error="#ff5555",
+    foreground="#ffffff",
+    background="#000000",
+    surface="#000000",
+    panel="#0000aa",
+    dark=True,
+    variables={
+        "text-primary": "#55ffff",
+        "text-accent": "#55ffff",
+        "text-success": "#55ff55",
+        "text-warning": "#ffff55",
+        "text-error": "#ff5555",
+        "border": "#55ffff",
+        "border-blurred": "#aaaaaa",
+        "scrollbar": "#aaaaaa",
+        "scrollbar-hover": "#ffffff",
+        "scrollbar-active": "#55ffff",
+        "scrollbar-background": "#000000",
+        "scrollbar-background-hover": "#000000",
+        "scrollbar-background-active": "#000000",
+        "footer-key-foreground": "#55ffff",
+        "input-selection-background": "#0000aa",
+    },
+)
+"""High contrast. Its colours are those that terminals with 16 have: there they arrive as they are, not as greys."""
+
+THEMES = (DARK, LIGHT, CONTRAST)
+
+
+def usual_theme(colours: str | None) -> str:
+    """Return the theme to start with where none is set; `colours` is Rich's name of what the terminal can show."""
+    return CONTRAST.name if colours == "standard" else DARK.name

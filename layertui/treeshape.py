@@ -8,8 +8,8 @@ rows set in: chains of layers are long and seldom branch, and sixty steps to the
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left
-from collections.abc import Collection, Iterable, Sequence
+from bisect import bisect_left, insort
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 ROOT = -1
@@ -43,6 +43,13 @@ class TreeShape:
         first = node + 1
         return first < self.ends[node] and self.ends[first] < self.ends[node]
 
+    def children(self, node: int) -> Iterator[int]:
+        """Yield the nodes that hang from this one."""
+        child, end = node + 1, self.ends[node]
+        while child < end:
+            yield child
+            child = self.ends[child]
+
     def sibling(self, node: int, step: int) -> int | None:
         """Return the next (1) or previous (-1) node with the same parent, None at the end."""
         parent = self.parents[node]
@@ -70,45 +77,45 @@ class TreeShape:
 def build_shape(parents: Sequence[int], *, compact: bool = False) -> TreeShape:
     """Work out the arrays from the parents of nodes in preorder."""
     count = len(parents)
-    ends = array("l", range(1, count + 1))
-    lasts = bytearray(count)
-    root_seen = False
+    parents = array("i", parents)
+    ends = [*range(1, count + 1), 0]
     for node in range(count - 1, -1, -1):  # backwards, a node's own end is known before its parent's
-        parent = parents[node]
-        if parent == ROOT:
-            lasts[node] = not root_seen
-            root_seen = True
-        elif ends[node] > ends[parent]:  # only the last child still moves its parent's end
+        parent = parents[node]  # of a root the last place stands for the parent
+        if ends[node] > ends[parent]:  # noqa: PLR1730 - twice as quick as max
             ends[parent] = ends[node]
-            lasts[node] = 1
-    heads = array("l", range(count))
-    levels = array("l", [0]) * count
-    for node in range(count):
-        parent = parents[node]
-        if parent == ROOT:
-            continue
-        if compact and ends[node] == ends[parent] and node == parent + 1:
-            heads[node] = heads[parent]
-            levels[node] = levels[parent]
-        else:
+    lasts = bytes([ends[node] == ends[parent] for node, parent in enumerate(parents)])
+    levels = [0] * count + [-1]
+    heads: Sequence[int] = range(count)
+    if not compact:
+        for node, parent in enumerate(parents):
             levels[node] = levels[parent] + 1
-    return TreeShape(parents, ends, heads, levels, bytes(lasts), compact)
+    else:
+        heads = array("i", heads)
+        for node, parent in enumerate(parents):
+            if lasts[node] and node == parent + 1 and parent != ROOT:
+                heads[node] = heads[parent]
+                levels[node] = levels[parent]
+            else:
+                levels[node] = levels[parent] + 1
+    del ends[-1], levels[-1]
+    return TreeShape(parents, array("i", ends), heads, array("i", levels), lasts, compact)
 
 
 def flat_shape(count: int) -> TreeShape:
     """Return the shape of a plain list."""
     return TreeShape(
-        array("l", [ROOT]) * count, range(1, count + 1), range(count), array("l", [0]) * count, bytes(count)
+        array("i", [ROOT]) * count, range(1, count + 1), range(count), array("i", [0]) * count, bytes(count)
     )
 
 
 class Folding:
-    """Which nodes of a shape are folded, and the nodes that are therefore to be seen, in a flat sorted array."""
+    """Which nodes of a shape are folded, and the nodes that are therefore to be seen, in a flat sorted sequence."""
 
     def __init__(self, shape: TreeShape, folded: Iterable[int] = ()) -> None:
         self.shape = shape
         self.folded = set(folded)
-        self.visible = array("l")
+        self._sorted = array("i")
+        self.visible: Sequence[int] = ()
         self._rebuild()
 
     def __len__(self) -> int:
@@ -131,17 +138,19 @@ class Folding:
         if node in self.folded or self.shape.is_leaf(node):
             return
         self.folded.add(node)
+        insort(self._sorted, node)
         start, stop = self._below(node)
-        del self.visible[start:stop]
+        del self._lines()[start:stop]
 
     def unfold(self, node: int) -> None:
         """Show what is below `node`, but for what other folded nodes hide."""
         if node not in self.folded:
             return
         self.folded.discard(node)
+        del self._sorted[bisect_left(self._sorted, node)]
         if self.is_visible(node):
             start, _ = self._below(node)
-            self.visible[start:start] = self._walk(node + 1, self.shape.ends[node])
+            self._lines()[start:start] = self._walk(node + 1, self.shape.ends[node])
 
     def reveal(self, node: int) -> None:
         """Unfold everything that hides `node`, outermost first."""
@@ -162,16 +171,25 @@ class Folding:
         start = bisect_left(self.visible, node + 1)
         return start, bisect_left(self.visible, self.shape.ends[node], start)
 
+    def _lines(self) -> array[int]:
+        """Return the nodes to be seen as an array, which they are not before something is folded."""
+        if not isinstance(self.visible, array):
+            self.visible = array("i", self.visible)
+        return self.visible
+
     def _rebuild(self) -> None:
-        if self.folded:
-            self.visible = self._walk(0, len(self.shape))
-        else:
-            self.visible = array("l", range(len(self.shape)))
+        self._sorted = array("i", sorted(self.folded))
+        self.visible = self._walk(0, len(self.shape)) if self.folded else range(len(self.shape))
 
     def _walk(self, node: int, end: int) -> array[int]:
-        seen = array("l")
-        folded, ends = self.folded, self.shape.ends
-        while node < end:
-            seen.append(node)
-            node = ends[node] if node in folded else node + 1
+        """Return what is to be seen of a range: runs of nodes from one fold to the next."""
+        seen = array("i")
+        folded, ends = self._sorted, self.shape.ends
+        at = bisect_left(folded, node)
+        while at < len(folded) and folded[at] < end:
+            fold = folded[at]
+            seen.extend(range(node, fold + 1))
+            node = ends[fold]
+            at = bisect_left(folded, node, at + 1)
+        seen.extend(range(node, end))
         return seen

@@ -52,7 +52,7 @@ def check_content(backend: Backend, layer: Layer, *, told: Told, should_stop: Sh
     try:
         found = checker.content(folders)
         known = {finding.key for finding in found}
-        return found + [finding for finding in checker.tree(folders) if finding.key not in known]
+        return found + [finding for finding in checker.tree(folders, found) if finding.key not in known]
     except PermissionError as error:
         text = f"this user may not look at all of it ({error.filename}); use sudo, or podman unshare"
         return [checker.finding(Kind.UNCHECKED, Severity.NOTE, text)]
@@ -94,8 +94,8 @@ class _Checker:
             return [self.finding(Kind.TAR_SPLIT, Severity.DAMAGE, str(error), error.file)]
         return []
 
-    def tree(self, folders: list[Path]) -> list[Finding]:
-        """Compare what the tar's headers say with the files on disk.
+    def tree(self, folders: list[Path], found: list[Finding]) -> list[Finding]:
+        """Compare what the tar's headers say with the files on disk; `found` is what reading the tar found.
 
         A copy that the peer made to give the files other owners is left out: they lie in several folders then.
         """
@@ -103,14 +103,16 @@ class _Checker:
             return []
         tar_split, folder = self.backend.tar_split(self.layer), str(folders[0])
         try:
-            faults = compare(tar_split, folder, self._rules(), should_stop=self.should_stop)
+            damaged = [finding.path for finding in found if finding.kind is Kind.CONTENT]
+            faults = compare(tar_split, folder, self._rules(), damaged=damaged, should_stop=self.should_stop)
         except (StoreCorrupt, BadArchive):
             return []
+        same = "" if found else ", the content being the same"  # reading ends at the first damage
         return [
             *self._told(faults.content, Kind.CONTENT, Severity.DAMAGE, "not what came in"),
             *self._told(faults.added, Kind.ADDED, Severity.DAMAGE, "not in the tar that came in"),
             *self._told(faults.attributes, Kind.ATTRIBUTES, Severity.DAMAGE, "with other attributes"),
-            *self._told(faults.times, Kind.TIMES, Severity.NOTE, "with another time, the content being the same"),
+            *self._told(faults.times, Kind.TIMES, Severity.NOTE, f"with another time{same}"),
         ]
 
     def _told(self, faults: Faults, kind: Kind, severity: Severity, what: str) -> list[Finding]:

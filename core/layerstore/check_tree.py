@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from layerstore.archive import xattrs
@@ -113,8 +114,17 @@ class _Node:
         self.capability = entry.xattrs.get(_CAPABILITY.encode(), b"")
 
 
-def compare(tar_split: str, folder: str, rules: Rules, *, should_stop: ShouldStop | None = None) -> TreeFaults:
+def compare(
+    tar_split: str,
+    folder: str,
+    rules: Rules,
+    *,
+    damaged: Collection[str] = (),
+    should_stop: ShouldStop | None = None,
+) -> TreeFaults:
     """Compare the headers of a tar-split with the files below `folder`. Contents are not read; nothing is changed.
+
+    Files in `damaged`, whose content is known to be wrong, and those of another size are not among the times.
 
     Raises:
         StoreCorrupt, BadArchive: the tar-split is broken.
@@ -125,7 +135,7 @@ def compare(tar_split: str, folder: str, rules: Rules, *, should_stop: ShouldSto
     for entry in headers(tar_split):
         check_stop(should_stop, "checking a layer")
         expected.add(entry)
-    comparison = _Comparison(rules, should_stop)
+    comparison = _Comparison(rules, damaged, should_stop)
     with Root(folder, may_chmod=rules.may_chmod) as root:
         for name, node in reversed(expected.nodes.items()):  # of two names of one file the later entry counts
             check_stop(should_stop, "checking a layer")
@@ -187,8 +197,9 @@ class _Expected:
 
 
 class _Comparison:
-    def __init__(self, rules: Rules, should_stop: ShouldStop | None) -> None:
+    def __init__(self, rules: Rules, damaged: Collection[str], should_stop: ShouldStop | None) -> None:
         self.faults = TreeFaults()
+        self._damaged = {os.fsencode(path).lstrip(b"/") for path in damaged}
         self._rules = rules
         self._should_stop = should_stop
         self._seen: set[tuple[int, bytes]] = set()
@@ -224,8 +235,10 @@ class _Comparison:
             return
         if kind == stat.S_IFREG and found.st_size != node.size:
             self.faults.content.add(name, f"it has {found.st_size:,} bytes, and had {node.size:,}")
+            self._damaged.add(name)
         if kind == stat.S_IFLNK and os.readlink(base, dir_fd=folder) != node.linkname:
             self.faults.content.add(name, f"it led to {os.fsdecode(node.linkname)!r}")
+            self._damaged.add(name)
         reasons = []
         if node.capability and self._rules.devices and _capability(folder, base) != node.capability:
             reasons.append("its file capabilities are others")
@@ -244,8 +257,10 @@ class _Comparison:
                     reasons.append(f"{word} {now}, and was {was}")
         if reasons:
             self.faults.attributes.add(name, "; ".join(reasons))
+        if name in self._damaged or not self._rules.times:
+            return
         # The peer cuts times before 1970 off.
-        if self._rules.times and found.st_mtime_ns // _SECOND not in {node.mtime, max(node.mtime, 0)}:
+        if found.st_mtime_ns // _SECOND not in {node.mtime, max(node.mtime, 0)}:
             self.faults.times.add(name)
 
     def walk(self, folder: str) -> None:

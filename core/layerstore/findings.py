@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from layerstore.errors import StoreCorrupt
 
-_SHORT = 16
+_SHORT = 12
 
 
 class Severity(StrEnum):
@@ -56,6 +56,9 @@ class Kind(StrEnum):
     UNCHECKED = "unchecked"
 
 
+_HINTS = {Kind.CONTENT: "apply the layer's tar again (LayerStore.apply_diff), which puts its files back"}
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One thing that a check found.
@@ -79,6 +82,11 @@ class Finding:
     def users(self) -> tuple[str, ...]:
         """The images and containers, each after the word that says which it is."""
         return (*(f"image {name}" for name in self.images), *(f"container {name}" for name in self.containers))
+
+    @property
+    def hint(self) -> str:
+        """What helps where no repair does, "" where nothing is known to."""
+        return _HINTS.get(self.kind, "") if self.repair is None and self.layer else ""
 
     @property
     def key(self) -> tuple[Kind, str, str]:

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Raw
 
 from layerstore.atomic import write_file
+from layerstore.errors import NotSupported
 from layerstore.layout import Layout
 from layerstore.lockfile import Held
 from layerstore.model import MountPoint
@@ -58,15 +59,15 @@ class MountsFile:
         return MountTable({mount.id: mount for mount in mounts if mount.path != "." and mount.count > 0})
 
     def save(self, held: Held, changed: Iterable[MountPoint]) -> None:
-        """Put the given mounts in place of the lines of the same layers; a count of 0 takes the line away."""
-        held.record_write()
+        """Put the given mounts in place of the lines of the same layers; a count of 0 takes the line away.
+
+        Raises:
+            NotSupported: a path is not UTF-8, which the file cannot hold; nothing was changed.
+        """
         new = {mount.id: mount for mount in changed}
+        lines = [_encode(mount) for mount in new.values() if mount.count > 0]
+        held.record_write()
         kept = [raw for line, raw in self._read() if line.id not in new]
-        lines = [
-            msgspec.json.encode({"id": mount.id, "path": mount.path, "count": mount.count})
-            for mount in new.values()
-            if mount.count > 0
-        ]
         write_file(self._path, b"[" + b",".join([*kept, *lines]) + b"]", mode=0o600)
 
     def _read(self) -> list[tuple[_Line, Raw]]:
@@ -78,3 +79,11 @@ class MountsFile:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise corrupt(self._path, data, error) from error
         return list(zip(lines, raws, strict=True))
+
+
+def _encode(mount: MountPoint) -> bytes:
+    try:
+        return msgspec.json.encode({"id": mount.id, "path": mount.path, "count": mount.count})
+    except UnicodeEncodeError as error:
+        text = f"{mount.path} is not UTF-8, and a mount there cannot be counted: move the store to another folder"
+        raise NotSupported(text) from error

@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from operator import gt
 from typing import Any, BinaryIO
 
 import msgspec
@@ -121,8 +122,11 @@ class Records:
         ]
         table = self.layers
         circular = self._in_circles()
-        for position, layer_id in enumerate(table.ids):
-            if table.states[position] & State.INCOMPLETE:
+        bit = int(State.INCOMPLETE)  # an IntFlag takes twenty times as long
+        incomplete = {number for number, state in enumerate(table.states) if state & bit}
+        for position in sorted(incomplete | circular | table.lost_parents.keys()):
+            layer_id = table.ids[position]
+            if position in incomplete:
                 text = f"layer {layer_id} is incomplete: its making or its removal was interrupted"
                 found.append(Problem(layer_id, "incomplete", text))
             if position in circular:
@@ -134,6 +138,8 @@ class Records:
 
     def _in_circles(self) -> set[int]:
         parents = self.layers.parents
+        if all(map(gt, range(len(parents)), parents)):  # each parent stands before its children, as it should
+            return set()
         state = bytearray(len(parents))  # 1: on the present path, 2: seen to its end
         circular: set[int] = set()
         for start in range(len(parents)):

@@ -12,7 +12,7 @@ import weakref
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import IntFlag
-from typing import Any, overload
+from typing import Any, cast, overload
 
 import msgspec
 from msgspec import Raw
@@ -29,9 +29,11 @@ UNKNOWN_SIZE = -1
 """In `LayerTable.sizes`: the record does not state it."""
 
 _KEPT = 4096  # records up to which they are simply kept decoded
+_AT_ONCE = 512  # records decoded in one go: other threads wait meanwhile
 _layer_decoder = msgspec.json.Decoder(Layer)
 _raws_decoder = msgspec.json.Decoder(list[Raw] | None)
 _BETWEEN = b" \t\r\n,["
+_OPEN = ord("{")
 
 
 class State(IntFlag):
@@ -60,7 +62,7 @@ class RecordText:
         self.layers: list[Layer] | None = None
         """All records, where they are few."""
         self._starts = array("q")
-        self._lengths = array("q")
+        self._lengths = array("i")
         self._raws: Sequence[Raw] = _raws_decoder.decode(data) or [] if data else []
         if len(self._raws) > _KEPT:
             self._descriptor = os.dup(descriptor)
@@ -70,22 +72,29 @@ class RecordText:
             self.layers = [self._parsed(raw, number) for number, raw in enumerate(self._raws)]
             self._raws = ()
 
-    def first_reading(self) -> Iterator[Layer]:
-        """Yield every record once, noting where it stands; forgets the text on the way."""
+    def first_reading(self) -> Iterator[list[Layer]]:
+        """Yield all records once, many at a time, noting where each stands; forgets the text on the way."""
         if self.layers is not None:
-            yield from self.layers
+            yield self.layers
             return
         raws, self._raws = self._raws, ()
-        data, place = self._data, 0
+        data, place, note = self._data, 0, self._starts.append
         self._data = b""
-        for number, raw in enumerate(raws):
-            while data[place] in _BETWEEN:
-                place += 1
-            length = len(memoryview(raw))
-            self._starts.append(place)
-            self._lengths.append(length)
-            place += length
-            yield self._parsed(raw, number)
+        for start in range(0, len(raws), _AT_ONCE):
+            part = raws[start : start + _AT_ONCE]
+            lengths = [len(memoryview(raw)) for raw in part]
+            self._lengths.extend(lengths)
+            for length in lengths:
+                place += 1  # past a bracket or a comma
+                while data[place] != _OPEN and data[place] in _BETWEEN:
+                    place += 1
+                note(place)
+                place += length
+            try:
+                layers = list(map(_layer_decoder.decode, part))
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                layers = [self._parsed(raw, number) for number, raw in enumerate(part, start)]
+            yield layers
 
     def layer(self, number: int) -> Layer:
         """Return one record, decoded."""
@@ -156,7 +165,7 @@ class LayerTable(Sequence[Layer]):
 
     def __init__(self, texts: Sequence[RecordText], *, read_only: bool) -> None:
         self.ids: list[str] = []
-        self.parents = array("l")
+        self.parents = array("i")
         self.created = array("d")
         self.sizes = array("q")
         self.states = bytearray()
@@ -171,21 +180,25 @@ class LayerTable(Sequence[Layer]):
         """Positions of layers one of whose names has gone to a later one."""
         self._texts = texts
         self._origins = bytearray()  # number of the text that each layer stands in
-        self._numbers = array("l")  # and of its record there
+        self._numbers = array("i")  # and of its record there
         self._read(read_only=read_only)
 
     def _read(self, *, read_only: bool) -> None:
         duplicates: set[str] = set()
         for origin, text in enumerate(self._texts):
             state = State.VOLATILE * text.volatile | State.READ_ONLY * (read_only or text.image_store != "")
-            for number, layer in enumerate(text.first_reading()):
-                if layer.id in self.positions:
-                    if self.image_store(self.positions[layer.id]) == text.image_store:
-                        duplicates.add(layer.id)
-                    continue
-                self._origins.append(origin)
-                self._add(layer, state)
-                self._numbers.append(number)
+            number = 0
+            for several in text.first_reading():
+                layers, numbers = several, cast("Sequence[int]", range(number, number + len(several)))
+                number += len(several)
+                if self._known(layers):
+                    duplicates |= self._doubled(layers, text)
+                    first = {layer.id: at for at, layer in reversed([*enumerate(layers)])}
+                    kept = sorted(at for layer_id, at in first.items() if layer_id not in self.positions)
+                    layers, numbers = [layers[at] for at in kept], [numbers[at] for at in kept]
+                self._origins.extend(bytes([origin]) * len(layers))
+                self._numbers.extend(numbers)
+                self._add(layers, int(state))
         self.duplicates = frozenset(duplicates)
         for position, parent in list(self.lost_parents.items()):
             found = self.positions.get(parent)
@@ -193,22 +206,50 @@ class LayerTable(Sequence[Layer]):
                 self.parents[position] = found
                 del self.lost_parents[position]
 
-    def _add(self, layer: Layer, state: int) -> None:
-        position = len(self.ids)
-        self.ids.append(layer.id)
-        self.positions[layer.id] = position
-        self.states.append(state | State.INCOMPLETE * layer.incomplete)
-        self.created.append(layer.created.timestamp() if layer.created is not None else 0)
-        stated = layer.diff_size > 0 or (layer.diff_size == 0 and layer.diff_digest != "")
-        self.sizes.append(layer.diff_size if stated else UNKNOWN_SIZE)
-        parent = self.positions.get(layer.parent, LOST_PARENT) if layer.parent else NO_PARENT
-        self.parents.append(parent)
-        if parent == LOST_PARENT:
-            self.lost_parents[position] = layer.parent
-        if layer.names:
-            self.names[position] = layer.names
+    def _known(self, layers: Sequence[Layer]) -> bool:
+        """Tell whether any of the IDs was there before, or is there twice."""
+        ids = {*[layer.id for layer in layers]}
+        return len(ids) < len(layers) or not self.positions.keys().isdisjoint(ids)
+
+    def _doubled(self, layers: Sequence[Layer], text: RecordText) -> set[str]:
+        """Return the IDs that come again in the store that `text` belongs to."""
+        doubled, here = set(), set()
+        for layer in layers:
+            before = self.positions.get(layer.id)
+            if layer.id in here or (before is not None and self.image_store(before) == text.image_store):
+                doubled.add(layer.id)
+            here.add(layer.id)
+        return doubled
+
+    def _add(self, layers: Sequence[Layer], state: int) -> None:
+        start = len(self.ids)
+        positions = self.positions
+        self.ids += [layer.id for layer in layers]
+        positions.update(zip(self.ids[start:], range(start, len(self.ids)), strict=True))
+        self.states += bytes([state]) * len(layers)
+        self.created.extend([0 if layer.created is None else layer.created.timestamp() for layer in layers])
+        self.sizes.extend(
+            [
+                layer.diff_size
+                if layer.diff_size > 0 or (layer.diff_size == 0 and layer.diff_digest != "")
+                else UNKNOWN_SIZE
+                for layer in layers
+            ]
+        )
+        self.parents.extend(
+            [positions.get(layer.parent, LOST_PARENT) if layer.parent else NO_PARENT for layer in layers]
+        )
+        for position, layer in [(at, layer) for at, layer in enumerate(layers, start) if layer.names or layer.flags]:
+            if layer.incomplete:
+                self.states[position] |= State.INCOMPLETE
+            if layer.names:
+                self.names[position] = layer.names
             for name in layer.names:
                 self._take(name, position)
+        parents = self.parents[start:]
+        if LOST_PARENT in parents:
+            lost = [at for at, parent in enumerate(parents) if parent == LOST_PARENT]
+            self.lost_parents.update((start + at, layers[at].parent) for at in lost)
 
     def _take(self, name: str, position: int) -> None:
         holder = self.holders.get(name, position)

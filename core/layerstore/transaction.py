@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -52,6 +53,8 @@ class Backend:
     _joined: tuple[object, Records] | None = field(init=False, default=None)
     _token: bytes | None = field(init=False, default=None)
     _driver: Driver | None = field(init=False, default=None)
+    _loading: threading.Lock = field(init=False, default_factory=threading.Lock)
+    """Held while records are read: several threads that find them changed want them read once, not once each."""
 
     def __post_init__(self) -> None:
         self.graph_lock = LockFile(self.layout.graph_lock, timeout=self.lock_timeout)
@@ -121,24 +124,26 @@ class Backend:
 
     def current(self, held: Held) -> Records:
         """Return the store's own records, read again only if somebody wrote since (the token or a file changed)."""
-        token, stamp = held.token(), self.record_files.stamp()
-        cached = self._cached
-        if cached is None or cached.token != token or cached.stamp != stamp:
-            cached = _Cached(token, stamp, self.record_files.load(read_only=self.read_only))
-            self._cached, self._token = cached, token
-        return cached.records
+        with self._loading:
+            token, stamp = held.token(), self.record_files.stamp()
+            cached = self._cached
+            if cached is None or cached.token != token or cached.stamp != stamp:
+                cached = _Cached(token, stamp, self.record_files.load(read_only=self.read_only))
+                self._cached, self._token = cached, token
+            return cached.records
 
     def joined(self, held: Held, helds: Sequence[Held | None]) -> Records:
         """Return the store's records with those of its image stores, as far as these can be read."""
         if not self.image_stores:
             return self.current(held)
-        token, stamp, others = held.token(), self.record_files.stamp(), self.image_stores.readable(helds)
-        key = (token, stamp, [(store.path, state) for store, state in others])
-        if self._joined is None or self._joined[0] != key:
-            files = [store.record_files for store, _ in others]
-            self._joined = (key, self.record_files.load(read_only=self.read_only, others=files))
-            self._token = token
-        return self._joined[1]
+        with self._loading:
+            token, stamp, others = held.token(), self.record_files.stamp(), self.image_stores.readable(helds)
+            key = (token, stamp, [(store.path, state) for store, state in others])
+            if self._joined is None or self._joined[0] != key:
+                files = [store.record_files for store, _ in others]
+                self._joined = (key, self.record_files.load(read_only=self.read_only, others=files))
+                self._token = token
+            return self._joined[1]
 
     def problems(self) -> list[Problem]:
         """Return what is wrong with the records, and which image stores cannot be read."""

@@ -33,11 +33,18 @@ class ConfirmDialog(Dialog[bool]):
     ]
 
     def __init__(
-        self, title: str | Content, body: str | Content, *, confirm_label: str = "OK", danger: bool = False
+        self,
+        title: str | Content,
+        body: str | Content,
+        *,
+        confirm_label: str = "OK",
+        cancel_label: str = "Cancel",
+        danger: bool = False,
     ) -> None:
         super().__init__(title, danger=danger)
         self._body = body if isinstance(body, Content) else safe_lines(body)
         self._confirm_label = confirm_label
+        self._cancel_label = cancel_label
         self._danger = danger
 
     def compose_body(self) -> ComposeResult:
@@ -46,7 +53,7 @@ class ConfirmDialog(Dialog[bool]):
 
     def compose_buttons(self) -> ComposeResult:
         """Yield the two answers."""
-        yield from super().compose_buttons()
+        yield Button(self._cancel_label, id="cancel", compact=True)
         yield Button(
             Content(safe(self._confirm_label)),
             id="confirm",

@@ -15,7 +15,7 @@ from textual.content import Content
 from textual.widgets import Button, Input, Static
 
 from layertui.format import plural, size_text
-from layertui.messages import PlanMeasured
+from layertui.messages import PlanInhabited, PlanMeasured
 from layertui.plans import DeletePlan, PlannedLayer, Reason
 from layertui.safe import safe
 from layertui.screens.dialog import Dialog
@@ -24,6 +24,7 @@ from layertui.screens.lines import LinesView
 from layertui.screens.text import MUTED, label, short_id
 
 FORCE_WORD = "force"
+_MOST_NAMED = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ def _line_count(layer: PlannedLayer) -> list[int]:
 
 
 def _layer_line(layer: PlannedLayer) -> Content:
-    return Content.assemble((f"{size_text(layer.size):>8}  ", MUTED), label(layer.id, layer.names))
+    return Content.assemble((f"{size_text(layer.size):>8}  ", MUTED), label(layer.id, layer.names, layer.image))
 
 
 def _consequence(layer: PlannedLayer, below: int) -> Content:
@@ -79,19 +80,20 @@ def _consequence(layer: PlannedLayer, below: int) -> Content:
 
 def _consequence_text(reason: Reason, holder: str, layer: PlannedLayer) -> Content:
     who = safe(holder)
+    times = f" {plural(layer.mount_count, 'time')}" if layer.mount_count else ""
     text = {
         Reason.CHILDREN: f"layer {short_id(holder)} is built on it and would stay",
         Reason.READ_ONLY: "its store cannot be written",
         Reason.IMAGES: f"image {who} can no longer be run",
         Reason.CONTAINERS: f"container {who} loses its files",
-        Reason.MOUNTS: f"mounted {plural(layer.mount_count, 'time')}: whoever works there loses the files",
+        Reason.MOUNTS: f"mounted{times}: it is unmounted first, unless programs work in it",
     }[reason]
     sign, style = ("✗", "$text-error") if reason.final else ("!", "$text-warning")
     return Content.assemble(" " * 10, (f"{sign} {text}", style))
 
 
 Measure = Callable[[tuple[str, ...], "DeleteDialog"], None]
-"""Starts to measure layers, and has a `PlanMeasured` sent to the dialog."""
+"""Starts to look at layers, and has a `PlanMeasured` and a `PlanInhabited` sent to the dialog."""
 
 
 class DeleteDialog(Dialog[DeleteRequest]):
@@ -125,6 +127,7 @@ class DeleteDialog(Dialog[DeleteRequest]):
         self._plan = plan
         self._measure = measure
         self._above = plan.descendants() if plan.blocked else ()
+        self._living: tuple[tuple[str, str], ...] = ()
 
     def compose_body(self) -> ComposeResult:
         """Yield the plan, its sum, and what has to be said about it."""
@@ -155,13 +158,16 @@ class DeleteDialog(Dialog[DeleteRequest]):
         if self._measure is not None and plan.layers:
             self._measure(plan.ids, self)
         self.query_one("#sum").display = bool(plan.layers)
-        advice = self._advice()
-        self.query_one("#advice", Static).update(advice)
-        self.query_one("#advice").display = bool(advice)
-        self.query_one("#force-field").display = plan.needs_force and not plan.blocked
         include = self.query_one("#include", Button)
         include.display = bool(self._above)
         include.label = f"Include {plural(len(self._above), 'descendant')}"
+        self._show_advice()
+
+    def _show_advice(self) -> None:
+        advice = self._advice()
+        self.query_one("#advice", Static).update(advice)
+        self.query_one("#advice").display = bool(advice)
+        self.query_one("#force-field").display = self._plan.needs_force and not self._refused
         self._show_agreement()
 
     def on_plan_measured(self, event: PlanMeasured) -> None:
@@ -169,6 +175,17 @@ class DeleteDialog(Dialog[DeleteRequest]):
         event.stop()
         if event.layer_ids == self._plan.ids:
             self.query_one("#sum", Static).update(_sum(self._plan, event.size))
+
+    def on_plan_inhabited(self, event: PlanInhabited) -> None:
+        """Refuse while processes live in a layer, unless the plan has changed meanwhile."""
+        event.stop()
+        if event.layer_ids == self._plan.ids and event.living != self._living:
+            self._living = event.living
+            self._show_advice()
+
+    @property
+    def _refused(self) -> bool:
+        return self._plan.blocked or bool(self._living)
 
     def _advice(self) -> Content:
         plan = self._plan
@@ -179,12 +196,17 @@ class DeleteDialog(Dialog[DeleteRequest]):
         if plan.blocked:
             text = "✗ Other layers are built on these. Mark them as well, or press i to include them."
             return Content.styled(text, "$text-error")
-        return Content("")
+        if self._living:
+            shown = [f"  {short_id(layer_id)}: {safe(process)}" for layer_id, process in self._living[:_MOST_NAMED]]
+            rest = len(self._living) - len(shown)
+            lines = ["✗ Programs work in it. Stop them first: podman stop, or leave the folder.", *shown]
+            return Content.styled("\n".join([*lines, f"  and {rest} more"] if rest else lines), "$text-error")
+        return _afterwards(plan)
 
     @property
     def agreed(self) -> bool:
         """True when Delete may be pressed."""
-        if self._plan.blocked or not self._plan.layers:
+        if self._refused or not self._plan.layers:
             return False
         return not self._plan.needs_force or self.query_one("#force", Input).value.strip() == FORCE_WORD
 
@@ -220,6 +242,24 @@ class DeleteDialog(Dialog[DeleteRequest]):
         """Close with the request."""
         if self.agreed:
             self.dismiss(DeleteRequest(self._plan.ids, force=self._plan.needs_force))
+
+
+def _afterwards(plan: DeletePlan) -> Content:
+    """Say how Podman sees what is broken then, and how its records go, too."""
+    commands = [
+        Content(
+            f"  {command} {' '.join(safe(name) for name in names[:_MOST_NAMED])}{' …' * (len(names) > _MOST_NAMED)}"
+        )
+        for command, names in (
+            ("podman rm", plan.holders(Reason.CONTAINERS)),
+            ("podman rmi", plan.holders(Reason.IMAGES)),
+        )
+        if names
+    ]
+    if not commands:
+        return Content("")
+    text = 'Podman keeps its records of them, and fails with "layer not known" until they are removed as well:'
+    return Content("\n").join([Content(text), *commands])
 
 
 def _sum(plan: DeletePlan, on_disk: int | None) -> Content:

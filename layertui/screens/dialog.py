@@ -101,6 +101,7 @@ class Dialog(ModalScreen[ResultT], Generic[ResultT]):
         OptionList:focus > .option-list--option-highlighted { background: $primary 45%; text-style: bold; }
         Footer {
             dock: none;
+            padding-left: 1;
             background: $surface;
             FooterKey { margin-right: 2; }
             FooterKey, .footer-key--key, .footer-key--description { background: $surface; }

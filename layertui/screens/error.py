@@ -14,7 +14,7 @@ from textual.content import Content
 from textual.widgets import Button, Static
 
 from layertui.explain import explain
-from layertui.safe import copyable, safe
+from layertui.safe import safe
 from layertui.screens.dialog import Dialog
 from layertui.screens.lines import LinesView
 from layertui.screens.text import MUTED, safe_lines
@@ -63,7 +63,7 @@ class ErrorDialog(Dialog[None]):
     @on(Button.Pressed, "#copy")
     def action_copy(self) -> None:
         """Copy everything that is shown."""
-        self.app.copy_to_clipboard(copyable(self._explanation.as_text()))
+        self.app.copy_to_clipboard(self._explanation.as_text())
         self.notify("Copied", markup=False)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -14,6 +15,7 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
+from textual.css.query import NoMatches
 from textual.widgets import Button, Input, Static
 
 from layerstore.model import Compression, Layer
@@ -82,11 +84,15 @@ class ExportDialog(Dialog[ExportRequest]):
         Binding("ctrl+o", "browse", "Browse", tooltip="Choose the place in a file picker", id="export.browse"),
     ]
 
-    def __init__(self, layer: Layer, candidates: Sequence[Layer], default_dir: Path) -> None:
+    def __init__(
+        self, layer: Layer, candidates: Sequence[Layer], default_dir: Path, images: Mapping[str, str] | None = None
+    ) -> None:
+        """Ask about a layer; `images` has an image for the ID of each layer that one needs."""
         super().__init__(heading("Export", layer))
         self._layer = layer
         self._candidates = [other for other in candidates if other.id not in (layer.id, layer.parent)]
         self._base = default_dir
+        self._images = images or {}
         self._from = layer.parent
         self._known = {other.id: other for other in candidates}
         self._patient = Patient()
@@ -105,7 +111,7 @@ class ExportDialog(Dialog[ExportRequest]):
     def compose_body(self) -> ComposeResult:
         """Yield the form."""
         start = [compression for compression, _ in FORMATS].index(self._layer.diff_compression)
-        yield Field("Layer", Static(layer_label(self._layer), id="layer", markup=False))
+        yield Field("Layer", Static(self._label(self._layer), id="layer", markup=False))
         yield Field("From", Button(self._from_label(), id="from", compact=True))
         yield Field("Format", Choice([name for _, name in FORMATS], start, id="format"))
         path = Field("To", PathInput(self._suggested, self._base, self._patient, id="path"))
@@ -133,16 +139,19 @@ class ExportDialog(Dialog[ExportRequest]):
 
     # What the diff is against.
 
+    def _label(self, layer: Layer) -> Content:
+        return layer_label(layer, self._images.get(layer.id, ""))
+
     def _from_label(self) -> Content:
         if not self._from:
             return Content.assemble("▾ nothing ", ("the whole file system", MUTED))
         if self._from != self._layer.parent:
-            return Content.assemble("▾ ", layer_label(self._known[self._from]))
+            return Content.assemble("▾ ", self._label(self._known[self._from]))
         return Content.assemble("▾ ", self._parent_label())
 
     def _parent_label(self) -> Content:
         parent = self._known.get(self._layer.parent)
-        return Content.assemble("parent ", layer_label(parent) if parent else label(self._layer.parent))
+        return Content.assemble("parent ", self._label(parent) if parent else label(self._layer.parent))
 
     @on(Button.Pressed, "#from")
     def _pick_from(self, event: Button.Pressed) -> None:
@@ -163,6 +172,10 @@ class ExportDialog(Dialog[ExportRequest]):
         if self._from != self._layer.parent:
             what = f"the changes since {short_id(self._from)}" if self._from else "the whole file system"
             return Content(f"The tar is made from the files: {what}, with parents' files as the layer shows them.")
+        if not self._layer.diff_digest and self._layer.toc_digest:
+            return Content(
+                "This layer was pulled partially: there is no digest of its tar to verify the export against."
+            )
         if not self._layer.diff_digest:
             return Content("The tar is made from the files: this layer did not come in as one.")
         size = f", {size_text(self._layer.diff_size)} before compression" if self._layer.diff_size > 0 else ""
@@ -190,7 +203,8 @@ class ExportDialog(Dialog[ExportRequest]):
     async def _look_soon(self) -> None:
         """Say what would happen at the path, as soon as the typing pauses and the file system answers."""
         await asyncio.sleep(_CHECK_DELAY)
-        self._show_target(await self._patient(check_target, self.path_text, self._base))
+        with suppress(NoMatches):  # the dialog is closed meanwhile
+            self._show_target(await self._patient(check_target, self.path_text, self._base))
 
     def _show_target(self, target: Target) -> None:
         exists = target.state is TargetState.EXISTS
@@ -237,6 +251,8 @@ class ExportDialog(Dialog[ExportRequest]):
         """Look once more, ask before a file is overwritten, and close with the request."""
         text = self.path_text
         target = await self._patient(check_target, text, self._base)
+        if not self.is_current:  # closed meanwhile
+            return
         self._show_target(target)
         if target.state is TargetState.REFUSED:
             self.query_one(PathInput).focus()

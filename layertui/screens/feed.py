@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import replace
 from datetime import datetime
 
 from textual.screen import Screen
@@ -12,14 +13,17 @@ from layertui import operations
 from layertui.changetree import ChangeTree
 from layertui.jobs import Job, JobRunner
 from layertui.messages import ChangesLoaded, LayerMeasured, LineageFound, PathsFound
-from layertui.model import LayerRow, StoreView
+from layertui.model import StoreView
+from layertui.rows import LayerRow
 from layertui.safe import safe
+from layertui.screens.files_feed import FilesFeed
+from layertui.screens.record_feed import JsonFeed, WasteFeed
 from layertui.summary import Details, summarize
 from layertui.widgets.changes_panel import ChangesPanel
 from layertui.widgets.fields import FieldList
 from layertui.widgets.lineage_panel import LineagePanel
 
-SUMMARY, CHANGES, LINEAGE = "summary", "changes", "lineage"
+SUMMARY, CHANGES, FILES, LINEAGE, WASTE, JSON = "summary", "changes", "files", "lineage", "waste", "json"
 
 _REMEMBERED = 16
 _MOST_CHANGES = 1_000_000  # in all the trees that are remembered
@@ -41,6 +45,9 @@ class PanelFeed:
         self._shown: dict[str, tuple[object, ...]] = {}
         self._failed: dict[str, set[str]] = {}
         self._asked: dict[str, tuple[tuple[object, ...], Job]] = {}
+        self.files = FilesFeed(screen, store, jobs)
+        self.waste = WasteFeed(screen, store, jobs)
+        self.json = JsonFeed(screen, store, jobs)
         self.view: StoreView | None = None
         self.row: LayerRow | None = None
         self.base = ""
@@ -51,8 +58,16 @@ class PanelFeed:
         """Sizes that no record had and that were added up."""
         return {layer_id: found.size for layer_id, found in self._details.items() if found.size is not None}
 
+    @property
+    def running(self) -> list[Job]:
+        """The jobs that are shown in a panel and take long enough to be cancelled."""
+        return [job for job in (self.files.running, self.waste.running) if job is not None]
+
     def forget(self) -> None:
         """Look everything up again."""
+        self.files.forget()
+        self.waste.forget()
+        self.json.forget()
         self._details.clear()
         self._trees.clear()
         self._shown.clear()
@@ -66,8 +81,14 @@ class PanelFeed:
             self._show_summary(now)
         elif self.panel == CHANGES:
             self._show_changes()
+        elif self.panel == FILES:
+            self.files.show(view, row, now)
         elif self.panel == LINEAGE:
             self._show_lineage()
+        elif self.panel == WASTE:
+            self.waste.show(view, row)
+        elif self.panel == JSON:
+            self.json.show(view, row)
 
     # Summary
 
@@ -91,12 +112,12 @@ class PanelFeed:
     def take_paths(self, found: PathsFound) -> None:
         """Remember where a layer is."""
         old = self._details.get(found.layer_id, Details())
-        self._details[found.layer_id] = Details(found.paths, old.size, old.inodes)
+        self._details[found.layer_id] = replace(old, paths=found.paths, blobs=found.blobs)
 
     def take_size(self, found: LayerMeasured) -> None:
         """Remember how large a layer is."""
         old = self._details.get(found.layer_id, Details())
-        self._details[found.layer_id] = Details(old.paths, found.size, found.inodes)
+        self._details[found.layer_id] = replace(old, size=found.size, inodes=found.inodes)
 
     # Changes
 
@@ -135,7 +156,7 @@ class PanelFeed:
         self._trees[key] = found.tree
         self._trees.move_to_end(key)
         while len(self._trees) > 1 and (
-            len(self._trees) > _REMEMBERED or sum(len(tree.changes) for tree in self._trees.values()) > _MOST_CHANGES
+            len(self._trees) > _REMEMBERED or sum(tree.whole.count for tree in self._trees.values()) > _MOST_CHANGES
         ):
             self._trees.popitem(last=False)
 
@@ -143,6 +164,9 @@ class PanelFeed:
         """Forget the changes of layers without a digest: their files may have changed with the store."""
         for key in [key for key in self._trees if not key[2]]:
             del self._trees[key]
+        self.waste.forget_loose()
+        if self.view is not None:
+            self.files.forget_loose(self.view)
 
     def _changes_key(self, row: LayerRow) -> tuple[str, str, str]:
         return (row.id, self._base_for(row), row.layer.diff_digest)
@@ -156,7 +180,7 @@ class PanelFeed:
             return f"{safe(row.title)} is a base layer: against nothing"
         base = self.view.get(base_id) if self.view is not None else None
         name = safe(base.title if base is not None else base_id[:12])
-        return f"{safe(row.title)} against {name}, {'the layer marked with =' if self._base_for(row) else 'its parent'}"
+        return f"{safe(row.title)} against {name}, {'marked with =' if self._base_for(row) else 'its parent'}"
 
     # Lineage
 
@@ -186,7 +210,7 @@ class PanelFeed:
             if self.row is not None:
                 self._failed.setdefault(self.row.id, set()).add(job.key)
             return True
-        return False
+        return any(feed.take_failure(job, error) for feed in (self.files, self.waste, self.json))
 
     def _submit(self, job: Job, *wish: object) -> None:
         """Start a look-up for the layer that is shown, unless the very same one is under way."""
@@ -201,3 +225,7 @@ class PanelFeed:
         for wish, job in self._asked.values():
             if wish[0] != layer_id and not job.state.ended:
                 self._jobs.cancel(job)
+        if self.panel != WASTE:
+            self.waste.stop()
+        else:
+            self.waste.stop_other(layer_id)

@@ -13,7 +13,7 @@ from textual.content import Content
 from textual.widgets import Input
 
 from layerstore.model import INCOMPLETE_FLAG, Layer
-from layertui.safe import safe
+from layertui.safe import json_safe, safe
 from layertui.screens.confirm import ConfirmDialog
 from layertui.screens.fields import Field, SafeInput
 from layertui.screens.list_editor import ListEditor
@@ -32,8 +32,7 @@ class FlagChanges:
 
 def json_text(value: object) -> str:
     """Return a value as JSON on one line that is safe to show and to edit, and reads back as the same value."""
-    text = json.dumps(value, ensure_ascii=False)
-    return "".join(char if safe(char) == char else json.dumps(char)[1:-1] for char in text)
+    return json_safe(json.dumps(value, ensure_ascii=False))
 
 
 def parse_value(text: str) -> Any:
@@ -144,6 +143,12 @@ class FlagsDialog(ListEditor[FlagChanges]):
             return note
         warning = Content.styled(f"! {_INCOMPLETE_WARNING}", "$text-warning")
         return Content("\n").join([warning, note]) if note else warning
+
+    @property
+    def edited(self) -> bool:
+        """Whether the flags are others now."""
+        changes = self._changes
+        return bool(changes.set or changes.clear)
 
     def save(self) -> None:
         """Close with the changes; a layer that becomes incomplete is asked about."""

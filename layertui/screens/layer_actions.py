@@ -4,30 +4,25 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from pathlib import Path
-from typing import Literal
 
-from textual.screen import Screen
+from textual.widget import Widget
 from textual.widgets import ContentSwitcher
 
-from layerstore.store import LayerStore
 from layertui import messages, operations
-from layertui.format import plural, size_text
-from layertui.jobs import JobRunner
+from layertui.format import size_text
 from layertui.layerlist import Order
-from layertui.model import LayerRow, StoreView
 from layertui.plans import build_delete_plan
 from layertui.safe import copyable, safe
 from layertui.screens.copy_menu import CopyMenu
 from layertui.screens.delete import DeleteDialog, DeleteRequest
-from layertui.screens.error import ErrorDialog
 from layertui.screens.export import ExportDialog, ExportRequest
-from layertui.screens.feed import CHANGES, PanelFeed
+from layertui.screens.feed import CHANGES, FILES, PanelFeed
 from layertui.screens.flags import FlagChanges, FlagsDialog
+from layertui.screens.looking_actions import LookingActions
 from layertui.screens.names import NamesDialog
 from layertui.widgets.changes_panel import ChangesPanel
 from layertui.widgets.filter_bar import FilterBar, FilterInput
 from layertui.widgets.jobs_strip import JobsStrip
-from layertui.widgets.layer_tree import LayerTree
 from layertui.widgets.panel_tabs import PanelTabs
 
 _WRITES = {
@@ -35,38 +30,25 @@ _WRITES = {
     "delete": "delete",
     "names": "change names",
     "flags": "change flags",
+    "metadata": "change metadata",
+    "apply": "apply a tar",
+    "shell": "mount it for a shell",
     "unmount": "unmount",
     "unmount_marked": "unmount",
+    "unmount_all": "unmount",
 }
 
 
-class LayerActions(Screen[None]):
+class LayerActions(LookingActions):
     """The actions of `LayersScreen`, which has the data."""
 
-    store: LayerStore
-    jobs: JobRunner
     feed: PanelFeed
-    view: StoreView
     text: str
     order: Order
-
-    @property
-    @abstractmethod
-    def tree_widget(self) -> LayerTree:
-        """The list of layers."""
-
-    @property
-    @abstractmethod
-    def row(self) -> LayerRow | None:
-        """The layer under the cursor."""
 
     @abstractmethod
     def relist(self) -> None:
         """Filter and sort again."""
-
-    @abstractmethod
-    def reload(self) -> None:
-        """Read everything again."""
 
     @abstractmethod
     def show_layer(self) -> None:
@@ -78,17 +60,9 @@ class LayerActions(Screen[None]):
 
     # Words
 
-    def say(self, text: str, severity: Literal["information", "warning", "error"] = "information") -> None:
-        """Show a short message; may hold names from disk."""
-        self.notify(safe(text), severity=severity, markup=False)
-
-    def show_error(self, error: BaseException) -> None:
-        """Show what went wrong."""
-        self.app.push_screen(ErrorDialog(error))
-
-    def copy(self, text: str, what: str) -> None:
-        """Put a text on the clipboard of the terminal."""
-        self.app.copy_to_clipboard(copyable(text))
+    def copy(self, text: str, what: str, *, lines: bool = False) -> None:
+        """Put a text on the clipboard of the terminal; with `lines` it is one of ours whose line ends count."""
+        self.app.copy_to_clipboard(text if lines else copyable(text))
         shown = text if len(text) <= 60 else text[:59] + "…"
         self.say(f"Copied {what}: {shown}")
 
@@ -96,71 +70,23 @@ class LayerActions(Screen[None]):
         """Return why an action makes no sense now, "" when it does. Keys of refused actions are not in the key bar."""
         name = action.partition("(")[0]
         row = self.row
-        if name == "unmount_marked" and not self._marked_mounted():
-            return (
-                "None of the marked layers is mounted" if self.tree_widget.marks else "No layer is marked: space marks"
-            )
         if name == "filter" and isinstance(self.focused, FilterInput):
             return "You are typing into it"
         if name == "cancel_job":
-            return "" if self.query_one(JobsStrip).running else "Nothing runs"
+            return "" if self.query_one(JobsStrip).running or self.feed.running else "Nothing runs"
         if name in (*_WRITES, "export", "copy", "compare_from") and row is None:
             return "There is no layer here"
         if name in _WRITES and self.store.read_only:
-            return f"The store is open for reading only: cannot {_WRITES[name]}"
-        if name == "unmount" and row is not None and not row.mount_count:
-            return "The layer is not mounted"
-        return ""
-
-    def _chosen(self, action: str) -> LayerRow | None:
-        """Return the layer under the cursor, or say why the action cannot be."""
-        refusal = self.refusal(action)
-        if refusal:
-            self.say(refusal, "warning")
-            return None
-        return self.row
-
-    # Mounting
-
-    def action_mount(self) -> None:
-        """Mount the layer."""
-        row = self._chosen("mount")
-        if row is not None:
-            self.jobs.submit(operations.mount_job(self.store, row), self)
-
-    def action_unmount(self) -> None:
-        """Unmount the layer once."""
-        row = self._chosen("unmount")
-        if row is not None:
-            self.jobs.submit(operations.unmount_job(self.store, [row]), self)
-
-    def action_unmount_marked(self) -> None:
-        """Unmount all marked layers that are mounted, each once."""
-        if self._chosen("unmount_marked") is not None:
-            self.jobs.submit(operations.unmount_job(self.store, self._marked_mounted()), self)
-
-    def _marked_mounted(self) -> list[LayerRow]:
-        return [row for mark in self.tree_widget.marks if (row := self.view.get(mark)) is not None and row.mount_count]
-
-    def on_mounted(self, event: messages.Mounted) -> None:
-        """Show and copy the path."""
-        self.app.copy_to_clipboard(copyable(str(event.path)))
-        self.notify(safe(str(event.path)), title="Mounted; the path is copied", markup=False)
-        self.reload()
-
-    def on_unmounted(self, event: messages.Unmounted) -> None:
-        """Say what is mounted still."""
-        if event.still:
-            self.say(f"{plural(event.still, 'layer')} still mounted: asked for more than once")
-        else:
-            self.say(f"Unmounted {plural(len(event.layer_ids), 'layer')}")
-        self.reload()
+            return f"The store is open for reading only: cannot {_WRITES[name]}. {self.why_read_only}".rstrip(". ")
+        if name in _WRITES and row is not None and row.layer.image_store:
+            return f"It lies in the image store {row.layer.image_store}: cannot {_WRITES[name]}"
+        return self.mount_refusal(name) or self.making_refusal(name) or self.looking_refusal(name)
 
     # Export, delete, names, flags
 
     def action_export(self) -> None:
         """Ask how and where to, and export the layer."""
-        row = self._chosen("export")
+        row = self.chosen("export")
         if row is None:
             return
         base = self.view.get(self.tree_widget.base)
@@ -179,16 +105,19 @@ class LayerActions(Screen[None]):
                 )
                 self.jobs.submit(job, self)
 
-        self.app.push_screen(ExportDialog(row.layer, [other.layer for other in candidates], Path.cwd()), export)
+        images = {other.id: image for other in (row, *candidates) for image in (*other.tops, *other.images)[:1]}
+        self.app.push_screen(ExportDialog(row.layer, [other.layer for other in candidates], Path.cwd(), images), export)
 
     def on_exported(self, event: messages.Exported) -> None:
         """Say where the file is."""
         text = f"{event.path}\n{size_text(event.size)}, {event.digest}"
+        if not event.verified:
+            text += "\nNot verified: there is no digest of what came in."
         self.notify("\n".join(safe(line) for line in text.splitlines()), title="Exported", markup=False, timeout=10)
 
     def action_delete(self) -> None:
         """Show what goes and what stands in the way, and delete the marked layers, or the one under the cursor."""
-        row = self._chosen("delete")
+        row = self.chosen("delete")
         if row is None:
             return
         marks = self.tree_widget.marks
@@ -200,6 +129,7 @@ class LayerActions(Screen[None]):
                 self.jobs.submit(operations.delete_job(self.store, rows, force=request.force), self)
 
         def measure(ids: tuple[str, ...], dialog: DeleteDialog) -> None:
+            self.jobs.submit(operations.inhabitants_job(self.store, ids), dialog)
             self.jobs.submit(operations.measure_plan_job(self.store, ids), dialog)
 
         self.app.push_screen(DeleteDialog(plan, measure), delete)
@@ -210,7 +140,7 @@ class LayerActions(Screen[None]):
 
     def action_names(self) -> None:
         """Edit the names."""
-        row = self._chosen("names")
+        row = self.chosen("names")
         if row is None:
             return
 
@@ -222,7 +152,7 @@ class LayerActions(Screen[None]):
 
     def action_flags(self) -> None:
         """Edit the flags."""
-        row = self._chosen("flags")
+        row = self.chosen("flags")
         if row is None:
             return
 
@@ -238,7 +168,7 @@ class LayerActions(Screen[None]):
 
     def action_copy(self) -> None:
         """Ask what to copy."""
-        row = self._chosen("copy")
+        row = self.chosen("copy")
         if row is None:
             return
 
@@ -250,29 +180,20 @@ class LayerActions(Screen[None]):
 
     # The list
 
-    def action_compare_from(self) -> None:
-        """Show changes against this layer, or against the parents again."""
-        row = self._chosen("compare_from")
-        if row is not None:
-            self.set_base("" if self.tree_widget.base == row.id else row.id)
-            title = f"Changes are shown against {row.title}" if self.tree_widget.base else "Changes against the parent"
-            self.say(title)
-            self.show_layer()
-
     def action_filter(self) -> None:
-        """Open the filter of the list, or of the changes when they are in focus."""
+        """Open the filter of the list, or of the changes or the files when they are in focus."""
         self._filter_bar().open()
 
     def _filter_bar(self) -> FilterBar:
-        in_changes = self.query_one(f"#{CHANGES}").has_focus_within
-        return self.query_one("#changes-filter" if in_changes else "#layers-filter", FilterBar)
+        inside = [name for name in (CHANGES, FILES) if self.query_one(f"#{name}").has_focus_within]
+        return self.query_one(f"#{inside[0]}-filter" if inside else "#layers-filter", FilterBar)
 
     def action_order(self) -> None:
-        """Sort by the next order; the changes, when they are in focus, by size or by name."""
+        """Sort by the next order; what is in a panel in focus by size or by name, waste by path or by layer."""
         panel = self.query_one(ChangesPanel)
         if panel.has_focus_within:
             panel.toggle_order()
-        else:
+        elif not self.toggle_order():
             self.order = self.order.next
             self.relist()
 
@@ -282,7 +203,7 @@ class LayerActions(Screen[None]):
 
     def action_cancel_job(self) -> None:
         """Cancel the newest job that runs."""
-        running = self.query_one(JobsStrip).running
+        running = self.query_one(JobsStrip).running or self.feed.running
         if running:
             self.jobs.cancel(running[-1])
         else:
@@ -293,7 +214,9 @@ class LayerActions(Screen[None]):
         bar = self._filter_bar()
         tree = self.tree_widget
         list_bar = self.query_one("#layers-filter", FilterBar)
-        if bar.has_class("-open") and (bar.has_focus_within or bar.id == "changes-filter"):
+        if not bar.has_focus_within and self.panel_back():
+            return
+        if bar.has_class("-open") and (bar.has_focus_within or bar.id != "layers-filter"):
             bar.close()
             self.leave_filter(bar)
         elif self.query("#body.-zoomed"):
@@ -307,6 +230,14 @@ class LayerActions(Screen[None]):
         else:
             self.query_one(JobsStrip).clear_ended()
 
+    def toggle_order(self) -> bool:
+        """Change the order in the panel in focus; False when it has none."""
+        return False
+
+    def panel_back(self) -> bool:
+        """Take back one thing in the panel in focus; False when there is nothing."""
+        return False
+
     @abstractmethod
     def leave_filter(self, bar: FilterBar) -> None:
         """Go to what the bar filters."""
@@ -319,6 +250,8 @@ class LayerActions(Screen[None]):
             self.text, self.order = "", Order.TREE
             tree.want(layer_id)
             self.relist()
+        if self.query("#panels.-zoom"):
+            self.zoom("")
         tree.focus()
 
     # Panels
@@ -333,29 +266,46 @@ class LayerActions(Screen[None]):
         switcher.current = name
         self.feed.panel = name
         self.query_one(PanelTabs).active = name
-        if inside:
+        if inside or self.query("#list.-zoom"):
             self.focus_panel()
         self.show_layer()
 
+    @property
+    def panel_ids(self) -> list[str]:
+        """The panels that there are."""
+        return [child.id for child in self.query_one(ContentSwitcher).children if child.id is not None]
+
     def action_next_panel(self, step: int) -> None:
         """Show the next panel, or the previous one."""
-        names = [child.id for child in self.query_one(ContentSwitcher).children if child.id is not None]
+        names = self.panel_ids
         self.action_panel(names[(names.index(self.feed.panel) + step) % len(names)])
 
     def focus_panel(self) -> None:
-        """Go to the panel that is shown."""
+        """Go to the panel that is shown; where the list has the whole screen, the panel gets it."""
+        if self.query("#list.-zoom"):
+            self.zoom("panels")
+        self.panel_widget.focus()
+
+    @property
+    def panel_widget(self) -> Widget:
+        """What takes the keys in the panel that is shown."""
         shown = self.query_one(f"#{self.feed.panel}")
-        for widget in (shown, *shown.query("*")):
-            if widget.focusable and not isinstance(widget.parent, FilterBar):
-                widget.focus()
-                return
+        inside = [
+            widget for widget in shown.query("*") if widget.focusable and not isinstance(widget.parent, FilterBar)
+        ]
+        return shown if shown.focusable or not inside else inside[0]
 
     def action_zoom(self) -> None:
         """Give the pane in focus the whole screen, or give it back."""
         body = self.query_one("#body")
-        zoomed = not body.has_class("-zoomed")
-        body.set_class(zoomed, "-zoomed")
+        if body.has_class("-zoomed"):
+            self.zoom("")
+        else:
+            self.zoom("panels" if self.query_one("#panels").has_focus_within else "list")
+
+    def zoom(self, pane_id: str) -> None:
+        """Give a pane the whole screen, or none with ""."""
+        body = self.query_one("#body")
+        body.set_class(bool(pane_id), "-zoomed")
         for pane in body.query(".pane"):
-            pane.set_class(zoomed and pane.has_focus_within, "-zoom")
-        if zoomed and not body.query(".-zoom"):
-            self.query_one("#list").add_class("-zoom")
+            pane.set_class(pane.id == pane_id, "-zoom")

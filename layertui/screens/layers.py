@@ -11,7 +11,6 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.command import Provider
 from textual.containers import Horizontal, Vertical
-from textual.content import Content
 from textual.timer import Timer
 from textual.widgets import ContentSwitcher, Static
 
@@ -19,30 +18,42 @@ from layerstore.store import LayerStore
 from layertui import messages, operations
 from layertui.commands import LayerCommands
 from layertui.jobs import Job, JobRunner
+from layertui.keymap import Keymap, first_key
 from layertui.keys import LAYERS_BINDINGS
-from layertui.layerlist import Listing, Order
-from layertui.model import LayerRow, StoreView
+from layertui.layerlist import Listing
+from layertui.model import StoreView
+from layertui.rows import LayerRow
 from layertui.safe import safe
-from layertui.screens.feed import CHANGES, LINEAGE, SUMMARY, PanelFeed
-from layertui.screens.layer_actions import LayerActions
+from layertui.screens.feed import CHANGES, FILES, JSON, LINEAGE, SUMMARY, WASTE, PanelFeed
+from layertui.screens.file_actions import FileActions
+from layertui.session import StoreState
+from layertui.settings import Settings
 from layertui.widgets.changes_panel import ChangesPanel
 from layertui.widgets.changes_tree import ChangesTree
 from layertui.widgets.fields import FieldList
+from layertui.widgets.files_panel import FilesPanel
 from layertui.widgets.filter_bar import FilterBar
 from layertui.widgets.header_bar import Following, HeaderBar
 from layertui.widgets.jobs_strip import JobsStrip
+from layertui.widgets.json_panel import JsonPanel
 from layertui.widgets.key_bar import KeyBar
 from layertui.widgets.layer_tree import LayerTree, LayerTreeHeader
 from layertui.widgets.lineage_panel import LineagePanel
+from layertui.widgets.pane import Pane
 from layertui.widgets.panel_tabs import PanelTab, PanelTabs
+from layertui.widgets.waste_panel import WastePanel
 
-PANELS = (PanelTab(SUMMARY, "1", "Summary"), PanelTab(CHANGES, "2", "Changes"), PanelTab(LINEAGE, "4", "Lineage"))
-"""The panels that exist, with their keys; more of them may follow."""
+PANELS = (
+    PanelTab(SUMMARY, "1", "Summary"),
+    PanelTab(CHANGES, "2", "Changes"),
+    PanelTab(FILES, "3", "Files"),
+    PanelTab(LINEAGE, "4", "Lineage"),
+    PanelTab(WASTE, "5", "Waste"),
+    PanelTab(JSON, "6", "JSON"),
+)
+"""The panels, with their keys."""
 
-POLL = 1.0
-"""Seconds between two looks at whether somebody wrote to the store."""
-
-_SETTLE = 0.04  # seconds that the cursor must rest before the panels follow
+_SETTLE = 0.06  # seconds that the cursor must rest before the panels follow: longer than the beat of a held key
 _AGES = 60.0
 
 _EMPTY = (
@@ -51,23 +62,34 @@ _EMPTY = (
 )
 
 
-class LayersScreen(LayerActions):
-    """Shows a store and follows it. Handlers below take what the threads found; `LayerActions` has what keys do."""
+class LayersScreen(FileActions):
+    """Shows a store and follows it. Handlers below take what the threads found; what keys do is in the bases."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*LAYERS_BINDINGS]
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012 - Textual types it so
     AUTO_FOCUS = "#layers"
     COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {LayerCommands}
 
-    def __init__(self, store: LayerStore, listing: Listing, jobs: JobRunner, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        store: LayerStore,
+        listing: Listing,
+        jobs: JobRunner,
+        clock: Callable[[], datetime],
+        *,
+        settings: Settings = Settings(),  # noqa: B008 - frozen
+        past: StoreState = StoreState(),  # noqa: B008 - the same
+    ) -> None:
         super().__init__()
+        self._settings = settings
+        self._past: StoreState | None = past
         self.store = store
         self.jobs = jobs
         self._clock = clock
         self._first = listing
         self.view: StoreView = listing.view
         self.text = ""
-        self.order = Order.TREE
+        self.order = past.order or settings.view.sort
         self.feed = PanelFeed(self, store, jobs)
         self._follow_job: Job | None = None
         self._settle: Timer | None = None
@@ -81,14 +103,19 @@ class LayersScreen(LayerActions):
                 yield LayerTreeHeader()
                 yield LayerTree(id="layers")
                 yield Static("", id="empty", markup=False)
-            with Vertical(id="panels", classes="pane"):
-                yield PanelTabs(PANELS)
+            with Pane(id="panels", classes="pane"):
+                yield PanelTabs([replace(tab, number=self._key_of(f"panel.{tab.id}")) for tab in PANELS])
                 with ContentSwitcher(initial=SUMMARY):
                     yield FieldList(id=SUMMARY)
                     with Vertical(id=CHANGES):
                         yield FilterBar("part of a path", id="changes-filter")
                         yield ChangesPanel(id="changes-panel")
+                    with Vertical(id=FILES):
+                        yield FilterBar("part of a name, or of a path with a /", id="files-filter")
+                        yield FilesPanel(id="files-panel")
                     yield LineagePanel(id=LINEAGE)
+                    yield WastePanel(id=WASTE)
+                    yield JsonPanel(id=JSON)
         yield JobsStrip()
         yield KeyBar(self.refusal)
 
@@ -98,8 +125,39 @@ class LayersScreen(LayerActions):
         self.query_one(PanelTabs).active = SUMMARY
         self._tick()
         self.show_view(self._first)
-        self.set_interval(POLL, self._follow)
+        del self._first  # its view may be large, and another one comes
+        self.set_interval(self._settings.view.follow, self._follow)
         self.set_interval(_AGES, self._tick)
+
+    def _key_of(self, binding_id: str) -> str:
+        return self.app.get_key_display(first_key(binding_id, self.keymap))
+
+    @property
+    def keymap(self) -> Keymap:
+        """The keys that people chose."""
+        return self._settings.keymap
+
+    # What is remembered of a store
+
+    @property
+    def state(self) -> StoreState:
+        """How the store is being looked at now; before anything is shown, how it was left."""
+        if self._past is not None:
+            return self._past
+        tree = self.tree_widget
+        zoomed = self.query(".pane.-zoom")
+        zoom = str(zoomed.first().id) if zoomed else ""
+        return StoreState(self.feed.panel, self.order.value, tree.cursor_key or "", tree.folded_keys, zoom)
+
+    def _restore(self, past: StoreState) -> None:
+        """Look at the store as it was left; what is not there any more is passed over."""
+        self.tree_widget.restore(past.folded, past.cursor)
+        if past.panel != self.feed.panel and past.panel in self.panel_ids:
+            self.action_panel(past.panel)
+        if past.zoom in ("list", "panels"):
+            self.zoom(past.zoom)
+        if past.zoom == "panels":
+            self.call_after_refresh(self.focus_panel)
 
     # The layers
 
@@ -129,15 +187,20 @@ class LayersScreen(LayerActions):
     def show_listing(self, listing: Listing) -> None:
         """Show other rows of the same view, or the same rows in another order."""
         self.tree_widget.show(listing)
+        past, self._past = self._past, None
+        if past is not None:
+            self._restore(past)
         header = self.query_one(LayerTreeHeader)
         header.order = listing.order
         self.query_one("#layers-filter", FilterBar).show_result(listing.matches, len(self.view.rows), listing.error)
         empty = (
             "" if listing.rows else (_EMPTY if not self.view.rows else "Nothing matches the filter.\n\nesc clears it.")
         )
-        if bool(empty) or self.query("#list.-empty"):
+        pane = self.query_one("#list")
+        if bool(empty) or pane.has_class("-empty"):
             self.query_one("#empty", Static).update(empty)
-            self.query_one("#list").set_class(bool(empty), "-empty")
+            pane.set_class(bool(empty), "-empty")
+        self.reach_new()
         self.show_layer()
 
     def relist(self) -> None:
@@ -147,7 +210,7 @@ class LayersScreen(LayerActions):
     def show_layer(self) -> None:
         """Show the layer under the cursor in the panel that is seen."""
         self.feed.show(self.view, self.row, self.tree_widget.now)
-        self.query_one("#panels").border_title = Content(safe(self.row.title)) if self.row is not None else ""
+        self.query_one("#panels", Pane).put_title(safe(self.row.title) if self.row is not None else "")
         self.query_one(KeyBar).refresh()
 
     def set_base(self, layer_id: str) -> None:
@@ -212,7 +275,7 @@ class LayersScreen(LayerActions):
 
     def _show_if(self, layer_id: str) -> None:
         if self.row is not None and self.row.id == layer_id:
-            self.show_layer()
+            self.feed.show(self.view, self.row, self.tree_widget.now)
 
     def on_job_changed(self, event: messages.JobChanged) -> None:
         """Draw the job."""
@@ -260,10 +323,12 @@ class LayersScreen(LayerActions):
         self.query_one(KeyBar).refresh()
 
     def on_filter_bar_typed(self, event: FilterBar.Typed) -> None:
-        """Filter the list, or the changes."""
+        """Filter the list, the changes or the files."""
         if event.bar.id == "changes-filter":
             panel = self.query_one(ChangesPanel)
             panel.set_filter(replace(panel.wanted, text=event.text))
+        elif event.bar.id == "files-filter":
+            self.feed.files.search(event.text)
         elif event.text != self.text:
             self.text = event.text
             self.relist()
@@ -276,6 +341,8 @@ class LayersScreen(LayerActions):
         """Go to what the bar filters."""
         if bar.id == "changes-filter":
             self.query_one(ChangesTree).focus()
+        elif bar.id == "files-filter":
+            self.files_panel.focus_target.focus()
         else:
             self.tree_widget.focus()
 

@@ -14,6 +14,7 @@ from textual.widgets import Button, Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from layertui.screens.dialog import Dialog, ResultT
+from layertui.screens.unsaved import leave
 
 _NEW = -1
 
@@ -84,6 +85,11 @@ class ListEditor(Dialog[ResultT], Generic[ResultT]):
     def note(self) -> Content:
         """Return what stands below the list: what saving would do."""
         return Content("")
+
+    @property
+    def edited(self) -> bool:
+        """Whether saving would change anything."""
+        raise NotImplementedError
 
     def save(self) -> None:
         """Close with the result."""
@@ -212,8 +218,8 @@ class ListEditor(Dialog[ResultT], Generic[ResultT]):
             self.save()
 
     def action_cancel(self) -> None:
-        """Go back to the list, and from there out of the dialog."""
+        """Go back to the list, and from there out of the dialog; ask before edits are lost."""
         if self._editing is None:
-            self.dismiss(None)
+            leave(self, edited=self.edited)
         else:
             self._leave_line(self._list.highlighted or 0)

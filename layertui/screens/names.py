@@ -89,7 +89,11 @@ class NamesDialog(ListEditor[tuple[str, ...]]):
         verb = "moves here and is" if moving == 1 else "move here and are"
         return Content.styled(f"! {plural(moving, 'name')} {verb} taken from another layer.", "$text-warning")
 
+    @property
+    def edited(self) -> bool:
+        """Whether the names are others now."""
+        return tuple(self._names) != self._layer.names
+
     def save(self) -> None:
         """Close with the names."""
-        names = tuple(self._names)
-        self.dismiss(None if names == self._layer.names else names)
+        self.dismiss(tuple(self._names) if self.edited else None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -11,6 +13,7 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Static
 
+from layerstore.driverstores import preferred
 from layertui import messages, operations
 from layertui.explain import explain
 from layertui.jobs import Job, JobRunner
@@ -22,7 +25,10 @@ _SLOW = 1.0
 
 
 class OpeningScreen(Screen[None]):
-    """Opens the store in a thread; when that fails, says why and what to do, and offers to try again."""
+    """Opens the store in a thread; when that fails, says why and what to do, and offers to try again.
+
+    With a `choice` it first looks which drivers have a store there, and asks for one if there are several.
+    """
 
     DEFAULT_CSS = """
     OpeningScreen {
@@ -37,10 +43,18 @@ class OpeningScreen(Screen[None]):
         Binding("r", "retry", "Try again", tooltip="Open the store again", id="opening.retry"),
     ]
 
-    def __init__(self, open_store: operations.OpenStore, jobs: JobRunner) -> None:
+    def __init__(
+        self,
+        open_store: operations.OpenStore,
+        jobs: JobRunner,
+        choice: operations.DriverChoice | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         super().__init__()
         self._open_store = open_store
         self._jobs = jobs
+        self._choice = choice
+        self._clock = clock
         self._job: Job | None = None
 
     def compose(self) -> ComposeResult:
@@ -56,7 +70,7 @@ class OpeningScreen(Screen[None]):
         self.action_retry()
 
     def refusal(self, action: str) -> str:
-        """Trying again makes sense only after a failure."""
+        """Return why an action makes no sense now: trying again does only after a failure."""
         return "" if action != "retry" or self.has_class("-failed") else "The store is being opened"
 
     def action_retry(self) -> None:
@@ -65,8 +79,46 @@ class OpeningScreen(Screen[None]):
             return
         self.remove_class("-failed")
         self._show(Content("Opening the store…"))
-        self._job = self._jobs.submit(operations.open_job(self._open_store), self)
+        if self._choice is not None:
+            self._job = self._jobs.submit(operations.drivers_job(self._choice.graph_root), self)
+        else:
+            self._open(self._open_store)
+
+    def on_drivers_found(self, event: messages.DriversFound) -> None:
+        """Ask which store to open, if there is more than one."""
+        event.stop()
+        choice = self._choice
+        assert choice is not None
+        if sum(store.known for store in event.stores) < 2:
+            self._open(self._open_store)
+            return
+        from layertui.screens.drivers import DriverDialog  # noqa: PLC0415 - few have several
+
+        def chosen(driver: str | None) -> None:
+            if driver is None:
+                self._stop()
+            else:
+                self._open(lambda: choice.open(driver))
+
+        first = preferred(event.stores, choice.named)
+        self.app.push_screen(DriverDialog(choice.graph_root, event.stores, first, self._clock()), chosen)
+
+    def _stop(self) -> None:
+        """Say that no store is open."""
+        self.add_class("-failed")
+        self.query_one("#box", Vertical).border_title = "No store is open"
+        self._show(Content("None of the stores was chosen."), way_out=Content("→ r shows them again, q leaves"))
+        self.refresh_bindings()
+
+    def _open(self, open_store: operations.OpenStore) -> None:
+        self._job = self._jobs.submit(operations.open_job(open_store), self)
         self.set_timer(_SLOW, self._still_waiting)
+
+    def on_store_opened(self, event: messages.StoreOpened) -> None:
+        """Tell of image stores that could not be read; the app shows the rest."""
+        for layer, text in event.listing.view.problems:
+            if not layer:
+                self.notify(safe(text), title="Image store", severity="warning", markup=False, timeout=10)
 
     def _still_waiting(self) -> None:
         if self._job is not None and not self._job.state.ended:

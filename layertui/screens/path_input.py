@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.suggester import Suggester, SuggestionReady
 from textual.visual import VisualType
-from textual_fspicker import FileSave
+from textual_fspicker import FileOpen, FileSave
 from textual_fspicker.parts import CurrentDirectory, DirectoryNavigation
 
 from layertui.paths_suggest import Patient, complete
@@ -76,31 +76,53 @@ class SafeCurrentDirectory(CurrentDirectory):
         super().update(Content(safe(str(content))), layout=layout)
 
 
-class SafeSave(FileSave):
-    """The file picker, with lists that show nothing a terminal would obey."""
+_PICKER_CSS = """
+PICKER Dialog {
+    width: 90;
+    max-width: 100%;
+    background: $surface;
+    border: round $primary;
+    border-title-color: $primary;
+    border-title-style: bold;
+    border-title-background: $surface;
+}
+"""
 
-    DEFAULT_CSS = """
-    SafeSave Dialog {
-        width: 90;
-        max-width: 100%;
-        background: $surface;
-        border: round $primary;
-        border-title-color: $primary;
-        border-title-style: bold;
-        border-title-background: $surface;
-    }
-    """
+
+def _safe_parts(widgets: ComposeResult, folder: Path) -> ComposeResult:
+    """Put the safe widgets in the place of a picker's own."""
+    for widget in widgets:
+        if isinstance(widget, DirectoryNavigation):
+            yield SafeNavigation(folder)
+        elif isinstance(widget, CurrentDirectory):
+            yield SafeCurrentDirectory()
+        else:
+            yield widget
+
+
+class SafeSave(FileSave):
+    """The picker of a file to be written, with lists that show nothing a terminal would obey."""
+
+    DEFAULT_CSS = _PICKER_CSS.replace("PICKER", "SafeSave")
 
     def __init__(self, folder: Path, title: str, *, file_name: str) -> None:
         super().__init__(folder, title, save_button="Choose", default_file=file_name)
         self._start = folder
 
     def compose(self) -> ComposeResult:
-        """Put the safe widgets in the place of the picker's own."""
-        for widget in super().compose():
-            if isinstance(widget, DirectoryNavigation):
-                yield SafeNavigation(self._start)
-            elif isinstance(widget, CurrentDirectory):
-                yield SafeCurrentDirectory()
-            else:
-                yield widget
+        """Yield safe parts."""
+        yield from _safe_parts(super().compose(), self._start)
+
+
+class SafeOpen(FileOpen):
+    """The picker of a file to be read, with lists that show nothing a terminal would obey."""
+
+    DEFAULT_CSS = _PICKER_CSS.replace("PICKER", "SafeOpen")
+
+    def __init__(self, folder: Path, title: str) -> None:
+        super().__init__(folder, title, open_button="Choose")
+        self._start = folder
+
+    def compose(self) -> ComposeResult:
+        """Yield safe parts."""
+        yield from _safe_parts(super().compose(), self._start)

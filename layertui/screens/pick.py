@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 from textual import on
 from textual.app import ComposeResult
@@ -12,14 +12,27 @@ from textual.content import Content
 from textual.widgets import Button, Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from layerstore.model import Layer
 from layertui.format import plural
 from layertui.screens.dialog import Dialog
 from layertui.screens.fields import SafeInput
-from layertui.screens.text import layer_label
+from layertui.screens.text import label
 
 _SHOWN = 200
 """More matches than this are counted, not listed: nobody reads them."""
+
+
+class Named(Protocol):
+    """What must be known of a layer to pick it."""
+
+    @property
+    def id(self) -> str:
+        """The full ID."""
+        ...
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The names, as they are on disk."""
+        ...
 
 
 class LayerPicker(Dialog[str]):
@@ -44,7 +57,7 @@ class LayerPicker(Dialog[str]):
         Binding("pageup", "move('page_up')", "Previous page", show=False),
     ]
 
-    def __init__(self, title: str, layers: Sequence[Layer], extra: Sequence[tuple[str, Content]] = ()) -> None:
+    def __init__(self, title: str, layers: Sequence[Named], extra: Sequence[tuple[str, Content]] = ()) -> None:
         super().__init__(title)
         self._layers = layers
         self._extra = extra
@@ -80,7 +93,7 @@ class LayerPicker(Dialog[str]):
         matches = self.query_one(OptionList)
         matches.clear_options()
         matches.add_options([Option(text) for _, text in extra])
-        matches.add_options([Option(layer_label(layer)) for layer in layers])
+        matches.add_options([Option(label(layer.id, layer.names)) for layer in layers])
         matches.highlighted = 0 if self._keys else None
         hidden = len(found) - len(layers)
         count = plural(len(found), "layer") + (f", {hidden:,} not listed: type more to narrow it" if hidden else "")

@@ -32,16 +32,19 @@ def short_id(layer_id: str) -> str:
     return safe(layer_id[:SHORT_ID])
 
 
-def label(layer_id: str, names: Sequence[str] = ()) -> Content:
-    """Return the way a layer is named within a line: short ID, first name, and how many more there are."""
-    more = f" +{len(names) - 1}" if len(names) > 1 else ""
+def label(layer_id: str, names: Sequence[str] = (), image: str = "") -> Content:
+    """Return the way a layer is named within a line: short ID, first name, and how many more there are.
+
+    A layer without a name is known by an image that needs it, in parentheses.
+    """
+    more = f" +{len(names) - 1}" if len(names) > 1 else f"  ({safe(image)})" if image and not names else ""
     name = f"  {safe(names[0])}" if names else ""
     return Content.assemble((short_id(layer_id), "bold $text-primary"), name, (more, MUTED))
 
 
-def layer_label(layer: Layer) -> Content:
+def layer_label(layer: Layer, image: str = "") -> Content:
     """Return the label of a layer."""
-    return label(layer.id, layer.names)
+    return label(layer.id, layer.names, image)
 
 
 def heading(verb: str, layer: Layer) -> str:

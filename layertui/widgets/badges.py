@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from layertui.model import LayerRow
+from layertui.rows import LayerRow
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +30,21 @@ def badges_of(row: LayerRow, *, short: bool = False) -> list[Badge]:
         badges.append(Badge("!" + row.fault, "tree--error"))
     if layer.incomplete:
         badges.append(Badge("inc" if short else "incomplete", "tree--warning"))
-    if layer.mount_count:
-        word = "mnt" if short else "mounted"
-        badges.append(Badge(word if layer.mount_count == 1 else f"{word}×{layer.mount_count}", "tree--good"))
-    if layer.read_only:
+    if row.stale:
+        badges.append(Badge("!mnt" if short else "!stale mount", "tree--warning"))
+    elif row.mounted:
+        badges.append(_mounted(row, "mnt" if short else "mounted"))
+    if layer.image_store:
+        badges.append(Badge("shr" if short else "shared", "tree--dim"))
+    elif layer.read_only:
         badges.append(Badge("ro" if short else "read-only", "tree--dim"))
     if layer.volatile:
         badges.append(Badge("vol" if short else "volatile", "tree--dim"))
     return badges
+
+
+def _mounted(row: LayerRow, word: str) -> Badge:
+    """Return a badge with the count, 1 left out, 0 written, and a sign where the mount is in another namespace."""
+    sign = "↗" if row.mounted_elsewhere else ""
+    count = "" if row.mount_count == 1 else f"×{row.mount_count}"
+    return Badge(f"{sign}{word}{count}", "tree--good")

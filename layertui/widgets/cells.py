@@ -8,7 +8,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
 
-from layertui.safe import pieces
+from layertui.safe import pieces, safe
 
 ELLIPSIS = "…"
 _LONGEST = 8  # characters looked at for each cell: more of them cannot fit, but for piles of accents
@@ -69,6 +69,31 @@ def cut(text: str, width: int) -> str:
     if cell_len(text) <= width:
         return text
     return set_cell_size(text, width - 1).rstrip() + ELLIPSIS if width > 1 else ELLIPSIS
+
+
+def cut_path(path: str, width: int) -> str:
+    """Return a path from disk without what has no room in `width` cells: its beginning and its last name stay.
+
+    The last name takes at most two thirds of the room. The result is not made safe; shown safely, it fits.
+    """
+    whole = cell_len(safe(path)) if len(path) <= width else width + 1
+    if whole <= width or width < 2:
+        return path
+    name = path.rstrip("/").rfind("/")
+    tail = _fitting(reversed(path[max(name, 0) :]), min(width - 1, max(width * 2 // 3, 1)))
+    end = path[len(path) - tail[0] :] if tail[0] else ""
+    return path[: _fitting(iter(path), width - 1 - tail[1])[0]] + ELLIPSIS + end
+
+
+def _fitting(characters: Iterable[str], width: int) -> tuple[int, int]:
+    """Return how many of the first characters fit, and the cells that they take."""
+    count = used = 0
+    for character in characters:
+        cells = cell_len(safe(character))
+        if used + cells > width:
+            break
+        count, used = count + 1, used + cells
+    return count, used
 
 
 def join_some(names: Iterable[str], room: int, separator: str = ", ") -> str:

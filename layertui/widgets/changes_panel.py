@@ -121,7 +121,7 @@ class ChangesPanel(Vertical):
         """Show changes."""
         summary = self.query_one(ChangesSummary)
         summary.against, summary.shown = against, tree
-        self._put_note("" if tree.changes else "Nothing changed.")
+        self._put_note("" if tree.whole.count else "Nothing changed.")
         self.tree_widget.show(tree, start=start)
 
     def _put_note(self, note: str) -> None:

@@ -66,14 +66,22 @@ class ChangesTree(VirtualTree):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
         super().__init__(id=id)
         self.tree_shown: ChangeTree | None = None
+        self._folded_elsewhere: set[int] = set()  # numbers in the whole: what a filter leaves out stays folded
 
     def show(self, tree: ChangeTree, *, start: bool) -> None:
         """Show other changes, from the top with `start`; otherwise cursor and folds stay where they can."""
-        self.tree_shown = tree
-        if start:
-            folded = _deep_folders(tree) if len(tree.names) > _MANY else ()
-            self.start_nodes(tree.shape, _Paths(tree), folded)
+        before, self.tree_shown = self.tree_shown, tree
+        if start or before is None:
+            self._folded_elsewhere.clear()
+            self.start_nodes(tree.shape, _Paths(tree), tree.deep_folders() if len(tree.names) > _MANY else ())
+        elif before.whole is tree.whole:
+            folded = self._folded_elsewhere | {before.nodes[node] for node in self.folding.folded}
+            places = {number: tree.place_of(number) for number in folded}
+            self._folded_elsewhere = {number for number, place in places.items() if place is None}
+            here = [place for place in places.values() if place is not None]
+            self.show_nodes(tree.shape, _Paths(tree), here, now_at=lambda node: tree.place_of(before.nodes[node]))
         else:
+            self._folded_elsewhere.clear()
             self.show_nodes(tree.shape, _Paths(tree))
 
     def place(self, key: str) -> int | None:
@@ -116,8 +124,3 @@ class ChangesTree(VirtualTree):
     def action_toggle_kind(self, name: str) -> None:
         """Ask to show or hide a kind."""
         self.post_message(self.KindToggled(self, ChangeKind[name]))
-
-
-def _deep_folders(tree: ChangeTree) -> Iterator[int]:
-    """Yield the folders that are folded at first where there is much: all from the second level on."""
-    return (node for node in range(len(tree.names)) if tree.shape.levels[node] >= 1 and not tree.shape.is_leaf(node))

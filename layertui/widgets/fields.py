@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import ClassVar
 
 from rich.cells import cell_len, set_cell_size
@@ -84,9 +85,11 @@ class FieldList(LineView, can_focus=True):
         self._fields: list[Field] = []
         self._rows: list[_Row] = []
         self._empty = ""
+        self._styles: dict[str, Style] = {}
 
     def show(self, groups: Sequence[Group], *, empty: str = "", start: bool = True) -> None:
         """Show other fields; the cursor goes to the first one with `start`."""
+        before, cursor = self._rows, self.cursor
         self._groups, self._empty = groups, empty
         self._fields = [field for group in groups for field in group.fields]
         if start:
@@ -95,6 +98,12 @@ class FieldList(LineView, can_focus=True):
         else:
             self.set_reactive(FieldList.cursor, self.validate_cursor(self.cursor))
         self._lay_out()
+        if not before or not self._rows or cursor != self.cursor:
+            self.refresh()
+            return
+        for number, (old, new) in enumerate(zip_longest(before, self._rows)):
+            if old != new:
+                self.refresh_line(number)
 
     def _lay_out(self) -> None:
         width = self.scrollable_content_region.width
@@ -109,11 +118,16 @@ class FieldList(LineView, can_focus=True):
                 rows.extend(_field_rows(number, field, width - _LABEL - 2))
                 number += 1
         self.set_line_count(len(rows))
-        self.refresh()
 
     def on_resize(self) -> None:
         """Break values anew."""
         self._lay_out()
+        self.refresh()
+
+    def notify_style_update(self) -> None:
+        """Forget the colours of another theme."""
+        super().notify_style_update()
+        self._styles.clear()
 
     def render_line(self, y: int) -> Strip:
         """Draw a line."""
@@ -140,7 +154,10 @@ class FieldList(LineView, can_focus=True):
         line.fill_to(line.width, base)
 
     def _style(self, tone: str) -> Style:
-        return layered(self, f"fields--{tone}")
+        style = self._styles.get(tone)
+        if style is None:
+            style = self._styles[tone] = layered(self, f"fields--{tone}")
+        return style
 
     def validate_cursor(self, cursor: int) -> int:
         """Keep the cursor on a field that is there."""

@@ -97,10 +97,11 @@ class FilterBar(Horizontal):
     def show_result(self, found: int, total: int, error: str = "") -> None:
         """Say how much was found, or what cannot be read."""
         self.set_class(bool(error), "-error")
-        text = error or (f"{found:,} of {total:,}" if self.text else "")
+        text = error or (f"{found:,} of {total:,}".rjust(len(f"{total:,} of {total:,}")) if self.text else "")
         if text != self._found:
+            same_width = len(text) == len(self._found)  # then there is nothing to lay out, which takes long
             self._found = text
-            self.query_one(".filter-found", Static).update(Content(text))
+            self.query_one(".filter-found", Static).update(Content(text), layout=not same_width)
 
     @on(SafeInput.Changed)
     def _changed(self, event: SafeInput.Changed) -> None:

@@ -91,6 +91,10 @@ class HeaderBar(OneLine):
             facts.insert(0, f"{self.marked} marked")
         if view.mounted:
             facts.append(f"{view.mounted} mounted")
+        if view.stale_mounts:
+            facts.append(plural(len(view.stale_mounts), "stale mount"))
+        if view.info.image_stores:
+            facts.append(plural(len(view.info.image_stores), "image store"))
         if view.problems:
             facts.append(plural(len(view.problems), "problem"))
         return facts

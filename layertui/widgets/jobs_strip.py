@@ -14,7 +14,7 @@ from textual.strip import Strip
 from textual.timer import Timer
 from textual.widget import Widget
 
-from layertui.format import duration_text, rate_text, size_text
+from layertui.format import duration_text, plural, rate_text, size_text
 from layertui.jobs import Job, JobState
 from layertui.safe import safe
 from layertui.widgets.cells import Line, cut
@@ -175,6 +175,8 @@ def _numbers(job: Job) -> list[str]:
     seconds = job.seconds()
     if not job.done:
         return [duration_text(seconds)]
+    if job.unit:
+        return [f"{job.done:,} of {plural(job.total, job.unit)}" if job.total else plural(job.done, job.unit)]
     numbers = [f"{size_text(job.done)} of {size_text(job.total)}" if job.total else size_text(job.done)]
     rate = rate_text(job.done, seconds)
     if rate:

@@ -6,9 +6,13 @@ from collections.abc import Callable
 from functools import partial
 from typing import ClassVar
 
+from textual.binding import ActiveBinding
 from textual.screen import Screen
 
+from layertui.keymap import all_bindings
 from layertui.widgets.spots import Spot, SpotLine
+
+_RANKS = {name: rank for rank, name in enumerate(all_bindings())}
 
 
 class KeyBar(SpotLine):
@@ -52,7 +56,7 @@ class KeyBar(SpotLine):
 
     def _active(self) -> list[tuple[str, Spot]]:
         found: dict[str, Spot] = {}
-        for active in self.screen.active_bindings.values():
+        for active in self._in_order():
             binding = active.binding
             name = binding.id or binding.action
             if not binding.show or not active.enabled or name in found or self._refusal(binding.action):
@@ -64,3 +68,9 @@ class KeyBar(SpotLine):
                 binding.tooltip,
             )
         return list(found.items())
+
+    def _in_order(self) -> list[ActiveBinding]:
+        """Return the bindings of the widget in focus first, each widget's in their own order, remapped or not."""
+        active = list(self.screen.active_bindings.values())
+        nodes = list(dict.fromkeys(binding.node for binding in active))
+        return sorted(active, key=lambda one: (nodes.index(one.node), _RANKS.get(str(one.binding.id), len(_RANKS))))

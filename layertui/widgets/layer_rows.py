@@ -14,7 +14,7 @@ from textual.reactive import reactive
 
 from layertui.format import UNKNOWN, age_text, size_text
 from layertui.layerlist import Listing, Order
-from layertui.model import SHORT, LayerRow
+from layertui.rows import SHORT, LayerRow
 from layertui.safe import safe
 from layertui.widgets.badges import Badge, badges_of
 from layertui.widgets.cells import Line, join_some
@@ -116,8 +116,16 @@ class LayerRows(VirtualTree):
 
     def show(self, listing: Listing) -> None:
         """Show other rows."""
-        self.listing = listing
-        self.show_nodes(listing.shape, [row.id for row in listing.rows])
+        before, self.listing = self.listing, listing
+        if before is not None and before.view is listing.view:
+            numbers = before.rows.numbers
+            self.show_nodes(listing.shape, listing.rows.ids, now_at=lambda node: listing.place_of(numbers[node]))
+        else:
+            self.show_nodes(listing.shape, listing.rows.ids)
+
+    def place(self, key: str) -> int | None:
+        """Return the node of a layer."""
+        return self.listing.place(key) if self.listing is not None else None
 
     @property
     def cursor_row(self) -> LayerRow | None:

@@ -12,7 +12,7 @@ from textual.reactive import reactive
 
 from layertui.keys import LAYER_TREE_BINDINGS
 from layertui.layerlist import Listing, Order
-from layertui.model import LayerRow
+from layertui.rows import LayerRow
 from layertui.widgets.badges import BASE, Badge
 from layertui.widgets.cells import Line
 from layertui.widgets.layer_rows import GUTTER, LayerRows, columns_for
@@ -60,6 +60,22 @@ class LayerTree(LayerRows):
         if filtered and node >= 0 and listing.dimmed and listing.dimmed[node]:
             self.go_to(listing.dimmed.index(0))
         self.set_marks(mark for mark in self.marks if mark in listing.view)
+
+    @property
+    def folded_keys(self) -> tuple[str, ...]:
+        """The IDs of the layers that are folded, in the order of the list."""
+        return tuple(self._keys[node] for node in sorted(self.folding.folded))
+
+    def restore(self, folded: Iterable[str], cursor: str) -> None:
+        """Fold exactly these layers and put the cursor on this one; IDs that are not there are passed over.
+
+        A cursor that is hidden by a fold goes to the fold.
+        """
+        places = [self.place(key) for key in folded]
+        self._fold_exactly([place for place in places if place is not None])
+        node = self.place(cursor)
+        if node is not None:
+            self.cursor_line = self.folding.line_of(node)
 
     def set_marks(self, marks: Iterable[str]) -> None:
         """Mark exactly these layers."""

@@ -9,7 +9,7 @@ from textual.reactive import reactive
 
 from layertui.keys import LINEAGE_BINDINGS
 from layertui.layerlist import Listing
-from layertui.model import LayerRow
+from layertui.rows import LayerRow
 from layertui.widgets.badges import HERE, Badge
 from layertui.widgets.layer_rows import LayerRows
 

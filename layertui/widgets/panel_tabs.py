@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import ClassVar
 
+from rich.cells import cell_len
 from textual.message import Message
 from textual.reactive import reactive
 
@@ -23,11 +24,11 @@ class PanelTab:
 
 
 class PanelTabs(SpotLine):
-    """One line of tabs; a click asks for a panel."""
+    """One line of tabs; a click asks for a panel. Where room is short they stand closer, and then without numbers."""
 
     DEFAULT_CSS = """
     PanelTabs {
-        & .tabs--number { color: $foreground 50%; }
+        & .tabs--number { color: $foreground 60%; }
         & .tabs--title { color: $foreground 70%; }
         & .tabs--number-active { color: $accent; text-style: bold; }
         & .tabs--title-active { color: $accent; text-style: bold underline; }
@@ -39,6 +40,8 @@ class PanelTabs(SpotLine):
         "tabs--number-active",
         "tabs--title-active",
     }
+
+    ROOMY = SpotLine.GAP
 
     active: reactive[str] = reactive("")
 
@@ -61,10 +64,16 @@ class PanelTabs(SpotLine):
 
     def spots(self) -> list[Spot]:
         """Return a spot a panel."""
+        names = sum(cell_len(tab.title) + 1 for tab in self._tabs)
+        numbers = sum(cell_len(tab.number) for tab in self._tabs)
+        room = self.size.width
+        roomy = names + numbers + self.ROOMY * len(self._tabs) <= room
+        self.GAP = self.ROOMY if roomy else 1
+        numbered = names + numbers <= room
         return [
             Spot(
                 (
-                    (f"{tab.number} ", f"tabs--number{self._suffix(tab)}"),
+                    (tab.number * numbered + " " * roomy, f"tabs--number{self._suffix(tab)}"),
                     (tab.title, f"tabs--title{self._suffix(tab)}"),
                 ),
                 self._asker(tab),

@@ -49,9 +49,10 @@ class SpotLine(OneLine):
         self._places = []
         fixed = self.fixed_spots()
         end = line.width - sum(spot.cells + self.GAP for spot in fixed)
+        gap = self.GAP if fixed else 0
         line.put(" ", base)
         for spot in self.spots():
-            if line.used + spot.cells > end:
+            if line.used + spot.cells + gap > end:
                 break
             self._place(line, spot, base)
         if fixed:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from itertools import chain
 from typing import ClassVar, Protocol
 
 from rich.segment import Segment
@@ -21,6 +22,7 @@ from layertui.widgets.line_view import LineView
 from layertui.widgets.styles import base_style, layered
 
 _NOTHING = -1
+_NEAR = 200  # lines below the cursor, and above, that may stand in for its own
 
 
 class Keys(Protocol):
@@ -112,20 +114,32 @@ class VirtualTree(LineView, can_focus=True):
         node = self.cursor_node
         return None if node == _NOTHING else self._keys[node]
 
-    def show_nodes(self, shape: TreeShape, keys: Keys) -> None:
-        """Show other nodes; cursor, folds and scroll position stay with the keys.
+    def show_nodes(
+        self,
+        shape: TreeShape,
+        keys: Keys,
+        folded: Iterable[int] = (),
+        *,
+        now_at: Callable[[int], int | None] | None = None,
+    ) -> None:
+        """Show other nodes; cursor, folds and scroll position stay with the keys; `folded` are folded in any case.
 
-        A cursor whose node is gone goes to the nearest line that is still there.
+        `now_at` says where a node of before is now, None if nowhere: quicker than a look at its key. A cursor whose
+        node is gone goes to the nearest line that is still there.
         """
-        anchor = self._anchor()
+        before, lines, line = self._keys, self.folding.visible, self.cursor_line
+        offset = line - self.scroll_offset.y
+        own = lines[line] if line < len(lines) else _NOTHING
+        old_key = before[own] if own != _NOTHING else None
         wanted, self._wanted = self._wanted, None
-        folded = [self._keys[node] for node in self.folding.folded]
         self._keys, self._places = keys, None
-        places = [self.place(key) for key in folded]
-        self.folding = Folding(shape, [place for place in places if place is not None])
+        find = now_at or (lambda node: self.place(before[node]))
+        places = map(find, self.folding.folded)
+        self.folding = Folding(shape, [*folded, *(place for place in places if place is not None)])
         self.forget_lines()
         self._resize_content()
-        self._settle(*anchor)
+        nearby = map(find, chain(lines[line : line + _NEAR], reversed(lines[max(0, line - _NEAR) : line])))
+        self._settle(next((place for place in nearby if place is not None), None), line, offset, old_key)
         if wanted is not None:
             self.go_to_key(wanted)
 
@@ -139,7 +153,7 @@ class VirtualTree(LineView, can_focus=True):
         self.folding = Folding(shape, folded)
         self.forget_lines()
         self._resize_content()
-        self._settle([], 0, 0)
+        self._settle(None, 0, 0, None)
 
     def place(self, key: str) -> int | None:
         """Return the node with this key."""
@@ -152,20 +166,10 @@ class VirtualTree(LineView, can_focus=True):
         self._lines.clear()
         self.refresh()
 
-    def _anchor(self) -> tuple[list[str], int, int]:
-        """Return the keys to look for, nearest first, the line of the cursor, and how far down the screen it is."""
-        line, lines = self.cursor_line, self.folding.visible
-        nearby = [*lines[line : line + 200], *reversed(lines[max(0, line - 200) : line])]
-        return [self._keys[node] for node in nearby], line, line - self.scroll_offset.y
-
-    def _settle(self, keys: Keys, line: int, offset: int) -> None:
-        """Put the cursor on the first of `keys` that is there, where it was on the screen."""
-        before = keys[0] if keys else None
-        for key in keys:
-            node = self.place(key)
-            if node is not None:
-                line = self.folding.line_of(node)
-                break
+    def _settle(self, node: int | None, line: int, offset: int, before: str | None) -> None:
+        """Put the cursor on a node, or else on a line, where it was on the screen; tell if it has left `before`."""
+        if node is not None:
+            line = self.folding.line_of(node)
         self.set_reactive(VirtualTree.cursor_line, max(0, min(line, len(self.folding) - 1)))
         self.scroll_to(y=max(0, self.cursor_line - max(offset, 0)), animate=False, immediate=True)
         if self.cursor_key != before or before is None:

@@ -323,6 +323,30 @@ def test_files_that_are_not_what_came_in(place: Place, damage: Damage, path: str
     assert reason in finding.text
 
 
+def test_a_damaged_file_is_not_among_those_of_the_same_content(place: Place) -> None:
+    path = place.files("base") / "etc/passwd"
+    path.write_bytes(b"evil")
+    os.utime(path, (1, 1))
+    assert place.found(deep=True).keys() == {(Kind.CONTENT, "base")}
+    path.write_bytes(b"much longer")
+    os.utime(path, (1, 1))
+    assert place.found(deep=True).keys() == {(Kind.CONTENT, "base")}
+    os.utime(place.files("base") / "usr/bin/sh", (1, 1))
+    note = place.found(deep=True)[Kind.TIMES, "base"]
+    assert "'/usr/bin/sh'" in note.text
+    assert "same" not in note.text, "reading ended before that file"
+
+
+@pytest.mark.parametrize("damage", [_missing, _shorter, _filled])
+def test_the_hint_for_a_changed_content_helps(place: Place, damage: Damage) -> None:
+    damage(place)
+    finding = place.found(deep=True)[Kind.CONTENT, "base"]
+    assert finding.repair is None
+    assert "apply_diff" in finding.hint
+    place.open().apply_diff("base", make_tar(BASE))
+    assert place.check(deep=True) == []
+
+
 def test_files_added_behind_the_back(place: Place) -> None:
     files = place.files("top")
     (files / "etc/backdoor").write_text("1")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ def test_a_new_store_gets_the_best_driver_that_works(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "g").iterdir()) == ["overlay-layers"]
 
     def work(home: Path) -> str:
+        os.environ["PATH"] = "/nonexistent"  # no fuse-overlayfs
         return LayerStore.open(home / "g", home / "r").driver_name
 
     assert as_nobody(work) == "vfs"

@@ -336,6 +336,7 @@ def test_layers_that_lie_another_way_are_refused(
 
 def test_an_owner_without_privileges_can_do_all_but_mount() -> None:
     def work(home: Path) -> Any:
+        os.environ["PATH"] = "/nonexistent"  # no fuse-overlayfs
         driver = OverlayDriver(home)
         fill(driver)
         driver.create("child", "base")

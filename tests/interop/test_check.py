@@ -190,7 +190,7 @@ def test_the_command_line(podman: PodmanStore) -> None:
     shutil.move(folder / layers[1], podman.folder / "aside")
     damaged = run()
     assert damaged.returncode == 1
-    assert f"damage (no-folder): layer {layers[1][:16]}: its folder" in damaged.stdout
+    assert f"damage (no-folder): layer {layers[1][:12]}: its folder" in damaged.stdout
     assert "takes down: image localhost/two:latest, image localhost/three:latest" in damaged.stdout
     assert "repair: remove the layer and the 1 layers based on it; only if told to" in damaged.stdout
     (finding, *_) = json.loads(run("--json").stdout)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,8 +14,10 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
-from layerstore import Layer
+from layerstore import Layer, MountPlace, MountState
+from layerstore.records import encode
 from layerstore.store import LayerStore
+from layerstore.table import LayerTable, RecordText
 from layertui.app import LayertuiApp
 from layertui.model import StoreInfo, StoreView, build_view
 from layertui.screens.layers import LayersScreen
@@ -145,6 +148,28 @@ class NoUsers:
 
 
 def view_of(layers: list[Layer], users: Any = None) -> StoreView:
-    """Return a view of layers that are on no disk."""
+    """Return a view of layers that are on no disk; what they say of their mounts is true."""
+    stores = list(dict.fromkeys(["", *(layer.image_store for layer in layers)]))
+    texts = [
+        _text([layer for layer in layers if (layer.image_store, layer.volatile) == (store, volatile)], store, volatile)
+        for store in stores
+        for volatile in (False, True)
+    ]
+    table = LayerTable(texts, read_only=any(layer.read_only for layer in layers))
+    mounts = [
+        MountState(layer.id, layer.mount_point or f"/mnt/{layer.id}", layer.mount_count, MountPlace.HERE)
+        for layer in layers
+        if layer.mount_count
+    ]
     info = StoreInfo(Path("/var/lib/containers/storage"), Path("/run/containers/storage"), "overlay")
-    return build_view(info, layers, users or NoUsers())
+    return build_view(info, table, users or NoUsers(), mounts=mounts)
+
+
+def _text(layers: list[Layer], image_store: str, volatile: bool) -> RecordText:
+    data = b"[" + b",".join(map(encode, layers)) + b"]"
+    descriptor = os.memfd_create("layers.json")
+    try:
+        os.write(descriptor, data)
+        return RecordText("layers.json", descriptor, data, volatile=volatile, image_store=image_store)
+    finally:
+        os.close(descriptor)

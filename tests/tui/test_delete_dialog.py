@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from textual.widgets import Button
 
+from layertui.messages import PlanInhabited
 from layertui.plans import build_delete_plan
 from layertui.screens.delete import DeleteDialog, DeleteRequest, PlanLines
 from layertui.screens.fields import SafeInput
@@ -79,6 +80,34 @@ async def test_a_used_layer_needs_the_word() -> None:
         assert not app.results
         await pilot.press("e", "enter")
         assert app.results == [DeleteRequest(("top",), force=True)]
+
+
+async def test_what_podman_will_say_and_how_its_records_go() -> None:
+    more = {"top": {"images": ("app:1", "app:2"), "containers": ("web",)}}
+    async with shown(dialog(["top"], **more)) as (app, _):
+        text = screen_text(app)
+        assert '"layer not known"' in text
+        assert "podman rm web" in text
+        assert "podman rmi app:1 app:2" in text
+    async with shown(dialog(["top"], top={"mount_count": 1})) as (app, _):
+        assert "podman" not in screen_text(app)
+
+
+async def test_no_word_helps_while_programs_work_in_it() -> None:
+    asked: list[tuple[str, ...]] = []
+    plan = build_delete_plan(rows_of(TREE, top={"mount_count": 1}), ["top"])
+    async with shown(lambda: DeleteDialog(plan, lambda ids, _: asked.append(ids))) as (app, pilot):
+        assert asked == [("top",)]
+        app.screen.post_message(PlanInhabited(("other",), (("other", "elsewhere"),)))
+        app.screen.post_message(PlanInhabited(("top",), ()))
+        await pilot.pause()
+        assert app.screen.query_one("#force-field").display
+        app.screen.post_message(PlanInhabited(("top",), (("top", "sleep 9 (PID 7)"),)))
+        await pilot.pause()
+        assert "sleep 9 (PID 7)" in screen_text(app)
+        assert "elsewhere" not in screen_text(app)
+        assert not app.screen.query_one("#force-field").display
+        assert button(app, "delete").disabled
 
 
 async def test_including_users_asks_for_the_word() -> None:

@@ -15,7 +15,9 @@ from tui.dialog_host import HOSTILE, Host, assert_harmless, screen_text, shown, 
 
 LAYER = "4f3a9b2c1d0e" + "1" * 52
 IN_USE = errors.LayerInUse(LAYER, children=["9a" * 32], images=["app:1", "[b]app[/]:2"], containers=["web"])
+INHABITED = errors.LayerInUse(LAYER, mounts=["/m"], processes=["sleep 9 (PID 7)"], hint="Stop it first")
 EVERY_KIND = [
+    INHABITED,
     errors.LayerUnknown("ab", ["abc", "abd"]),
     errors.ParentUnknown(LAYER, "gone"),
     errors.DuplicateID(LAYER),
@@ -29,6 +31,9 @@ EVERY_KIND = [
     errors.LockTimeout("/store/layers.lock", 5, ["podman (PID 12)", "buildah (PID 13)"]),
     errors.BadArchive("not a header", entry="../x", offset=512),
     errors.DamagedLayer(LAYER, "has another size", path="/etc/passwd"),
+    errors.NoSuchFile(LAYER, "/etc/passwd"),
+    errors.UnusableFile(LAYER, "/dev/null", "only root may make a device", "use sudo"),
+    errors.TargetExists("/home/me/out"),
     errors.NotSupported("not with vfs"),
     errors.Cancelled("the export"),
 ]
@@ -51,7 +56,7 @@ def test_no_kind_is_forgotten() -> None:
 
 
 def test_the_hint_of_an_error_is_the_way_out() -> None:
-    assert explain(errors.StoreCorrupt("f", "r", hint="run the repair")).way_out == "run the repair"
+    assert explain(errors.StoreCorrupt("f", "r", hint="run the repair")).way_out == "Run the repair"
 
 
 def test_an_error_of_the_system_is_no_bug() -> None:

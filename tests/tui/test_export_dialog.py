@@ -126,6 +126,9 @@ async def test_the_note_tells_exact_from_computed(tmp_path: Path) -> None:
 async def test_a_layer_of_its_own_has_no_parent_to_offer(tmp_path: Path) -> None:
     async with shown(dialog(tmp_path, Layer(id="ab" * 32))) as (app, pilot):
         assert "this layer did not come in as one" in screen_text(app)
+    partial = Layer(id="ab" * 32, toc_digest="sha256:" + "7" * 64)
+    async with shown(dialog(tmp_path, partial), (120, 30)) as (app, pilot):
+        assert "pulled partially: there is no digest" in screen_text(app)
         await pilot.press("shift+tab", "shift+tab", "enter")
         assert "parent" not in screen_text(app)
         await pilot.press("enter", "ctrl+s")

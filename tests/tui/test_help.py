@@ -11,9 +11,12 @@ from layertui.screens.help import HelpScreen, help_lines
 from tui.dialog_host import Host, play, screen_text, shown, still
 
 SECTIONS = [
-    ("Move", [("↑ ↓ j k", "Up and down", "Move the cursor"), ("g G", "First and last", "")]),
-    ("Layers", [("m", "Mount", "The path is shown and copied"), ("[", "Panel before", "[/] is not markup")]),
-    ("Many", [(f"f{number}", f"Action {number}", "") for number in range(30)]),
+    ("Move", [("↑ ↓ j k", "Up and down", "Move the cursor", "tree.up"), ("g G", "First and last", "", "tree.first")]),
+    (
+        "Layers",
+        [("m", "Mount", "The path is shown and copied", "layer.mount"), ("[", "Panel before", "[/] is not markup", "")],
+    ),
+    ("Many", [(f"f{number}", f"Action {number}", "", "") for number in range(30)]),
 ]
 LEGEND = [
     (Content.styled("●2", "$text-success"), "mounted twice"),
@@ -36,11 +39,33 @@ def test_columns_are_aligned() -> None:
     assert len(lines) == 2 + 2 + 30 + 3 + 2
 
 
+def test_what_has_no_room_goes_on_below() -> None:
+    sections = [("Page", [("pagedown, ctrl+f", "Down", "Go one screen down, and no further than the end", "down")])]
+    lines = [line.plain.rstrip() for line in help_lines(sections, [(LEGEND[1][0], "not all there " * 4)], width=44)]
+    assert lines[1:4] == [
+        "  pagedown,     Down  Go one screen down,",
+        "  ctrl+f              and no further than",
+        "                      the end",
+    ]
+    assert lines[6:8] == ["  !             not all there not all there", "                not all there not all there"]
+
+
 def test_the_filter_looks_at_keys_actions_tooltips_and_titles() -> None:
     assert plain("COPIED")[0] == "Layers"
     assert len(plain("layers")) == 3
     assert plain("incomplete") == ["Signs", "!  incomplete: the content is not all there"]
     assert plain("no such thing") == ["Nothing matches."]
+
+
+async def test_i_shows_the_ids_in_place_of_the_sentences_and_they_can_be_searched() -> None:
+    async with shown(dialog) as (app, pilot):
+        assert "layer.mount" not in screen_text(app)
+        await pilot.press("i")
+        assert "layer.mount" in screen_text(app)
+        assert "shown and copied" not in screen_text(app)
+        await pilot.press("i")
+        assert "shown and copied" in screen_text(app)
+    assert plain("layer.mount")[1].startswith("m ")
 
 
 async def test_it_scrolls_and_closes() -> None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from layerstore import Cancelled, Change, ChangeKind, Layer
+from layerstore import Cancelled, Change, ChangeKind, IDMap, Layer
 from layerstore.store import LayerStore
-from layertui.changetree import UNCHANGED, ChangeFilter, build_change_tree
+from layertui.changetree import UNCHANGED, ChangeFilter, build_change_tree, filter_changes
 from layertui.summary import Details, summarize
 from layertui.widgets.changes_tree import ChangesTree
 from layertui.widgets.fields import FieldList
@@ -87,6 +88,35 @@ def test_every_change_is_in_the_tree_once(sizes: dict[str, int]) -> None:
         assert tree.sizes[node] == sum(inside)
 
 
+@given(
+    st.dictionaries(
+        st.lists(names, min_size=1, max_size=4).map(lambda parts: "/" + "/".join(parts)), st.sampled_from(ChangeKind)
+    ),
+    st.lists(st.text(st.sampled_from("abÉé/"), min_size=1, max_size=4), max_size=2).map(" ".join),
+    st.sets(st.sampled_from(ChangeKind), min_size=1).map(frozenset),
+    st.booleans(),
+)
+def test_a_filter_finds_what_its_words_are_in_the_path_of(
+    kinds: dict[str, ChangeKind], text: str, wanted: frozenset[ChangeKind], by_size: bool
+) -> None:
+    whole = build_change_tree([Change(path, kind, 1) for path, kind in sorted(kinds.items())]).whole
+    tree = filter_changes(whole, ChangeFilter(wanted, text, by_size))
+    found = {
+        path
+        for path, kind in kinds.items()
+        if kind in wanted and all(word in path.casefold() for word in text.casefold().split())
+    }
+    paths = [tree.path(node) for node in range(len(tree.names))]
+    assert {path for node, path in enumerate(paths) if tree.kinds[node] != UNCHANGED} == found
+    assert all(any(other.startswith(path + "/") for other in found) for path in set(paths) - found)
+    assert len(paths) == len(set(paths))
+    assert sum(tree.counts) == len(found)
+    for node, number in enumerate(tree.nodes):
+        assert tree.place_of(number) == node
+        inside = [other for other in found if other.startswith(paths[node] + "/") and kinds[other] != DELETE]
+        assert tree.sizes[node] == len(inside) + (paths[node] in found)
+
+
 # Summary
 
 
@@ -126,14 +156,40 @@ def test_the_summary_has_all_fields() -> None:
     assert fields["Size/Built on it"] == "1 child"
     assert fields["Mount/Mounted"] == "2 times"
     assert (fields["Mount/Path"], fields["Mount/Label"]) == ("/m", "system_u")
-    assert (fields["Diff/Digest"], fields["Diff/Compressed"], fields["Diff/TOC"]) == (
-        "sha256:d",
-        "sha256:c",
-        "sha256:t",
-    )
-    assert (fields["Diff/Compression"], fields["Diff/Big data"]) == ("gzip", "blob")
+    assert (fields["Diff/Digest"], fields["Diff/Compressed"]) == ("sha256:d", "sha256:c")
+    assert (fields["Partial pull/TOC digest"], fields["Diff/Compression"]) == ("sha256:t", "gzip")
+    assert fields["Big data/"] == "blob"
     assert (fields["Flags/note"], fields["Flags/n"]) == ('"x"', "1")
     assert (fields["Owners/UIDs"], fields["Metadata/"]) == ("0, 5", '{"x":1}')
+
+
+def test_the_summary_tells_a_partial_pull_and_its_blobs() -> None:
+    layer = Layer("a", toc_digest="sha256:t", diff_size=-1, big_data_names=("zstd-chunked-manifest", "gone"))
+    view = view_of([layer])
+    blobs = {"zstd-chunked-manifest": 1234, "gone": None}
+    details = Details(paths={"diff": Path("/d")}, blobs=blobs)
+    fields = fields_of(view, "a", details)
+    assert fields["Partial pull/Pulled"].startswith("partially")
+    assert "not known" in fields["Partial pull/Verified"]
+    assert fields["Partial pull/Composefs"] == "no"
+    groups = {group.title: group.fields for group in summarize(view, view["a"], details, NOW)}
+    assert [(field.value, field.tone) for field in groups["Big data"]] == [
+        ("zstd-chunked-manifest: 1.2 kB (1,234 bytes)", ""),
+        ("gone: its file is gone, or cannot be read", "error"),
+    ]
+    composefs = fields_of(view, "a", Details(paths={"composefs": Path("/d/composefs.blob")}))
+    assert "podman save" in composefs["Partial pull/Composefs"]
+
+
+def test_the_summary_tells_the_owners_on_disk() -> None:
+    layer = Layer("a", uidmap=(IDMap(0, 100_000, 5000),), gidmap=(IDMap(0, 5, 1), IDMap(1, 200_000, 10)))
+    (owners,) = [g for g in summarize(view_of([layer]), view_of([layer])["a"], Details(), NOW) if g.title == "Owners"]
+    assert [(field.label, field.value) for field in owners.fields] == [
+        ("On disk", "mapped: changes and exports show the owners that containers see"),
+        ("UID map", "0 to 4999 are 100000 to 104999 on disk"),
+        ("GID map", "0 is 5 on disk"),
+        ("", "1 to 10 are 200000 to 200009 on disk"),
+    ]
 
 
 def test_the_summary_says_what_is_wrong() -> None:
@@ -207,7 +263,7 @@ async def test_changes_against_a_marked_layer(store: LayerStore, place: Place) -
     async with browsing(place.open) as browser:
         await browser.press("equals_sign", "j", "j", "2")
         assert "=base" in browser.text("#layers")
-        assert "against base, the layer marked with =" in browser.text("ChangesSummary")
+        assert "against base, marked with =" in browser.text("ChangesSummary")
         assert "opt" in browser.text("#changes-tree")
         await browser.press("g", "equals_sign", "j", "j")
         assert "against middle, its parent" in browser.text("ChangesSummary")
@@ -286,8 +342,8 @@ async def test_panels_by_key_by_bracket_and_by_mouse(store: LayerStore, place: P
         ):
             await browser.press(key)
             seen.append(browser.screen.feed.panel)
-        assert seen == ["changes", "lineage", "summary", "lineage", "changes", "summary"]
-        await browser.pilot.click("PanelTabs", offset=(14, 0))
+        assert seen == ["changes", "files", "lineage", "files", "changes", "summary"]
+        await browser.pilot.click("PanelTabs", offset=(12, 0))
         await browser.settle()
         assert browser.screen.feed.panel == "changes"
 

@@ -19,9 +19,14 @@ class Row:
     names: tuple[str, ...] = ()
     size: int | None = 10
     images: tuple[str, ...] = ()
+    tops: tuple[str, ...] = ()
     containers: tuple[str, ...] = ()
     mount_count: int = 0
     read_only: bool = False
+
+    @property
+    def mounted(self) -> bool:
+        return self.mount_count > 0
 
 
 def rows_of(parents: dict[str, str], **more: dict[str, Any]) -> dict[str, PlanRow]:

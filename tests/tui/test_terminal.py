@@ -117,6 +117,7 @@ def test_hostile_names_reach_the_terminal_escaped_only(program: Program) -> None
     escape = "\x1b"
     program.press("1", "2", "G", "g", "4", "r", escape, "f", escape, "d", escape, "e", escape, "m", "y", escape)
     program.press("/", *"evil", "\r", escape, "G", "1", "?", escape)
+    program.press("g", "t", escape, "n", escape, "a", escape, "s", escape, "c", "D", "j", "j", "f", escape, escape)
     shown = program.output.decode(errors="replace")
     for raw in ("\x1b]0;evil", "evil\x07", "\x9b", "\u202e", "\x1b[31mred", "two\nlines"):
         assert raw not in shown, f"{raw!r} reached the terminal"

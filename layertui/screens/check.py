@@ -1,0 +1,269 @@
+"""Check the store: findings as they come, what each means, and the way to a repair."""
+
+from __future__ import annotations
+
+import itertools
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.screen import Screen
+from textual.widgets import Static
+
+from layerstore.findings import Finding, Severity
+from layerstore.store import LayerStore
+from layertui import checking, messages
+from layertui.findinglist import TITLES
+from layertui.format import plural
+from layertui.jobs import Job, JobRunner, JobState
+from layertui.keys import CHECK_BINDINGS
+from layertui.model import StoreView
+from layertui.safe import safe
+from layertui.screens.error import ErrorDialog
+from layertui.screens.repair import RepairDialog, ResultsDialog
+from layertui.screens.text import MUTED
+from layertui.widgets.findings_tree import FindingsTree
+from layertui.widgets.jobs_strip import JobsStrip
+from layertui.widgets.key_bar import KeyBar
+from layertui.widgets.virtual_tree import VirtualTree
+
+_runs = itertools.count(1)
+
+_BROKEN_OFF = (JobState.CANCELLED, JobState.FAILED)
+
+_QUICK = (
+    "Looked at: the records of {layers}, their names, parents, images and containers, the folders, links and files "
+    "that belong to them, leftovers on disk, and mounts.\nNot looked at: what is in the layers' files. D reads "
+    "every layer and compares it with the tar that it came in as."
+)
+_DEEP = (
+    "Looked at: the records of {layers}, their folders, links, leftovers and mounts, and every file of those "
+    "that came in as a tar: content, owner, mode and times are what they were."
+)
+
+
+class CheckScreen(Screen[bool]):
+    """Checks as soon as it is shown; closes with whether something was repaired. `view` is for names."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [*CHECK_BINDINGS]
+    AUTO_FOCUS = "#findings"
+    DEFAULT_CSS = """
+    CheckScreen {
+        background: $background;
+        #check-head { height: auto; background: $panel; padding: 0 1; }
+        FindingsTree { height: 1fr; }
+        #check-nothing { height: 1fr; padding: 1 2; display: none; }
+        &.-nothing { FindingsTree, #check-detail { display: none; } #check-nothing { display: block; } }
+        #check-detail { height: 40%; border-top: solid $border-blurred; padding: 0 1; }
+        #check-detail:focus { border-top: solid $border; }
+        #check-text { height: auto; }
+    }
+    """
+
+    def __init__(self, store: LayerStore, view: StoreView, jobs: JobRunner) -> None:
+        super().__init__()
+        self._store = store
+        self._view = view
+        self._jobs = jobs
+        self._findings: list[Finding] = []
+        self._run = 0
+        self._deep = False
+        self._check: Job | None = None
+        self._complete = False
+        self._repaired = False
+
+    def compose(self) -> ComposeResult:
+        """Yield what was found above what is known about it."""
+        yield Static(id="check-head", markup=False)
+        yield FindingsTree(id="findings")
+        yield Static(id="check-nothing", markup=False)
+        with VerticalScroll(id="check-detail"):
+            yield Static(id="check-text", markup=False)
+        yield JobsStrip()
+        yield KeyBar(self.refusal)
+
+    def on_mount(self) -> None:
+        """Start with the quick check."""
+        self._start(deep=False)
+
+    @property
+    def _tree(self) -> FindingsTree:
+        return self.query_one(FindingsTree)
+
+    @property
+    def checking(self) -> bool:
+        """Whether the check is under way."""
+        return not self._complete and self._check is not None and self._check.state not in _BROKEN_OFF
+
+    def refusal(self, action: str) -> str:
+        """Return why an action makes no sense now."""
+        name = action.partition("(")[0]
+        if name == "cancel_job" and not self.query_one(JobsStrip).running:
+            return "Nothing runs"
+        if name == "plan" and not self._tree.chosen:
+            return "Nothing can be done about it by a repair"
+        if name == "mark" and not self._tree.markable:
+            return "Only what a repair can mend is marked"
+        if name in ("deep", "again") and self.checking:
+            return "A check is under way: ctrl+x stops it"
+        return ""
+
+    # The check
+
+    def _start(self, *, deep: bool) -> None:
+        self._run, self._deep = next(_runs), deep
+        self._findings, self._complete = [], False
+        self._check = self._jobs.submit(checking.check_job(self._store, self.post_message, self._run, deep=deep), self)
+        self._show()
+
+    def on_findings_found(self, event: messages.FindingsFound) -> None:
+        """Show them among the others."""
+        if event.run == self._run:
+            self._findings += event.findings
+            self._show()
+
+    def on_check_ended(self, event: messages.CheckEnded) -> None:
+        """Say so: all that was found is here by now, which the state of the job does not tell."""
+        if event.run == self._run:
+            self._complete = True
+            self._show()
+
+    def on_job_changed(self, event: messages.JobChanged) -> None:
+        """Draw the job."""
+        self.query_one(JobsStrip).update(event.job)
+        if event.job is self._check and event.job.state in _BROKEN_OFF:
+            self._show()
+        self.query_one(KeyBar).refresh()
+
+    def on_job_failed(self, event: messages.JobFailed) -> None:
+        """Say what went wrong."""
+        self.app.push_screen(ErrorDialog(event.error))
+
+    def _show(self) -> None:
+        self._tree.show(self._findings)
+        nothing = self._complete and not self._findings
+        self.set_class(nothing, "-nothing")
+        if nothing:
+            what = (_DEEP if self._deep else _QUICK).format(layers=plural(len(self._view), "layer"))
+            found = Content.assemble(("✓ Nothing found", "bold $text-success"), "\n\n", what)
+            self.query_one("#check-nothing", Static).update(found)
+        self.query_one("#check-head", Static).update(self._head())
+        self._show_detail()
+        self.query_one(KeyBar).refresh()
+
+    def _head(self) -> Content:
+        counts = [
+            plural(count, noun, noun if severity is Severity.DAMAGE else "")
+            for severity, (_, noun, _) in TITLES.items()
+            if (count := sum(finding.severity is severity for finding in self._findings))
+        ]
+        state = self._check.state if self._check is not None else JobState.WAITING
+        how = {
+            JobState.CANCELLED: "stopped: what was found so far holds",
+            JobState.FAILED: "failed: what was found so far holds",
+        }.get(state, "done" if self._complete else "looking …")
+        marked = len(self._tree.marks)
+        return Content.assemble(
+            ("Deep check" if self._deep else "Check", "bold"),
+            f" of {safe(str(self._store.graph_root))} · {how}",
+            (f" · {', '.join(counts)}" if counts else ""),
+            (f" · {marked} marked" if marked else ""),
+        )
+
+    # A finding
+
+    @on(VirtualTree.CursorMoved)
+    def _show_detail(self) -> None:
+        finding = self._tree.cursor_finding
+        self.query_one("#check-text", Static).update(self._detail(finding) if finding is not None else "")
+        self.query_one(KeyBar).refresh()
+
+    def _detail(self, finding: Finding) -> Content:
+        lines = [Content.styled(safe(finding.text), "bold")]
+        if finding.layer:
+            row = self._view.get(finding.layer)
+            names = f"  {safe(row.title)}" if row is not None and row.names else ""
+            lines.append(Content.assemble(("Layer   ", MUTED), (safe(finding.layer), "bold $text-primary"), names))
+        if finding.path:
+            lines.append(Content.assemble(("Path    ", MUTED), safe(finding.path)))
+        lines.append(Content.assemble(("Kind    ", MUTED), finding.kind.value))
+        for number, user in enumerate(finding.users):
+            title = "Affects " if number == 0 else "        "
+            lines.append(Content.assemble((title, MUTED), (safe(user), "$text-error")))
+        repair = safe(finding.repair or "none: nothing here can mend it")
+        if finding.hint:
+            repair = f"none here: {safe(finding.hint)}; a in the list of layers does it"
+        lines.append(Content.assemble(("Repair  ", MUTED), repair))
+        return Content("\n").join(lines)
+
+    def on_findings_tree_marks_changed(self) -> None:
+        """Count the marks."""
+        self.query_one("#check-head", Static).update(self._head())
+        self.query_one(KeyBar).refresh()
+
+    # Repair
+
+    def on_virtual_tree_chosen(self) -> None:
+        """Enter on a finding."""
+        self.action_plan()
+
+    def action_plan(self) -> None:
+        """Work out what a repair of the marked findings, or of the one under the cursor, would do."""
+        if not self._refused("plan"):
+            self._jobs.submit(checking.plan_repair_job(self._store, self._tree.chosen, force=False), self)
+
+    def on_repair_planned(self, event: messages.RepairPlanned) -> None:
+        """Show the plan; measuring what it frees goes on meanwhile."""
+        dialog = RepairDialog(event, self._replan, read_only=self._store.read_only)
+        self.app.push_screen(dialog, self._repair)
+
+    def _replan(self, event: messages.RepairPlanned, dialog: RepairDialog, *, force: bool, sizes: bool) -> None:
+        self._jobs.submit(checking.plan_repair_job(self._store, event.findings, force=force, sizes=sizes), dialog)
+
+    def _repair(self, plan: messages.RepairPlanned | None) -> None:
+        self._jobs.cancel_key("measure repair")
+        if plan is not None:
+            self._jobs.submit(checking.repair_job(self._store, plan.steps), self)
+
+    def on_repaired(self, event: messages.Repaired) -> None:
+        """Show what became of it, and check again."""
+        self._repaired = True
+        self.app.push_screen(ResultsDialog(event.results))
+        self._start(deep=False)
+
+    # Keys
+
+    def _refused(self, action: str) -> bool:
+        refusal = self.refusal(action)
+        if refusal:
+            self.notify(refusal, severity="warning", markup=False)
+        return bool(refusal)
+
+    def action_deep(self) -> None:
+        """Check again, and read every layer."""
+        if not self._refused("deep"):
+            self._start(deep=True)
+
+    def action_again(self) -> None:
+        """Check again, without reading the layers."""
+        if not self._refused("again"):
+            self._start(deep=False)
+
+    def action_cancel_job(self) -> None:
+        """Stop what runs."""
+        running = self.query_one(JobsStrip).running
+        if running:
+            self._jobs.cancel(running[-1])
+
+    def action_close(self) -> None:
+        """Go back to the layers; a check that is under way is stopped, a repair goes on."""
+        if self._check is not None:
+            self._jobs.cancel(self._check)
+        self.dismiss(self._repaired)
+
+    def on_jobs_strip_cancel_wanted(self, event: JobsStrip.CancelWanted) -> None:
+        """Stop the job."""
+        self._jobs.cancel(event.job)

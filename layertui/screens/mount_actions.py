@@ -1,0 +1,177 @@
+"""What the keys of the browser do about mounts: look who would notice, ask where somebody would, submit a job."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Literal
+
+from textual.screen import Screen
+
+from layerstore.store import LayerStore
+from layertui import messages, operations
+from layertui.format import plural
+from layertui.jobs import JobRunner
+from layertui.model import StoreView
+from layertui.rows import LayerRow
+from layertui.safe import copyable, safe
+from layertui.screens.confirm import ConfirmDialog
+from layertui.screens.error import ErrorDialog
+from layertui.unmounting import unmount_warning
+from layertui.widgets.layer_tree import LayerTree
+
+
+class MountActions(Screen[None]):
+    """The actions about mounts, and what all actions need."""
+
+    store: LayerStore
+    jobs: JobRunner
+    view: StoreView
+    mount_note = ""
+    """Who sees a mount that is made from here; "" where everybody does."""
+    why_read_only = ""
+    """Why this user can only look at the store, and the way out; "" where it is open as he asked for."""
+
+    @property
+    @abstractmethod
+    def tree_widget(self) -> LayerTree:
+        """The list of layers."""
+
+    @property
+    @abstractmethod
+    def row(self) -> LayerRow | None:
+        """The layer under the cursor."""
+
+    @abstractmethod
+    def reload(self) -> None:
+        """Read everything again."""
+
+    @abstractmethod
+    def refusal(self, action: str) -> str:
+        """Return why an action makes no sense now, "" when it does."""
+
+    def say(self, text: str, severity: Literal["information", "warning", "error"] = "information") -> None:
+        """Show a short message; may hold names from disk."""
+        self.notify(safe(text), severity=severity, markup=False)
+
+    def show_error(self, error: BaseException) -> None:
+        """Show what went wrong."""
+        self.app.push_screen(ErrorDialog(error))
+
+    def mount_refusal(self, name: str) -> str:
+        """Return why an action about mounts makes no sense now."""
+        row = self.row
+        if name == "unmount_marked" and not self.marked_mounted():
+            return (
+                "None of the marked layers is mounted" if self.tree_widget.marks else "No layer is marked: space marks"
+            )
+        if name in ("unmount", "unmount_all") and row is not None and not row.mounted:
+            return "" if name == "unmount" and row.stale else "The layer is not mounted"
+        if name == "clear_stale" and self.store.read_only:
+            return "The store is open for reading only: cannot clear stale mounts"
+        if name == "clear_stale" and not self.view.stale_mounts:
+            return "No mount is stale"
+        return ""
+
+    def chosen(self, action: str) -> LayerRow | None:
+        """Return the layer under the cursor, or say why the action cannot be."""
+        refusal = self.refusal(action)
+        if refusal:
+            self.say(refusal, "warning")
+            return None
+        return self.row
+
+    # Mounting
+
+    def action_mount(self) -> None:
+        """Mount the layer."""
+        row = self.chosen("mount")
+        if row is not None:
+            self.jobs.submit(operations.mount_job(self.store, row), self)
+
+    def action_unmount(self) -> None:
+        """Unmount the layer once; ask first if others would notice. Clear the record of a mount that is not there."""
+        row = self.chosen("unmount")
+        if row is not None and row.stale:
+            self._ask_to_clear(row)
+        elif row is not None:
+            self.unmount_rows([row])
+
+    def action_unmount_all(self) -> None:
+        """Unmount the layer for everybody who asked for it."""
+        row = self.chosen("unmount_all")
+        if row is not None:
+            self.unmount_rows([row], force=True)
+
+    def action_unmount_marked(self) -> None:
+        """Unmount all marked layers that are mounted, each once."""
+        if self.chosen("unmount_marked") is not None:
+            self.unmount_rows(self.marked_mounted())
+
+    def action_clear_stale(self) -> None:
+        """Clear the records of all mounts that are not there."""
+        refusal = self.refusal("clear_stale")
+        if refusal:
+            self.say(refusal, "warning")
+        else:
+            self._ask_to_clear(None)
+
+    def marked_mounted(self) -> list[LayerRow]:
+        """Return the marked layers that are mounted, or are said to be."""
+        rows = [self.view.get(mark) for mark in self.tree_widget.marks]
+        return [row for row in rows if row is not None and (row.mounted or row.stale)]
+
+    def unmount_rows(self, rows: Sequence[LayerRow], *, force: bool = False) -> None:
+        """Unmount layers; who would notice is looked up first."""
+        self.jobs.submit(operations.mount_users_job(self.store, rows, force=force), self)
+
+    def on_mount_users_found(self, event: messages.MountUsersFound) -> None:
+        """Unmount, or ask first."""
+        rows = [row for layer_id in event.users if (row := self.view.get(layer_id)) is not None]
+        job = operations.unmount_job(self.store, rows, force=event.force)
+        warning = unmount_warning(rows, event.users, force=event.force)
+        if not warning:
+            self.jobs.submit(job, self)
+            return
+
+        def unmount(agreed: bool | None) -> None:
+            if agreed:
+                self.jobs.submit(job, self)
+
+        title = f"Unmount {rows[0].short_id if len(rows) == 1 else plural(len(rows), 'layer')}?"
+        self.app.push_screen(ConfirmDialog(title, warning, confirm_label="Unmount", danger=True), unmount)
+
+    def _ask_to_clear(self, row: LayerRow | None) -> None:
+        """Ask whether to clear the stale mount of a layer, or all."""
+        stale = [mount for mount in self.view.stale_mounts if row is None or mount.id == row.id]
+
+        def clear(agreed: bool | None) -> None:
+            if agreed:
+                self.jobs.submit(operations.clear_stale_job(self.store, row.id if row is not None else None), self)
+
+        body = (
+            f"{plural(len(stale), 'layer')} recorded as mounted, but not mounted: since a reboot or a crash, or "
+            "unmounted by hand.\n\nOnly the record goes. No file of a layer changes, and it can be mounted again."
+        )
+        self.app.push_screen(ConfirmDialog("Clear stale mounts?", body, confirm_label="Clear"), clear)
+
+    def on_stale_cleared(self, event: messages.StaleCleared) -> None:
+        """Say how many were stale still."""
+        self.say(f"Cleared {plural(len(event.layer_ids), 'stale mount')}")
+        self.reload()
+
+    def on_mounted(self, event: messages.Mounted) -> None:
+        """Show and copy the path."""
+        self.app.copy_to_clipboard(copyable(str(event.path)))
+        text = safe(str(event.path)) + (f"\n{self.mount_note}" if self.mount_note else "")
+        self.notify(text, title="Mounted; the path is copied", markup=False)
+        self.reload()
+
+    def on_unmounted(self, event: messages.Unmounted) -> None:
+        """Say what is mounted still."""
+        if event.still:
+            text = "asked for more than once. ctrl+p: Unmount for all users"
+            self.say(f"{plural(event.still, 'layer')} still mounted: {text}")
+        else:
+            self.say(f"Unmounted {plural(len(event.layer_ids), 'layer')}")
+        self.reload()

@@ -1,0 +1,336 @@
+"""Names from the disk are data: every screen, fed with hostile ones, in a real terminal that checks every byte."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import pkgutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from textual.screen import Screen
+
+import layertui.screens
+from tui.hostile import HOSTILE, ODD, ODD_SHOWN, SHOWN, HostileStore, odd_process
+from layertui.keys import PLACES
+from tui.strict import StrictTerminal, unfit
+from support import make_tar
+
+ESC = "\x1b"
+
+
+def screen_classes() -> set[str]:
+    """Return the names of all screens that the program can show: those that no other screen of it builds on."""
+    for module in pkgutil.iter_modules(layertui.screens.__path__, "layertui.screens."):
+        importlib.import_module(module.name)
+
+    def below(kind: type) -> Iterator[type]:
+        for child in kind.__subclasses__():
+            yield child
+            yield from below(child)
+
+    return {
+        kind.__name__
+        for kind in below(Screen)
+        if kind.__module__.startswith("layertui.")
+        and not any(other.__module__.startswith("layertui.") for other in kind.__subclasses__())
+        and "[" not in kind.__name__
+    }
+
+
+class Walk:
+    """One run of the program. `screens` and `places` are what was seen of it."""
+
+    def __init__(self, store: HostileStore, *arguments: str) -> None:
+        self.store = store
+        environ = {**os.environ, "HOME": str(store.folder), "SHELL": "/bin/sh"}
+        environ |= {f"XDG_{name}_HOME": str(store.folder / name) for name in ("CONFIG", "STATE", "CACHE")}
+        for name in ("NO_COLOR", "COLORTERM", "COLUMNS", "LINES", "CONTAINERS_STORAGE_CONF"):
+            environ.pop(name, None)
+        command = [sys.executable, "-m", "layertui", *(arguments or store.arguments)]
+        self.terminal = StrictTerminal(command, environ, str(store.work))
+        self.screens: set[str] = set()
+        self.places: set[str] = set()
+
+    def see(self, *texts: str, screen: str = "", place: str = "") -> None:
+        """Wait for texts on the screen; they prove that a screen or a place is there."""
+        self.terminal.wait_for(*texts)
+        if screen:
+            self.screens.add(screen)
+        if place:
+            self.places.add(place)
+
+    def press(self, keys: str, *texts: str, screen: str = "", place: str = "") -> None:
+        """Type keys, and wait for what they bring."""
+        self.terminal.type(keys)
+        self.see(*texts, screen=screen, place=place)
+
+    def leave(self, title: str, keys: str = ESC) -> None:
+        """Type keys that close a dialog, and wait until its title is gone."""
+        self.terminal.type(keys)
+        self.terminal.wait(lambda shown: title not in shown, f"{title!r} to go")
+
+    def to_layer(self, name: str = "") -> None:
+        """Go to the list, and there to one of the first two layers: what has the focus is left by escape."""
+        for _ in range(6):
+            if "space Mark" in self.terminal.shown:
+                break
+            self.terminal.type(ESC)
+            self.terminal.settle()
+        self.press("g" if name == "base" else "gj", "space Mark", f"╮╭─ {name}-layer ─")
+
+    def find_lone(self) -> None:
+        """Go to the layer `lone` by the filter, which stays."""
+        self.to_layer("base")
+        self.press("/", "⏎ To the list")
+        self.press("lone", "1 of 33")
+        self.press("\r", "space Mark", "lone-layer")
+
+    def copy(self, keys: str, says: str) -> str:
+        """Type keys that copy, and return what the clipboard got: once, and nothing that a shell would take for a key."""
+        before = len(self.terminal.copied)
+        self.terminal.type(keys)
+        self.terminal.wait(lambda shown: len(self.terminal.copied) > before and says in shown, f"{says!r} and a copy")
+        (text,) = self.terminal.copied[before:]
+        assert unfit(text.replace("\n", "")) == ""
+        return text
+
+
+@pytest.fixture
+def store() -> Iterator[HostileStore]:
+    with tempfile.TemporaryDirectory(prefix="lt") as folder:  # a short path, to be seen whole in the dialogs
+        yield HostileStore(Path(folder))
+
+
+@pytest.fixture
+def walk(store: HostileStore) -> Iterator[Walk]:
+    walk = Walk(store)
+    yield walk
+    walk.terminal.close()
+
+
+def test_every_screen_shows_names_and_obeys_none(walk: Walk) -> None:
+    for step in STEPS:
+        import time; T=time.time()  # XXX
+        step(walk)
+        print(step.__name__, time.time()-T)
+        if walk.terminal.problems: walk.terminal.settle(2); print("SHOWN", walk.terminal.shown)
+        assert not walk.terminal.problems, f"{step.__name__}: {walk.terminal.problems}"
+    walk.terminal.type("q")
+    assert walk.terminal.ended() == 0
+    assert not walk.terminal.problems
+    assert set(PLACES) - walk.places == set()
+    assert screen_classes() - walk.screens == ELSEWHERE
+
+
+ELSEWHERE = {"OpeningScreen"}
+"""What other tests of this file see."""
+
+
+def choose_a_store(walk: Walk) -> None:
+    walk.see("Choose a store", "33 layers", f"{ODD_SHOWN}, overlay and vfs", screen="DriverDialog")
+    walk.press("\r", "base-layer", SHOWN["zero"] + "@i", "wide:日本語 🚀@i", screen="LayersScreen", place="list")
+
+
+def summary(walk: Walk) -> None:
+    walk.press("1", "y Copy field", place="Summary")
+    walk.see(*(SHOWN[key] for key in ("clip", "dcs", "c1", "bidi", "lines", "breaks", "action")))
+    assert walk.copy("jjy", "Copied value: " + SHOWN["clip"]) == "$'clip:\\033]52;c;ZXZpbA==\\007@base'"
+    walk.press("G", f"{ODD_SHOWN}/vfs/dir/")
+    for _ in range(11):  # through metadata, flags, big data, label and users
+        walk.terminal.type("\x02")
+        walk.terminal.read(0.05)
+    walk.see("Name        base-layer")
+
+
+def changes(walk: Walk) -> None:
+    walk.to_layer("top")
+    walk.press("2", "against base-layer, its parent", f"D ├─ {SHOWN['clip']}")
+    walk.press("2", "A Added", place="Changes")
+    walk.see(f"├─ {SHOWN['lines']}", r"├─ bytes:\x9b31m\xff", SHOWN["bidi"])
+    walk.press("/", "⏎ To the list", place="filter")
+    walk.terminal.paste("bidi\u202e\u200b:\u2066g\n\x9b31m")
+    walk.see("/ bidi:g")
+    walk.press(ESC, "A Added")
+
+
+def files(walk: Walk) -> None:
+    walk.to_layer("base")
+    walk.press("3", SHOWN["title"] + ".d/", "▸ dir/")
+    walk.press("3", "y Copy path", place="Files")
+    walk.press("/", "⏎ To the list")
+    walk.press("lines:", "3 of ")
+    walk.press("\r", "y Copy path")
+    assert walk.copy("y", "Copied path: /dir/" + SHOWN["lines"]) == "$'/dir/lines:two\\nlines\\r\\ttab'"
+    walk.press("\r", SHOWN["c1"], SHOWN["bidi"], r"bytes:\x9b31m\xff", "b Bytes", place="preview")
+    walk.press("b", "63 6c 69 70 3a 1b 5d 35")
+    walk.leave("b Bytes")
+    walk.press("G", r"→ /dir/lines:two\nlines\r\ttab", r"Symbolic link to ../dir/lines:two\nlines\r\ttab")
+    walk.leave("Symbolic link", ESC)
+    walk.press("w", "In 1 layer of the chain", "/links/" + SHOWN["lines"], screen="OccurrencesDialog")
+    walk.leave("of the chain")
+
+
+def extract(walk: Walk) -> None:
+    walk.press("x", "Extract from base-layer", "/links/" + SHOWN["lines"], screen="ExtractDialog")
+    walk.press("\x0f", "Extract to", screen="SafeSave")
+    walk.leave("Extract to")
+    walk.press("\x13", "Extracted", rf"/\xffw{ODD_SHOWN}/lines:")
+
+
+def skipped(walk: Walk) -> None:
+    walk.press(ESC, SHOWN["title"] + ".d/", "▸ dir/")
+    walk.terminal.type("g" + "j" * 9)
+    walk.press("x", "Extract from base-layer", "/dir  and all that is in it")
+    walk.press("\x13", "1 file skipped", rf"/\xffw{ODD_SHOWN}/dir", rf"/dir/closed{ODD_SHOWN}\xff", screen="SkippedDialog")
+    walk.leave("file skipped")
+
+
+def lineage_waste_json(walk: Walk) -> None:
+    walk.to_layer("top")
+    walk.press("4", SHOWN["bell"])
+    walk.press("4", "⏎ Go to", place="Lineage")
+    walk.press("5", "efficient", "/dir/" + SHOWN["bidi"])
+    walk.press("5", "⏎ Layers", place="Waste")
+    walk.terminal.type("\r")
+    assert walk.copy("y", "Copied path: /dir/act") == "/dir/action:[@click=app.quit]x[|]"
+    walk.press("6", r'"title:\u001b]0;evil\u0007@top"')
+    walk.press("6", "⏎ Fold", place="JSON")
+    record = json.loads(walk.copy("y", "Copied the record"))
+    assert record["names"][1] == f"clip:{HOSTILE['clip']}@top"
+
+
+def editors(walk: Walk) -> None:
+    walk.to_layer("top")
+    walk.press("r", "Names of top", SHOWN["clip"] + "@top", SHOWN["bell"] + "@top", screen="NamesDialog")
+    walk.press("je", "Name ", "esc Cancel")
+    walk.leave("⏎ OK")
+    walk.leave("Names of top")
+    walk.press("f", "Flags of top", SHOWN["clip"] + r' = "clip:\u001b]52', screen="FlagsDialog")
+    walk.press("e", r"\x1b]52")
+    walk.leave("⏎ OK")
+    walk.leave("Flags of top")
+    walk.press("t", "Metadata of top", r'"bell:\u0007\b\x7f"', screen="MetadataDialog")
+    walk.press("\x14", "indented for reading", r'"c1:\u009b31m\u009d0;evil\u009c"')
+    walk.press("\x14", "saved exactly as typed")
+    walk.terminal.paste("pasted\u202e\u200b\u2028\n\tmore")
+    walk.see("pasted", "edited")
+    walk.press(ESC, "Discard the changes?", screen="ConfirmDialog")
+    walk.press("y", "space Mark")
+    walk.press("y", "Copy from top", SHOWN["clip"] + "@top", screen="CopyMenu")
+    assert walk.copy("2", "Copied name: " + SHOWN["clip"]) == "$'clip:\\033]52;c;ZXZpbA==\\007@top'"
+
+
+def export_and_create(walk: Walk) -> None:
+    walk.to_layer("top")
+    walk.press("e", "Export top", "Browse…", screen="ExportDialog")
+    walk.leave("Export top")
+    walk.to_layer("base")
+    walk.press("e", "Export base", "✓ New file")
+    walk.press("\x13", "Exported", rf"\xffw{ODD_SHOWN}/base")
+    walk.press("n", "New layer", "base-layer", screen="CreateDialog")
+    walk.press("\t\r", "Part of an ID or name", SHOWN["zero"] + "@i", screen="LayerPicker")
+    walk.terminal.paste("bidi:\u202e\u200bg\n\x9b")
+    walk.see("bidi:g", "No layer matches")
+    walk.press("\x15", "33 layers")
+    walk.press("@row", SHOWN["bidi"] + "@row")
+    walk.press("\r", "▾ clip:\\x1b]52;c;")
+    walk.press(f"{ESC}[Z", "Parent")
+    walk.press("l", "from a tar", "Browse…")
+    walk.press("\x0f", "Make a layer of", screen="SafeOpen")
+    walk.leave("Make a layer of")
+    walk.leave("New layer")
+
+
+def delete_and_apply(walk: Walk) -> None:
+    walk.to_layer("top")
+    walk.press("d", "Delete 1 layer?", "✗ layer clip:\\x1b]52;", "Include", screen="DeleteDialog")
+    walk.press("i", SHOWN["clip"] + "@images can no longer", "podman rmi " + SHOWN["clip"])
+    walk.leave("cannot be undone")
+    (walk.store.work / "bad.tar").write_bytes(make_tar({f"../out{ODD}": b"x"}))
+    walk.press("a", "Apply a tar to top", "Diff now", screen="ApplyDialog")
+    walk.press("bad.tar", "not compressed")
+    walk.press("\x13", "Change top under those", f"{SHOWN['clip']}@images")
+    walk.press("y", "The system refused", rf"dir/closed{ODD_SHOWN}\xff", screen="ErrorDialog")
+    assert rf"Path: dir/closed{ODD_SHOWN}\xff" in walk.copy("y", "Copied")
+    walk.leave("The system refused")
+    walk.find_lone()
+    walk.press("a", "Apply a tar to lone", "Diff now")
+    walk.press("bad.tar", "not compressed")
+    walk.press("\x13", "Not a usable tar", f"../out{ODD_SHOWN}")
+    walk.leave("Not a usable tar")
+
+
+def mounts(walk: Walk) -> None:
+    path = walk.store.path_of("lone")
+    quoted = str(walk.store.folder) + "/g\\033]0;evil\\007\\342\\200\\256[red]/vfs/dir/lone"
+    assert walk.copy("m", "the path is copied") == f"$'{quoted}'"
+    walk.see(f"{ODD_SHOWN}/vfs/dir/lone", "mounted")
+    with odd_process(["sleep", "60"], walk.store.folder, cwd=path):
+        walk.press("u", "Unmount lone?", r"works in it: \x1b]0;evil\x07sleep 60")
+        walk.leave("Unmount lone?", "n")
+        walk.press("d", r"Programs work in it", r"lone: \x1b]0;evil\x07sleep 60")
+        walk.leave("Programs work")
+    walk.press("s", "Shell in lone", "lone-layer", screen="ShellDialog")
+    walk.press("\r", "a shell of this host", f"{ODD_SHOWN}/vfs/dir/lone", "[layer lone]")
+    walk.press("exit\n", "lone-layer", "? Help")
+    walk.press(ESC, "base-layer")
+
+
+def stale(walk: Walk) -> None:
+    walk.to_layer("base")
+    walk.press("G" + "k" * 8, f"╮╭─ {SHOWN['bidi']}@row ─")
+    walk.press("u", "Clear stale mounts?")
+    walk.leave("Clear stale mounts?", "n")
+    walk.press("m", "The system refused", f"/g{ODD_SHOWN}/vfs/dir/{SHOWN['bidi']}")
+    walk.leave("The system refused")
+
+
+def help_and_palette(walk: Walk) -> None:
+    walk.press("?", "Help", "i IDs", screen="HelpScreen")
+    walk.press("/", "Part of a key or of what it does")
+    walk.terminal.paste("as it is copied\u202e\x9b")
+    walk.see(r"$'a\nb'", "one word of the shell")
+    walk.leave("as it is copied")
+    walk.leave("i IDs")
+    walk.press("\x10", "Search for commands")
+    walk.terminal.paste("screen\u202e\u2066\x9bshot")
+    walk.terminal.wait(lambda shown: "screenshot" in shown and "Change the current theme" not in shown, "one command")
+    walk.press("\r", "Saved screenshot")
+    (picture,) = walk.store.folder.glob("*.svg")
+    text = "".join(ElementTree.fromstring(picture.read_bytes()).itertext())  # noqa: S314 - our own
+    assert SHOWN["clip"][:16] in text
+    assert unfit(text.replace("\n", "").replace("\xa0", " ")) == ""
+
+
+def check(walk: Walk) -> None:
+    walk.press("c", "Check of", f"/g{ODD_SHOWN}", "done", "Damage", SHOWN["bell"], screen="CheckScreen", place="check")
+    walk.press("f", "Repair: ", "Type repair to lose", screen="RepairDialog")
+    walk.press("repair\r", "done", SHOWN["bell"], screen="ResultsDialog")
+    walk.leave("✓")
+    walk.press(ESC, "Layers")
+
+
+STEPS: list[Callable[[Walk], None]] = [
+    choose_a_store,
+    summary,
+    changes,
+    files,
+    extract,
+    skipped,
+    lineage_waste_json,
+    editors,
+    export_and_create,
+    delete_and_apply,
+    mounts,
+    stale,
+    help_and_palette,
+    check,
+]

@@ -1,0 +1,342 @@
+"""The file of settings: what it may say, how mistakes are told, and that keys, theme and order follow it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from textual.binding import Binding
+from textual.widgets import ContentSwitcher
+
+from layerstore.store import LayerStore
+from layertui import keys
+from layertui.app import LayertuiApp
+from layertui.commands import LEFT_OUT, MOTIONS, LayerCommands
+from layertui.guide import help_sections
+from layertui.keymap import UnknownKey, all_bindings, clashes, key_table, read_keys, remapped
+from layertui.layerlist import Order
+from layertui.screens.help import HelpScreen
+from layertui.settings import Settings, SettingsError, config_path, load_settings, theme_names
+from layertui.theme import CONTRAST, DARK, THEMES, usual_theme
+from tui.browser import NOW, Browser, Place, browsing, wait_for
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "config.toml"
+
+
+def read(file: Path, text: str) -> Settings:
+    file.write_text(text)
+    return load_settings(file)
+
+
+# What may stand in it
+
+
+def test_without_a_file_everything_is_as_usual(own_home: Path) -> None:
+    assert load_settings() == Settings()
+    assert config_path() == own_home / "config" / "layertui" / "config.toml"
+
+
+def test_the_file_in_the_usual_place_is_read(own_home: Path) -> None:
+    config_path().parent.mkdir(parents=True)
+    config_path().write_text('theme = "nord"\nremember = false\n[view]\nsort = "size"\nfollow = 5\n')
+    settings = load_settings()
+    assert (settings.theme, settings.remember) == ("nord", False)
+    assert (settings.view.sort, settings.view.follow) == (Order.SIZE, 5)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ['[keys]\n"layer.mount" = "M"', '[keys]\nlayer.mount = "M"', '[keys.layer]\nmount = "M"', 'keys.layer.mount = "M"'],
+)
+def test_an_id_may_be_quoted_or_not(file: Path, text: str) -> None:
+    assert read(file, f'{text}\n[keys.changes]\nmodified = "x"').keymap == {"layer.mount": "M", "changes.modified": "x"}
+
+
+@pytest.mark.parametrize(
+    ("written", "read_as"),
+    [
+        ("m", "m"),
+        (" x , F", "x,F"),
+        ("/", "slash"),
+        ("slash,-,+", "slash,minus,plus"),
+        ("comma", "comma"),
+        ("shift+a", "A"),
+        ("shift+ctrl+left", "ctrl+shift+left"),
+        ("ctrl+/", "ctrl+slash"),
+        ("f12,pageup", "f12,pageup"),
+        ("ctrl+m", "enter"),
+        ("alt+é", "alt+é"),
+    ],
+)
+def test_keys_are_read_as_textual_calls_them(written: str, read_as: str) -> None:
+    assert read_keys(written) == read_as
+
+
+@pytest.mark.parametrize("name", ["", "m,", ",", "ctrl+", "pgup", "hyper-x", "ctrl+ctrll+x", "mm", "<any>", "\x1b"])
+def test_names_that_no_terminal_sends_are_refused(name: str) -> None:
+    with pytest.raises(UnknownKey):
+        read_keys(name)
+
+
+# Mistakes
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ('\n\ntheem = "nord"', 3, ["'theem'", "did you mean 'theme'", "view"]),
+        ('theme = "norrd"', 1, ["'norrd'", "did you mean 'nord'", "layertui-light"]),
+        ("theme = 3", 1, ["theme", "a text", "a number"]),
+        ('[view]\n# a\nsrot = "size"', 3, ["'srot' in [view]", "did you mean 'sort'"]),
+        ('[view]\nsort = "sise"', 2, ["'sise'", "did you mean 'size'", "total"]),
+        ("[view]\nfollow = 0", 2, ["view.follow", ">= 0.2"]),
+        ("theme =\n", 1, ["no TOML"]),
+        ("[view]\n[view]", 2, ["no TOML"]),
+        ('[keys]\nlayer.mout = "m"', 2, ["'layer.mout'", "did you mean 'layer.mount'", "layertui keys"]),
+        ("[keys]\n\n'layer.mount' = 'ctrl-m'", 3, ["layer.mount", "'ctrl-m'", "did you mean"]),
+        ('[keys]\nlayer.mount = "escpe"', 2, ["'escpe'", "did you mean 'escape'"]),
+        ("[keys.layer]\nmount = 1", 2, ["layer.mount", "a text"]),
+        ('[keys]\nlayer.mount = "x"\n"layer.mount" = "c"', 2, ["layer.mount", "twice"]),
+        ('[keys]\nlayer.mount = "e"', 2, ["layer.mount and layer.export", "'e'", "list"]),
+        ('[keys]\ntree.up = "q,up"', 2, ["tree.up and app.quit", "'q'"]),
+        ('[keys]\nlayer.copy = "tab"', 2, ["layer.copy and pane.next", "'tab'"]),
+    ],
+)
+def test_a_mistake_is_told_with_its_line(file: Path, text: str, line: int, words: list[str]) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read(file, text)
+    assert caught.value.problems[0][0] == line
+    told = str(caught.value)
+    assert told.startswith(f"{file}:{line}: ")
+    for word in words:
+        assert word in told
+
+
+def test_all_mistakes_among_the_keys_are_told_at_once(file: Path) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read(file, '[keys]\nlayer.mount = "mm"\nno.such = "x"\nlayer.copy = "e"\n')
+    assert [line for line, _ in caught.value.problems] == [2, 3, 4]
+
+
+def test_what_a_file_says_cannot_reach_the_terminal_raw(file: Path) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read(file, 'theme = "\\u001b[31mred"')
+    assert "\x1b" not in str(caught.value)
+    assert "red" in str(caught.value)
+
+
+def test_files_that_cannot_be_settings(tmp_path: Path) -> None:
+    for make, words in (
+        (lambda path: None, "no such file"),
+        (lambda path: path.mkdir(), "cannot be read"),
+        (lambda path: path.write_bytes(b"# \xff"), "not UTF-8"),
+        (lambda path: path.write_bytes(b"#" * (1 << 21)), "larger than"),
+    ):
+        path = tmp_path / words.replace(" ", "-")
+        make(path)
+        with pytest.raises(SettingsError, match=words):
+            load_settings(path)
+
+
+def test_exchanging_two_keys_is_no_clash_and_what_met_before_may_go_on_meeting(file: Path) -> None:
+    assert list(clashes({})) == []
+    assert read(file, '[keys]\nlayer.mount = "e"\nlayer.export = "m"').keymap["layer.export"] == "m"
+    assert read(file, '[keys]\nlayer.copy = "v"\nfields.copy = "v"').keymap["fields.copy"] == "v"
+
+
+# The command line
+
+
+def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "layertui", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, stdin=subprocess.DEVNULL)
+
+
+def test_mistakes_are_told_before_there_is_a_screen(file: Path, place: Place) -> None:
+    file.write_text('theem = "nord"\n')
+    done = run("--config", file, "--root", place.root)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith(f"layertui: {file}:1: there is no setting 'theem'")
+    assert run("--config", file, "demo").returncode == 2
+    assert run("--config", file.with_name("none"), "keys").returncode == 2
+
+
+def test_lists_do_not_read_the_settings(own_home: Path, place: Place, store: LayerStore) -> None:
+    config_path().parent.mkdir(parents=True)
+    config_path().write_text("wrong")
+    done = run("--root", place.root, "--runroot", place.run, "layers")
+    assert done.returncode == 0
+
+
+def test_keys_prints_a_table_that_can_be_read_back(file: Path) -> None:
+    file.write_text('[keys]\nlayer.mount = "M"\nchanges.modified = "x"\n')
+    done = run("--config", file, "keys")
+    assert done.returncode == 0
+    assert tomllib.loads(done.stdout)["keys"]["layer"]["mount"] == "M"
+    keymap = read(file, done.stdout).keymap
+    assert keymap.keys() == all_bindings().keys()
+    assert keymap["layer.mount"] == "M"
+    assert keymap["layer.export"] == all_bindings()["layer.export"].key
+
+
+# Keys as data
+
+
+def test_every_table_has_its_place_and_every_key_an_id_a_label_and_a_sentence() -> None:
+    tables = [value for name, value in vars(keys).items() if name.endswith("_BINDINGS")]
+    placed = [table for tables in keys.PLACES.values() for table in tables]
+    assert all(any(table is other for other in placed) for table in tables)
+    bindings = [binding for table in tables for binding in table]
+    assert len({binding.id for binding in bindings}) == len(bindings)
+    for binding in bindings:
+        assert "." in str(binding.id)
+        assert binding.description
+        assert binding.tooltip[:1].isupper()
+        assert read_keys(binding.key) == binding.key
+    assert key_table(bindings).count("\n") == len(bindings)
+
+
+def test_the_help_has_every_key_with_its_id(store: LayerStore) -> None:
+    told = {entry[3]: entry[0] for _, entries in help_sections(lambda binding: binding.key) for entry in entries}
+    assert told.keys() == all_bindings().keys()
+    sections = help_sections(lambda binding: binding.key, {"layer.mount": "f9,M"})
+    assert next(entry for _, entries in sections for entry in entries if entry[3] == "layer.mount")[0] == "f9, M"
+
+
+def test_a_remapped_binding_shows_its_new_key() -> None:
+    binding = Binding("equals_sign", "x", "X", key_display="=", id="layer.compare-from")
+    assert remapped(binding, {}).key_display == "="
+    assert remapped(binding, {"layer.compare-from": "c"}).key_display is None
+
+
+# In the program
+
+
+def app_of(place: Place, settings: Settings) -> LayertuiApp:
+    return LayertuiApp(place.open, clock=lambda: NOW, settings=settings)
+
+
+async def test_keys_are_remapped_in_the_list_the_panels_the_tabs_and_the_dialogs_below(
+    file: Path, store: LayerStore, place: Place
+) -> None:
+    settings = read(
+        file,
+        '[keys]\nlayer.delete = "v"\nlayer.export = "d"\npanel.lineage = "f4"\nlineage.choose = "i"\ntree.down = "N"\n'
+        'app.help = "f1"\n',
+    )
+    app = app_of(place, settings)
+    async with app.run_test(size=(120, 36)) as pilot:
+        await wait_for(lambda: len(app.screen_stack) > 1 and bool(app.screen.query("#layers")), pilot)
+        browser = Browser(app, pilot)
+        await browser.settle()
+        first = browser.cursor
+        await browser.press("j")
+        assert browser.cursor == first
+        await browser.press("N")
+        assert browser.cursor != first
+        bar = browser.text("KeyBar")
+        assert "v Delete" in bar
+        assert "d Export" in bar
+        assert re.search("f4 ?Lineage", browser.text("PanelTabs"))
+        await browser.press("4")
+        assert browser.screen.feed.panel == "summary"
+        await browser.press("f4", "tab", "N", "i")
+        assert browser.screen.feed.panel == "lineage"
+        assert browser.tree.has_focus
+        await browser.press("v")
+        assert type(app.screen).__name__ == "DeleteDialog"
+        await browser.press("escape", "f1")
+        assert isinstance(app.screen, HelpScreen)
+
+
+async def test_the_theme_and_the_order_are_taken(file: Path, store: LayerStore, place: Place) -> None:
+    app = app_of(place, read(file, 'theme = "layertui-light"\n[view]\nsort = "name"'))
+    async with app.run_test(size=(120, 36)) as pilot:
+        await wait_for(lambda: len(app.screen_stack) > 1 and bool(app.screen.query("#layers")), pilot)
+        browser = Browser(app, pilot)
+        await browser.settle()
+        assert app.theme == "layertui-light"
+        assert browser.titles == sorted(browser.titles)
+
+
+async def test_the_palette_has_every_action_with_its_key(store: LayerStore, place: Place) -> None:
+    async with browsing(place.open) as browser:
+        await browser.press("2")
+        provider = LayerCommands(browser.screen)
+        hits = [hit async for hit in provider.discover()]
+        told = {str(hit.prompt) for hit in hits}
+        assert "Mount  m" in told
+        assert "Added  A" in told
+        assert "Help  ?" in told
+        tables = (keys.LAYERS_BINDINGS, keys.LAYER_TREE_BINDINGS, keys.TREE_BINDINGS, keys.CHANGES_BINDINGS)
+        for binding in (binding for table in tables for binding in table):
+            if binding.id not in LEFT_OUT and binding.action.partition("(")[0] not in MOTIONS:
+                assert any(hit.text == binding.description for hit in hits), binding.id
+        found = [hit async for hit in provider.search("lineage")]
+        assert any(str(hit.prompt) == "Lineage  4" for hit in found)
+        await next(hit for hit in hits if hit.text == "Lineage").command()  # type: ignore[misc]
+        await browser.until(lambda: browser.screen.query_one(ContentSwitcher).current == "lineage")
+
+
+# Themes
+
+
+def test_our_themes_can_be_chosen_and_sixteen_colours_get_the_one_made_of_them() -> None:
+    assert theme_names()[: len(THEMES)] == [theme.name for theme in THEMES]
+    assert usual_theme("standard") == CONTRAST.name
+    assert usual_theme("truecolor") == usual_theme("256") == usual_theme(None) == DARK.name
+
+
+async def test_without_colours_the_cursor_is_reversed_and_themes_that_would_vanish_are_not_offered(
+    store: LayerStore, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    app = app_of(place, Settings(theme="ansi-dark"))
+    async with app.run_test(size=(120, 36)) as pilot:
+        await wait_for(lambda: len(app.screen_stack) > 1 and bool(app.screen.query("#layers")), pilot)
+        browser = Browser(app, pilot)
+        await browser.settle()
+        assert app.theme in {theme.name for theme in THEMES}
+        line = browser.tree.render_line(browser.tree.cursor_line)
+        assert all(segment.style is not None and segment.style.reverse for segment in line)
+        other = browser.tree.render_line(browser.tree.cursor_line + 1)
+        assert not any(segment.style is not None and segment.style.reverse for segment in other)
+
+
+def luminance(colour: tuple[float, float, float]) -> float:
+    parts = [part / 255 for part in colour]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def ratio(one: tuple[float, float, float], other: tuple[float, float, float]) -> float:
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("theme", [theme.name for theme in THEMES])
+async def test_all_words_of_a_row_can_be_read(store: LayerStore, place: Place, theme: str) -> None:
+    app = app_of(place, Settings(theme=theme))
+    async with app.run_test(size=(120, 36)) as pilot:
+        await wait_for(lambda: len(app.screen_stack) > 1 and bool(app.screen.query("#layers")), pilot)
+        browser = Browser(app, pilot)
+        await browser.settle()
+        for y in range(len(browser.titles)):
+            for segment in browser.tree.render_line(y):
+                if not any(letter.isalnum() for letter in segment.text):
+                    continue
+                style = segment.style
+                assert style is not None
+                assert style.color is not None
+                assert style.bgcolor is not None
+                found = ratio(tuple(style.color.get_truecolor()), tuple(style.bgcolor.get_truecolor()))
+                assert found >= 4.5 or y == browser.tree.cursor_line, f"{segment.text!r}: {found:.1f}"
+                assert found >= 3.5, f"{segment.text!r} under the cursor: {found:.1f}"
