@@ -1,8 +1,9 @@
-"""A store of many records and no files, for listing and browsing."""
+"""Stores for browsing: many records and no files, or one layer of many files."""
 
 from __future__ import annotations
 
 import json
+import os
 import random
 from pathlib import Path
 
@@ -36,3 +37,26 @@ def write_store(graph: Path, count: int) -> None:
     ]
     (graph / "vfs-images").mkdir(exist_ok=True)
     (graph / "vfs-images/images.json").write_text(json.dumps(images))
+
+
+def write_files(graph: Path, count: int) -> None:
+    """Write a store with one layer of `count` changes: files without content in folders of a hundred, in a hundred."""
+    layer = "c" * 64
+    folder = graph / "vfs-layers"
+    folder.mkdir(parents=True)
+    record = {"id": layer, "names": ["many-files"], "created": "2026-11-24T16:45:40Z", "diff-size": 0}
+    (folder / "layers.json").write_text(json.dumps([record], separators=(",", ":")))
+    root, made = graph / "vfs/dir" / layer, 0
+    while made < count:
+        part = root / f"part-{made // 10_000:02}"
+        part.mkdir(parents=True)
+        made += 1
+        while made < count and made % 10_000:
+            inner = part / f"folder-{made // 100:04}"
+            inner.mkdir()
+            made += 1
+            for number in range(made, min(count, made // 100 * 100 + 100)):
+                descriptor = os.open(inner / f"file-{number:06}.so", os.O_CREAT | os.O_WRONLY, 0o644)
+                os.truncate(descriptor, number)
+                os.close(descriptor)
+                made += 1

@@ -1,7 +1,9 @@
 """The browser through a real pseudo-terminal: `make bench-screen`.
 
-Start to first picture, start to the panes filled, and the time from a key to the end of the picture after it, with
-1,000, 10,000 and 100,000 layers; beside an empty Textual program's first picture.
+Start to first picture beside an empty Textual program's, start to the panes filled, resident memory, and the time from
+a key to the end of the picture after it: with 1,000, 10,000 and 100,000 layers, and with one layer of 10,000 and of
+500,000 changes; beside Textual's own Tree with the same rows. Of each series of keys the median, the 95th percentile
+and the worst are told, in ms.
 """
 
 from __future__ import annotations
@@ -13,75 +15,171 @@ import random
 import statistics
 import sys
 import tempfile
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from records import write_store
+from records import write_files, write_store
 from terminal import SYNC_END, Terminal
 
 EMPTY_APP = "from textual.app import App; App().run()"
 DOWN, PAGE_DOWN, PAGE_UP, END, HOME = b"\x1b[B", b"\x1b[6~", b"\x1b[5~", b"\x1b[F", b"\x1b[H"
+TREE_PEER = Path(__file__).with_name("tree_peer.py")
+
+
+@dataclass
+class Row:
+    """A line of the table: what was browsed and with what, and its figures."""
+
+    name: str
+    first: float = 0.0
+    filled: float = 0.0
+    mib: float = 0.0
+    series: dict[str, Sequence[float]] = field(default_factory=dict)
+
+    def cells(self, empty: float) -> list[str]:
+        """Return the cells: seconds are given in ms."""
+        return [
+            self.name,
+            f"{self.first * 1000:.0f} ({self.first / empty:.2f})" if self.first else "",
+            f"{self.filled * 1000:,.0f}",
+            *(_three(self.series.get(name, ())) for name in SERIES),
+            f"{self.mib:.0f}",
+        ]
+
+
+SERIES = ("down", "page", "fold", "letter", "answer")
+HEADINGS = ("", "first picture (x empty)", "filled", "down", "page", "fold, unfold", "typed letter", "filter", "MiB")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--counts", type=int, nargs="*", default=[1_000, 10_000, 100_000])
-    parser.add_argument("--presses", type=int, default=200)
+    parser.add_argument("--layers", type=int, nargs="*", default=[1_000, 10_000, 100_000])
+    parser.add_argument("--changes", type=int, nargs="*", default=[10_000, 500_000])
+    parser.add_argument("--presses", type=int, default=120)
     parser.add_argument("--starts", type=int, default=5)
+    parser.add_argument("--no-peer", action="store_true", help="leave Textual's Tree out")
     options = parser.parse_args()
-    print(f"{os.cpu_count()} processors, Linux {platform.release()}, Python {platform.python_version()}, 120x40")
+    print(f"{os.cpu_count()} processors, Linux {platform.release()}, Python {platform.python_version()}, 120x40; ms")
     empty = statistics.median(first_picture([sys.executable, "-c", EMPTY_APP]) for _ in range(options.starts))
-    print(f"an empty Textual program: first picture {empty * 1000:.0f} ms")
+    print(f"an empty Textual program: first picture {empty * 1000:.0f} ms\n")
+    print(f"| {' | '.join(HEADINGS)} |\n|{' --- |' * len(HEADINGS)}")
     with tempfile.TemporaryDirectory(prefix="layertui-bench-", dir="/dev/shm") as folder:
-        for count in options.counts:
-            root = Path(folder) / str(count)
+        for count in options.layers:
+            root = Path(folder) / f"{count}-layers"
             write_store(root / "graph", count)
-            command = [sys.executable, "-m", "layertui", "--root", str(root / "graph"), "--runroot", str(root / "run")]
-            measure(command, count, options.presses, options.starts, empty)
+            tell(browse_layers(root, count, options.presses, options.starts), empty)
+            if not options.no_peer:
+                records = str(root / "graph/vfs-layers/layers.json")
+                tell(browse_peer("layers", records, count, options.presses), empty)
+        for count in options.changes:
+            root = Path(folder) / f"{count}-changes"
+            write_files(root / "graph", count)
+            tell(browse_changes(root, count, options.presses), empty)
+            if not options.no_peer:
+                files = next((root / "graph/vfs/dir").iterdir())
+                tell(browse_peer("files", str(files), count, options.presses), empty)
+
+
+def tell(row: Row, empty: float) -> None:
+    print(f"| {' | '.join(row.cells(empty))} |", flush=True)
 
 
 def first_picture(command: list[str]) -> float:
-    terminal = Terminal(command)
-    try:
+    with closing(Terminal(command)) as terminal:
         return terminal.wait_for(SYNC_END)
-    finally:
-        terminal.close()
 
 
-def measure(command: list[str], count: int, presses: int, starts: int, empty: float) -> None:
+def browser(root: Path) -> list[str]:
+    return [sys.executable, "-m", "layertui", "--root", str(root / "graph"), "--runroot", str(root / "run")]
+
+
+def browse_layers(root: Path, count: int, presses: int, starts: int) -> Row:
+    command = browser(root)
     first = statistics.median(first_picture(command) for _ in range(starts))
-    terminal = Terminal(command)
-    try:
-        filled = terminal.wait_for(f"{count:,}".encode())
+    row = Row(f"layertui, {count:,} layers", first=first)
+    with closing(Terminal(command)) as terminal:
+        row.filled = terminal.wait_for(f"{count:,}".encode())
         terminal.settle(1.5)
-        print(f"\n{count:,} layers: first picture {first * 1000:.0f} ms ({first / empty:.2f} x empty), ", end="")
-        print(f"panes filled {filled * 1000:.0f} ms, {terminal.resident_mib():.0f} MiB")
-        report("down", [DOWN] * presses, terminal)
-        report("page down, page up", ([PAGE_DOWN] * 20 + [PAGE_UP] * 20) * (presses // 80), terminal)
-        report("end, home", [END, HOME] * (presses // 20), terminal)
-        report("fold, unfold", [HOME] + [b"h", b"l"] * (presses // 20), terminal)
-        report("filter, a letter", [b"/", *[letter.encode() for letter in "layer-0001"]], terminal)
-        print(f"  resident {terminal.resident_mib():.0f} MiB")
-    finally:
-        terminal.close()
+        press_all(row, terminal, presses, fold=[HOME, *[b"h", b"l"] * (presses // 8)])
+        type_filter(row, terminal, [b"a3f7", b"9c01", b"layer-00"], f" of {count:,}".encode())
+        row.mib = terminal.resident_mib()
+    return row
 
 
-def report(title: str, keys: list[bytes], terminal: Terminal) -> None:
+def browse_changes(root: Path, count: int, presses: int) -> Row:
+    row = Row(f"layertui, {count:,} changes")
+    with closing(Terminal(browser(root))) as terminal:
+        terminal.wait_for(b"many-files")
+        terminal.settle(1)
+        row.filled = terminal.answer(b"2", f"{count:,}".encode(), seconds=60)[1]
+        terminal.settle(1)
+        os.write(terminal.descriptor, b"\t")
+        terminal.settle(1)
+        # In the first folder are others of a hundred files each, folded.
+        press_all(row, terminal, presses, fold=[HOME, DOWN, *[b"l", b"h"] * (presses // 8)])
+        type_filter(row, terminal, [b"1234", b"er-00", b"so"], None)
+        row.mib = terminal.resident_mib()
+    return row
+
+
+def browse_peer(kind: str, place: str, count: int, presses: int) -> Row:
+    row = Row(f"Textual's Tree, the same {count:,}")
+    with closing(Terminal([sys.executable, str(TREE_PEER), kind, place])) as terminal:
+        row.first = terminal.wait_for(SYNC_END)
+        row.filled = terminal.wait_for(f"{count:,} rows".encode(), seconds=240)
+        terminal.settle(2)
+        fold = [HOME, *([] if kind == "layers" else [DOWN]), *[b" "] * (presses // 8)]
+        press_all(row, terminal, presses, fold=fold)
+        row.mib = terminal.resident_mib()
+    return row
+
+
+def press_all(row: Row, terminal: Terminal, presses: int, *, fold: list[bytes]) -> None:
+    row.series["down"] = press(terminal, [DOWN] * presses)
+    row.series["page"] = press(terminal, [PAGE_DOWN] * (presses // 6) + [PAGE_UP] * (presses // 6))
+    press(terminal, [END, HOME])
+    row.series["fold"] = press(terminal, fold)
+    press(terminal, [HOME])
+
+
+def press(terminal: Terminal, keys: list[bytes]) -> list[float]:
+    """Press keys apart from each other; in the same beat as the frames they would all wait for the next one."""
     chance, times = random.Random(1), []
     for key in keys:
-        # Keys come apart: in the same beat as the frames they would all wait for the next one.
         terminal.settle(chance.uniform(0.025, 0.05))
-        if (seconds := terminal.press(key, seconds=1)) is not None:
-            times.append(seconds * 1000)
+        if (seconds := terminal.press(key, seconds=3)) is not None:
+            times.append(seconds)
     terminal.settle(0.3)
+    return times
+
+
+def type_filter(row: Row, terminal: Terminal, texts: list[bytes], found: bytes | None) -> None:
+    """Type texts into the filter, and take them back; `found` is seen when the answer is, or else what was typed."""
+    letters: list[float] = []
+    answers: list[float] = []
+    press(terminal, [b"/"])
+    terminal.settle(0.5)
+    for text in texts:
+        forth = [(text[at : at + 1], text[: at + 1]) for at in range(len(text))]
+        back = [(b"\x7f", text[:length]) for length in range(len(text) - 1, 0, -1)]
+        for key, typed in forth + back:
+            if (times := terminal.answer(key, found or b"/" + typed, seconds=3)) is not None:
+                letters.append(times[0])
+                answers.append(times[1])
+            terminal.settle(0.15)
+        terminal.press(b"\x7f")
+        terminal.settle(0.5)
+    row.series["letter"], row.series["answer"] = letters, answers
+
+
+def _three(times: Sequence[float]) -> str:
     if not times:
-        print(f"  {title:<18} no picture came")
-        return
-    times.sort()
-    p95 = times[min(len(times) - 1, int(len(times) * 0.95))]
-    print(
-        f"  {title:<18} p50 {statistics.median(times):6.1f} ms   p95 {p95:6.1f} ms   worst {times[-1]:6.1f} ms",
-        flush=True,
-    )
+        return ""
+    ordered = sorted(1000 * seconds for seconds in times)
+    p95 = ordered[min(len(ordered) - 1, int(len(ordered) * 0.95))]
+    return f"{statistics.median(ordered):.0f} / {p95:.0f} / {ordered[-1]:.0f}"
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ class Terminal:
         if self.pid == 0:
             os.environ.update(TERM="xterm-256color", COLORTERM="truecolor")
             os.environ.pop("NO_COLOR", None)
+            os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or each start would compile every module anew
             os.execvp(command[0], list(command))
         fcntl.ioctl(self.descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
         os.set_blocking(self.descriptor, False)
@@ -68,6 +69,19 @@ class Terminal:
             if not self.read(until) and time.perf_counter() >= until:
                 return None
         return time.perf_counter() - start
+
+    def answer(self, key: bytes, text: bytes, *, seconds: float = 5) -> tuple[float, float] | None:
+        """Write a key; return the seconds until the next picture, and until one with `text` is complete."""
+        start = time.perf_counter()
+        first = self.press(key, seconds=seconds)
+        until = start + seconds
+        while first is not None:
+            place = self.seen.find(text)
+            if place >= 0 and self.seen.find(SYNC_END, place) >= 0:
+                return first, time.perf_counter() - start
+            if not self.read(until) and time.perf_counter() >= until:
+                break
+        return None
 
     def resident_mib(self) -> float:
         """Return the program's resident memory."""

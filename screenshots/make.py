@@ -1,49 +1,151 @@
-"""Make the README's pictures from the real program on the demo store: `make screenshots`."""
+"""Make the README's pictures from the real program on Podman's store, or on the demo store: `make screenshots`."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import shutil
+import sys
 import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
-from layerstore import LayerStore
+import podman_store
+from textual.pilot import Pilot
+
+from layerstore import LayerStore, StorePlace, find_store
 from layertui import demo
 from layertui.app import LayertuiApp
+from layertui.screens.layers import LayersScreen
+from layertui.settings import Settings
 
 HERE = Path(__file__).resolve().parent
-WORK = Path(tempfile.gettempdir()) / "layertui"
 SIZE = (120, 36)
-
-SHOTS: dict[str, list[str]] = {
-    "changes": [*["down"] * 4, "2"],
-    "summary": ["1"],
-    "lineage": ["4"],
-    "export": ["e"],
-    "filter": ["escape", "tab", "slash", *"is:unused"],
-    "delete": ["escape", "escape", "home", *["down"] * 4, "d"],
-    "help": ["escape", "question_mark"],
-}
-"""The pictures' names, and the keys that lead from one to the next."""
+_PATIENCE = 60.0
+_NAMES = {":": "colon", "/": "slash", ".": "full_stop"}
 
 
-async def main() -> None:
-    """Open the demo store in a folder whose name says nothing of this machine, press keys, take pictures."""
-    WORK.mkdir()
-    os.chdir(WORK)
-    place = demo.prepare(place=WORK / "demo")
-    app = LayertuiApp(lambda: LayerStore.open(place.graph_root, place.run_root, driver="vfs"))
+@dataclass(frozen=True)
+class Shot:
+    """A picture: the user of the layer that the cursor goes to ("" to leave it), and the keys from there."""
+
+    name: str
+    on: str
+    keys: str
+    light: bool = False
+
+
+SHOTS = (
+    Shot("changes", "worker:2.3", "2 2", light=True),
+    Shot("summary", "shop:2.3", "1"),
+    Shot("lineage", "python:3.11", "4"),
+    Shot("files", "shop:2.3", "3 3 right down down down down down down enter", light=True),
+    Shot("where", "shop:2.3", "3 3 right down down down down w"),
+    Shot("compare", "shop:2.3", "equals_sign down down down 2"),
+    Shot("waste", "shop:2.3", "5 5 enter"),
+    Shot("json", "shop:2.3", "6 6"),
+    Shot("filter", "", "/ i s : u n u s e d"),
+    Shot("export", "shop:2.3", "e"),
+    Shot("delete", "shop:2.3", "d", light=True),
+    Shot("create", "shop:2.3", "n"),
+    Shot("apply", "shop-2024", "a / s r v / s h o p minus 2 0 2 4 . t a r"),
+    Shot("check", "", "c D g down down", light=True),
+    Shot("repair", "", "c D space space f"),
+    Shot("help", "", "question_mark"),
+)
+"""Each begins with the app opened anew, so that none depends on the one before."""
+
+
+Clock = Callable[[], datetime]
+
+
+async def take(shot: Shot, open_store: Callable[[], LayerStore], clock: Clock, theme: str, path: Path) -> None:
+    """Open the program, press the keys, take the picture."""
+    app = LayertuiApp(open_store, clock=clock, settings=Settings(theme=theme))
     async with app.run_test(size=SIZE, notifications=True) as pilot:
-        await pilot.pause(1.0)
-        for name, keys in SHOTS.items():
-            await pilot.press(*keys)
-            await pilot.pause(0.8)
-            app.save_screenshot(f"{name}.svg", path=str(HERE))
+        await _settle(app, pilot)
+        async with asyncio.timeout(_PATIENCE):
+            while not isinstance(app.screen, LayersScreen):
+                await pilot.pause(0.05)
+        await _settle(app, pilot)
+        if shot.on:
+            app.screen.go_to_layer(_layer_of(app.screen, shot.on))
+            await _settle(app, pilot)
+        for key in shot.keys.split():
+            await pilot.press(_NAMES.get(key, key))
+            await _settle(app, pilot)
+        app.clear_notifications()
+        await pilot.pause(0.1)
+        app.save_screenshot(path.name, path=str(path.parent))
+
+
+def _layer_of(screen: LayersScreen, name: str) -> str:
+    """Return the ID of the last layer of an image, or of the layer of this name; on other stores of the first layer."""
+    rows = screen.view.rows
+    named = (row for row in rows if name in row.names or any(image.endswith(f"/{name}") for image in row.tops))
+    return next(named, rows[0]).id
+
+
+async def _settle(app: LayertuiApp, pilot: Pilot[None]) -> None:
+    await pilot.pause(0.12)
+    async with asyncio.timeout(_PATIENCE):
+        while not app.jobs.idle:
+            await pilot.pause(0.05)
+    await pilot.pause(0.06)
+
+
+async def take_all(place: StorePlace, clock: Clock, wanted: list[str]) -> None:
+    """Take the pictures that are wanted, or all."""
+
+    def open_store() -> LayerStore:
+        return LayerStore.open(place.graph_root, place.run_root, driver=place.driver)
+
+    for shot in SHOTS:
+        if not wanted or shot.name in wanted:
+            await take(shot, open_store, clock, "layertui-dark", HERE / f"{shot.name}.svg")
+            if shot.light:
+                await take(shot, open_store, clock, "layertui-light", HERE / f"{shot.name}-light.svg")
+
+
+@contextmanager
+def demo_store() -> Iterator[StorePlace]:
+    """Make the demo store in a folder whose name says nothing of this machine."""
+    work = Path(tempfile.gettempdir()) / "layertui"
+    work.mkdir()
+    try:
+        os.chdir(work)
+        yield demo.prepare(place=work / "demo")
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+@contextmanager
+def real_store() -> Iterator[StorePlace]:
+    """Make Podman's store, and find it where Podman does."""
+    try:
+        podman_store.make()
+        os.chdir(podman_store.WORK)
+        yield find_store()
+    finally:
+        podman_store.close()
+
+
+def main() -> None:
+    """Take the pictures whose names are given, or all."""
+    reason = podman_store.why_not()
+    if not reason and not podman_store.inside():
+        podman_store.go_inside()
+    if reason:
+        print(
+            f"screenshots: Podman's store cannot be made here ({reason}): these are of the demo store", file=sys.stderr
+        )
+    clock: Clock = (lambda: datetime.now(UTC)) if reason else (lambda: podman_store.NOW)
+    with demo_store() if reason else real_store() as place:
+        asyncio.run(take_all(place, clock, sys.argv[1:]))
 
 
 if __name__ == "__main__":
-    try:
-        asyncio.run(main())
-    finally:
-        shutil.rmtree(WORK, ignore_errors=True)
+    main()
