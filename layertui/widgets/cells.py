@@ -74,15 +74,20 @@ def cut(text: str, width: int) -> str:
 def cut_path(path: str, width: int) -> str:
     """Return a path from disk without what has no room in `width` cells: its beginning and its last name stay.
 
-    The last name takes at most two thirds of the room. The result is not made safe; shown safely, it fits.
+    The last name takes at most two thirds of the room, and loses its own middle where it needs more: names of versions
+    differ at their beginning. The result is not made safe; shown safely, it fits.
     """
     whole = cell_len(safe(path)) if len(path) <= width else width + 1
     if whole <= width or width < 2:
         return path
-    name = path.rstrip("/").rfind("/")
-    tail = _fitting(reversed(path[max(name, 0) :]), min(width - 1, max(width * 2 // 3, 1)))
-    end = path[len(path) - tail[0] :] if tail[0] else ""
-    return path[: _fitting(iter(path), width - 1 - tail[1])[0]] + ELLIPSIS + end
+    name = path[max(path.rstrip("/").rfind("/"), 0) :]
+    room = min(width - 1, max(width * 2 // 3, 1))
+    if _fitting(name, room)[0] < len(name):
+        count, used = _fitting(name, (room - 1) * 2 // 3)
+        last, _ = _fitting(reversed(name), room - 1 - used)
+        name = name[:count] + ELLIPSIS + (name[-last:] if last else "")
+    count, _ = _fitting(path, width - 1 - cell_len(safe(name)))
+    return path[:count] + ELLIPSIS + name
 
 
 def _fitting(characters: Iterable[str], width: int) -> tuple[int, int]:

@@ -80,10 +80,10 @@ class FileFacts(Widget):
                 (age_text(modified(entry), self.now), dim),
                 (links, dim),
             ]
-            _put_before(line, [fact for fact in facts if fact[0]], (f"from {origin}" if origin else "", dim))
+            put_before(line, [fact for fact in facts if fact[0]], (f"from {origin}" if origin else "", dim))
 
 
-def _put_before(line: Line, facts: list[tuple[str, Style]], last: tuple[str, Style]) -> None:
+def put_before(line: Line, facts: list[tuple[str, Style]], last: tuple[str, Style]) -> None:
     """Put facts and what comes last; where that has no room, first gaps shrink and then the last facts go."""
     need = min(cell_len(last[0]), _ORIGIN)
     gap = "  "

@@ -32,6 +32,7 @@ _TOKEN = re.compile(
     "|(?P<line>\r\n(?=\x1b\\[\\d+;\\d+H))"  # between two rows, each of which begins with a move
     "|(?P<text>[^\x00-\x1f\x7f-\x9f]+)"
 )
+_PLAIN = re.compile("[\n\t]|\r(?:\x1b\\[K)?")  # what a shell writes, and a meter on one line
 _UNFINISHED = re.compile("(?:\r\n?)?(?:\x1b(?:]52;[^\x07\x1b]*|[^\x07\x1b]{0,40}))?$")
 _SYNC_QUERY = "\x1b[?2026$p"
 _SYNC_ANSWER = b"\x1b[?2026;1$y"
@@ -56,12 +57,11 @@ def unfit(text: str) -> str:
 class StrictTerminal:
     """A program in a pseudo-terminal. `problems` are bytes that it should not have sent, with what came before."""
 
-    def __init__(
-        self, command: Sequence[str], environ: Mapping[str, str], cwd: str, *, columns: int = COLUMNS
-    ) -> None:
+    def __init__(self, command: Sequence[str], environ: Mapping[str, str], cwd: str, *, columns: int = COLUMNS) -> None:
         self.screen = pyte.Screen(columns, LINES)
         self.problems: list[str] = []
         self.copied: list[str] = []
+        self._texts: list[str] = []
         self._stream = pyte.Stream(self.screen)
         self._decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
         self._rest = ""
@@ -107,6 +107,11 @@ class StrictTerminal:
         """The screen as lines."""
         return "\n".join(line.rstrip() for line in self.screen.display)
 
+    @property
+    def written(self) -> str:
+        """All text that came, without what places it."""
+        return "".join(self._texts)
+
     def _feed(self, text: str) -> None:
         text = self._rest + text
         if _SYNC_QUERY in text:
@@ -115,9 +120,9 @@ class StrictTerminal:
         at = 0
         while at < len(text):
             token = _TOKEN.match(text, at)
-            if token is None and not self._full_screen and text[at] in "\r\n\t":  # what a shell writes, say
-                self._stream.feed(text[at])
-                at += 1
+            if token is None and not self._full_screen and (plain := _PLAIN.match(text, at)):
+                self._stream.feed(plain[0])
+                at = plain.end()
             elif token is None:
                 if _UNFINISHED.match(text, at):
                     self._rest = text[at:]
@@ -138,6 +143,7 @@ class StrictTerminal:
             odd = unfit(text)
             if odd:
                 self._complain(odd, text)
+            self._texts.append(text)
             self._stream.feed(text)
         elif kind == "draw":
             self._stream.feed(text)
@@ -148,14 +154,14 @@ class StrictTerminal:
 
     # What is typed
 
-    def wait(self, what: Callable[[str], bool], about: str, seconds: float = 6) -> None:
+    def wait(self, what: Callable[[str], bool], about: str, seconds: float = 15) -> None:
         """Wait until the screen meets a condition, or fail and show it."""
         until = time.monotonic() + seconds
         while not what(self.read()):
             if time.monotonic() > until:
                 pytest.fail(f"waited in vain for {about}; problems: {self.problems}\nthe screen is\n{self.shown}")
 
-    def wait_for(self, *texts: str, seconds: float = 6) -> None:
+    def wait_for(self, *texts: str, seconds: float = 15) -> None:
         """Wait until the screen shows all of these."""
         self.wait(lambda shown: all(text in shown for text in texts), repr(texts), seconds)
 

@@ -65,6 +65,15 @@ async def test_the_mouse_includes_and_deletes() -> None:
         assert len(app.results[0].ids) == 4
 
 
+async def test_a_layer_without_a_name_is_known_by_its_image() -> None:
+    more = {"top": {"images": ("other:1", "app:1"), "tops": ("app:1",)}, "left": {"images": ("b:1",), "names": ("n",)}}
+    async with shown(dialog(["top", "left"], **more)) as (app, _):
+        text = screen_text(app)
+        assert "top  (app:1)" in text
+        assert "left  n" in text
+        assert "(b:1)" not in text
+
+
 async def test_a_used_layer_needs_the_word() -> None:
     more = {"top": {"images": ("app:1",), "containers": ("web",), "mount_count": 2}}
     async with shown(dialog(["top"], **more)) as (app, pilot):
