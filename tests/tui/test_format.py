@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import json
+import os
+import subprocess
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -7,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from layertui.format import age_text, duration_text, exact_size, parse_size, plural, rate_text, size_text, time_text
-from layertui.safe import copyable, pieces, safe
+from layertui.safe import copyable, json_safe, pieces, safe
+from support import need_program
 
 NOW = datetime(2025, 6, 15, 12, 0, tzinfo=UTC)
 
@@ -118,6 +122,29 @@ def test_pieces_tell_a_real_backslash_from_an_escape() -> None:
     assert list(pieces("\\n\n")) == [("\\n", False), ("\\n", True)]
 
 
-def test_the_clipboard_takes_no_stray_bytes() -> None:
-    copyable("a\udcff").encode()
-    assert copyable("a\x1bé") == "a\x1bé"
+def test_marks_are_not_piled_up_in_any_script() -> None:
+    assert safe("e" + "\u0301" * 4) == "e" + "\u0301" * 4
+    assert safe("\u0e01" + "\u0e49" * 6) == "\u0e01" + "\u0e49" * 4 + "\\u0e49" * 2
+    assert safe("🚀" * 9) == "🚀" * 9
+
+
+def test_the_clipboard_takes_what_is_shown_as_it_is() -> None:
+    assert copyable("/usr/it's [red] \\n é 日本") == "/usr/it's [red] \\n é 日本"
+
+
+@pytest.mark.parametrize(
+    "text", ["a\nrm -rf x", "'\\\x1b]0;t\x07", "\udcff7\x9b", "\u202eé", "e" + "\u0301" * 9, "\t\r"]
+)
+def test_what_is_shown_escaped_is_copied_as_one_word_of_the_shell(text: str) -> None:
+    word = copyable(text)
+    assert safe(word) == word
+    shell = need_program("bash")
+    out = subprocess.run([shell, "-c", f"printf %s {word}"], check=True, capture_output=True).stdout
+    assert os.fsdecode(out) == text
+
+
+@pytest.mark.parametrize("text", ["\x7f\x9b\u202e", "\U000e0001", "a\u2028b"])
+def test_json_says_the_same_with_escapes(text: str) -> None:
+    shown = json_safe(json.dumps(text, ensure_ascii=False))
+    assert safe(shown) == shown
+    assert json.loads(shown) == text

@@ -11,7 +11,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 from textual.screen import Screen
@@ -55,6 +55,7 @@ class Walk:
             environ.pop(name, None)
         command = [sys.executable, "-m", "layertui", *(arguments or store.arguments)]
         self.terminal = StrictTerminal(command, environ, str(store.work))
+        self.copies = 0
         self.screens: set[str] = set()
         self.places: set[str] = set()
 
@@ -93,8 +94,10 @@ class Walk:
         self.press("\r", "space Mark", "lone-layer")
 
     def copy(self, keys: str, says: str) -> str:
-        """Type keys that copy, and return what the clipboard got: once, and nothing that a shell would take for a key."""
-        before = len(self.terminal.copied)
+        """Type keys that copy, and return what the clipboard got: one text, and nothing in it that a shell obeys."""
+        before = self.copies
+        assert len(self.terminal.copied) == before, "nothing was copied unasked"
+        self.copies += 1
         self.terminal.type(keys)
         self.terminal.wait(lambda shown: len(self.terminal.copied) > before and says in shown, f"{says!r} and a copy")
         (text,) = self.terminal.copied[before:]
@@ -122,6 +125,7 @@ def test_every_screen_shows_names_and_obeys_none(walk: Walk) -> None:
     walk.terminal.type("q")
     assert walk.terminal.ended() == 0
     assert not walk.terminal.problems
+    assert len(walk.terminal.copied) == walk.copies
     assert set(PLACES) - walk.places == set()
     assert screen_classes() - walk.screens == ELSEWHERE
 
@@ -130,26 +134,45 @@ ELSEWHERE = {"OpeningScreen"}
 """What another test of this file sees."""
 
 
-def test_a_store_that_cannot_be_opened_is_named_escaped(walk: Walk) -> None:
-    """The lock's holder, the store's path and its folders are shown where there is no store to be shown."""
-    store = walk.store
-    folder = store.root / "vfs-layers"
-    walk.see("Choose a store")
-    holder = "import fcntl, sys, time; fcntl.lockf(open(sys.argv[1], 'r+'), fcntl.LOCK_EX); print(flush=True); time.sleep(60)"
-    command = [sys.executable, "-c", holder, os.fspath(folder / "layers.lock")]
-    with odd_process(command, store.folder, stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        process.stdout.readline()
-        walk.press("\r", "another process has it locked")
-        walk.terminal.wait_for(
-            "Store is locked", f"{ODD_SHOWN}/vfs-layers/layers.lock", r"\x1b]0;evil\x07p\u009b", seconds=20
-        )
-    (folder / "layers.json").write_text(f'[{{"id": "{ODD[-5:]}", "x": ]')
-    walk.press("r", "Choose a store")
-    walk.press("\r", "Store corrupt", f"{ODD_SHOWN}/vfs-layers/layers.json")
-    assert not walk.terminal.problems
-    walk.terminal.type("q")
-    assert walk.terminal.ended() == 0
+@pytest.fixture(scope="module", autouse=True)
+def locked() -> Iterator[Walk]:
+    """Start a program on a store that a process with an odd name has locked; it gives up while other tests run."""
+    holder = "import fcntl, sys, time; lock = open(sys.argv[1], 'r+'); fcntl.lockf(lock, fcntl.LOCK_EX)"
+    holder += "; print(flush=True); time.sleep(300)"
+    with tempfile.TemporaryDirectory(prefix="lt") as name:
+        store = HostileStore(Path(name))
+        command = [sys.executable, "-c", holder, os.fspath(store.root / "vfs-layers/layers.lock")]
+        with odd_process(command, store.folder, stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            process.stdout.readline()
+            walk = Walk(store, *store.arguments, "--driver", "vfs")
+            walk.terminal.wait_for("locked: waiting")
+            yield walk
+            walk.terminal.close()
+            process.stdout.close()
+
+
+def test_a_store_that_cannot_be_opened_is_named_escaped(locked: Walk) -> None:
+    terminal, folder = locked.terminal, locked.store.root / "vfs-layers"
+    terminal.wait_for("Store is locked", f"{ODD_SHOWN}/vfs-layers/layers.lock", r"Held by    \x1b]0;evil\x07p\u009b")
+    (folder / "layers.lock").unlink()
+    (folder / "layers.json").write_text('[{"id": "\x9b\u202e", "x": ]')
+    terminal.type("r")
+    terminal.wait_for("Store corrupt", f"{ODD_SHOWN}/vfs-layers/layers.json")
+    assert not terminal.problems
+    terminal.type("q")
+    assert terminal.ended() == 0
+
+
+@pytest.mark.parametrize("key", [key for key in SHOWN if key not in ("markup", "action")] + ["pile"])
+def test_the_terminal_of_these_tests_notices(store: HostileStore, key: str) -> None:
+    write = "import sys; sys.stdout.buffer.write(b'\\x1b[?1049h' + sys.argv[1].encode() + b'\\x1b[?1049l')"
+    terminal = StrictTerminal([sys.executable, "-c", write, f"{key}:{HOSTILE[key]}"], os.environ, str(store.work))
+    try:
+        terminal.ended()
+        assert terminal.problems or terminal.copied == ["evil"]
+    finally:
+        terminal.close()
 
 
 @pytest.mark.parametrize(
@@ -162,7 +185,7 @@ def test_a_store_that_cannot_be_opened_is_named_escaped(walk: Walk) -> None:
         (["--root", f"/nowhere{ODD}", "layers"], f"/nowhere{ODD_SHOWN}"),
         (["--driver", f"x{ODD}", "layers"], f"x{ODD_SHOWN}"),
         (["--storage-opt", f"x{ODD}=1", "layers"], f"x{ODD_SHOWN}"),
-        (["--config", "odd.toml"], r"odd.toml:1: there is no setting '"),
+        (["--config", "odd.toml"], r"odd.toml: there is no setting 'x\x9b\u202e\u2028'"),
         (["--config", f"none{ODD}"], f"none{ODD_SHOWN}"),
         (
             [
@@ -357,7 +380,7 @@ def help_and_palette(walk: Walk) -> None:
     walk.terminal.wait(lambda shown: "screenshot" in shown and "Change the current theme" not in shown, "one command")
     walk.press("\r", "Saved screenshot")
     (picture,) = walk.store.folder.glob("*.svg")
-    text = "".join(ElementTree.fromstring(picture.read_bytes()).itertext())
+    text = "".join(ET.fromstring(picture.read_bytes()).itertext())
     assert SHOWN["clip"][:16] in text
     assert unfit(text.replace("\n", "").replace("\xa0", " ")) == ""
 

@@ -202,6 +202,11 @@ async def test_who_uses_the_layer_is_counted() -> None:
         assert app.results == ["/bin/sh"]
 
 
+def test_an_id_cannot_run_anything_in_the_prompt() -> None:
+    prompt = ShellCall("$(id)`w`\\h\x1b", "t", Path("/x")).environment({}, no_color=False)["PS1"]
+    assert prompt[:-2].rstrip() == "[layer ??id??w??h?]"
+
+
 def test_the_environment_is_ours_outside_and_its_own_inside() -> None:
     ours = {"TERM": "xterm", "SECRET": "s", "PATH": "/odd", "NO_COLOR": ""}
     outside = ShellCall("f" * 64, "t", Path("/x")).environment(ours, no_color=True)

@@ -1,9 +1,8 @@
-"""The real program in a real pseudo-terminal: headless tests see neither what reaches the terminal nor how it ends."""
+"""The real program in a real pseudo-terminal: headless tests do not see how it ends."""
 
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import pty
 import select
@@ -12,24 +11,12 @@ import struct
 import sys
 import termios
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from layerstore import LayerStore
 from support import make_tar
-
-HOSTILE = {
-    "title": "\x1b]0;evil\x07",
-    "colour": "\x1b[31mred",
-    "c1": "\x9b31m",
-    "bidi": "\u202egnp.exe",
-    "markup": "[bold red]x[/] [/]",
-    "newline": "two\nlines",
-    "long": "n" * 300,
-    "wide": "日本語 🚀",
-}
 
 
 class Program:
@@ -88,44 +75,9 @@ class Program:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Return a store in which everything that can carry a name carries a hostile one."""
     store = LayerStore.open(tmp_path / "g", tmp_path / "r", driver="vfs")
-    files = {name.replace("/", "_"): b"x" for key, name in HOSTILE.items() if key != "long"}
-    store.put(make_tar({**files, "n" * 250: b"x"}), id="base", names=["base-layer"])
-    path = tmp_path / "g/vfs-layers/layers.json"
-    records = json.loads(path.read_text())
-    records[0].update(names=["base-layer", *HOSTILE.values()], metadata="".join(HOSTILE.values()))
-    records[0]["flags"] = {value: value for value in HOSTILE.values()}
-    records += [{"id": value, "names": [f"top {key}"], "parent": value} for key, value in HOSTILE.items()]
-    path.write_text(json.dumps(records))
-    images = tmp_path / "g/vfs-images"
-    images.mkdir()
-    users = [{"id": key, "names": [value], "layer": "base"} for key, value in HOSTILE.items()]
-    (images / "images.json").write_text(json.dumps(users))
+    store.put(make_tar({"file": b"x"}), id="base", names=["base-layer"])
     return tmp_path
-
-
-@pytest.fixture
-def program(root: Path) -> Iterator[Program]:
-    program = Program(root)
-    program.read_until("base-layer")
-    yield program
-    program.close()
-
-
-def test_hostile_names_reach_the_terminal_escaped_only(program: Program) -> None:
-    escape = "\x1b"
-    program.press("1", "2", "G", "g", "4", "r", escape, "f", escape, "d", escape, "e", escape, "m", "y", escape)
-    program.press("/", *"evil", "\r", escape, "G", "1", "?", escape)
-    program.press("g", "t", escape, "n", escape, "a", escape, "s", escape, "c", "D", "j", "j", "f", escape, escape)
-    shown = program.output.decode(errors="replace")
-    for raw in ("\x1b]0;evil", "evil\x07", "\x9b", "\u202e", "\x1b[31mred", "two\nlines"):
-        assert raw not in shown, f"{raw!r} reached the terminal"
-    assert "evil" in shown, "the names were on the screen at all"
-    assert "Traceback" not in shown
-    assert program.ended(0.2) is None, "and nothing took the program down"
-    program.press("q")
-    assert program.ended(10) == 0
 
 
 def test_it_ends_when_the_terminal_goes_without_a_signal(root: Path) -> None:
