@@ -251,7 +251,7 @@ async def test_names_from_disk_are_written_out(hostile: LayerStore, place: Place
         assert "\\x1b[2J[red]text[/] \\x9b31m" in browser.text("#preview")
         assert "\\x1b[31mred\\nname" in browser.text("PreviewHead")
         await browser.press("y")
-        assert browser.app.clipboard == "/evil/\x1b[31mred\nname"
+        assert browser.app.clipboard == r"$'/evil/\033[31mred\nname'", "one word for a shell"
         await browser.press("escape", "j", "j", "j", "enter")
         tree.go_to_key("/evil/b\udcffd")
         await browser.press("enter")
