@@ -173,7 +173,7 @@ def _list(options: argparse.Namespace) -> int:
         if not problem.layer:
             print(f"layertui: {safe(problem.text)}", file=sys.stderr)  # noqa: T201 - the same
     write = listing.write_json if options.json else listing.write_text
-    write(store.layers(), sys.stdout.buffer)
+    write(store.table(), sys.stdout.buffer)
     return 0
 
 

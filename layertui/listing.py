@@ -9,17 +9,18 @@ import msgspec
 
 from layerstore import Layer
 from layerstore.records import encode
+from layerstore.table import LayerTable
 from layertui.safe import safe
 
 _BATCH = 4096
 
 
-def write_text(layers: Iterable[Layer], out: BinaryIO) -> None:
+def write_text(table: LayerTable, out: BinaryIO) -> None:
     """Write each ID on a line, with its names indented below, as `containers-storage layers` does.
 
     A layer of an additional image store has a line more, with that store's path.
     """
-    _write((_text(layer) for layer in layers), out)
+    _write((_text(table, position) for position in range(len(table))), out)
 
 
 def write_json(layers: Iterable[Layer], out: BinaryIO) -> None:
@@ -43,11 +44,12 @@ def _json(layer: Layer) -> bytes:
     return record[:-1] + b',"image-store":' + msgspec.json.encode(safe(layer.image_store)) + b"}"
 
 
-def _text(layer: Layer) -> bytes:
-    lines = [safe(layer.id), *(f"\tname: {safe(name)}" for name in layer.names)]
-    if layer.image_store:
-        lines.append(f"\timage store: {safe(layer.image_store)}")
-    return "".join(f"{line}\n" for line in lines).encode()
+def _text(table: LayerTable, position: int) -> bytes:
+    text = f"{safe(table.ids[position])}\n"
+    for name in table.names.get(position, ()):
+        text += f"\tname: {safe(name)}\n"
+    store = table.image_store(position)
+    return (f"{text}\timage store: {safe(store)}\n" if store else text).encode()
 
 
 def _write(parts: Iterable[bytes], out: BinaryIO) -> None:
