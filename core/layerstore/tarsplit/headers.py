@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from os import PathLike
 from typing import Final
 
 import msgspec
 
 from layerstore.archive.read import TarEntry, TarReader
-from layerstore.compression import decompress
 from layerstore.errors import BadArchive, StoreCorrupt
-from layerstore.model import Compression
 from layerstore.tarsplit.entry import SEGMENT, Line
+from layerstore.tarsplit.join import texts
 
-_READ: Final = 1 << 17
-_LONGEST_LINE: Final = 32 << 20
 _ZEROS: Final = bytes(1 << 20)
 _GATHER: Final = 1 << 16
 
@@ -57,24 +54,7 @@ def _chunks(path: str | PathLike[str]) -> Iterator[bytes]:
 def _lines(path: str | PathLike[str]) -> Iterator[Line]:
     decoder = msgspec.json.Decoder(Line)
     try:
-        with open(path, "rb", buffering=0) as file:
-            for text in _texts(decompress(iter(lambda: file.read(_READ), b""), Compression.GZIP)):
-                yield from decoder.decode_lines(text)
+        for text in texts(path):
+            yield from decoder.decode_lines(text)
     except (msgspec.MsgspecError, UnicodeDecodeError, BadArchive) as error:
         raise StoreCorrupt(path, f"the tar-split is broken: {error}") from error
-
-
-def _texts(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the text in pieces that end with a line."""
-    tail: list[bytes] = []
-    held = 0
-    for piece in pieces:
-        end = piece.rfind(b"\n") + 1
-        if end:
-            yield b"".join((*tail, piece[:end]))
-            tail, held = [], 0
-        tail.append(piece[end:])
-        held += len(piece) - end
-        if held > _LONGEST_LINE:
-            raise BadArchive(f"a line is longer than {_LONGEST_LINE:,} bytes")
-    yield b"".join(tail)

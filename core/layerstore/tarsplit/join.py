@@ -48,6 +48,29 @@ def join(tar_split: str | PathLike[str], open_file: OpenFile, layer: str) -> Ite
     return _Joiner(os.fspath(tar_split), open_file, layer).pieces()
 
 
+def texts(path: str | PathLike[str]) -> Iterator[bytes]:
+    """Yield the unpacked tar-split in pieces that end with a line.
+
+    Raises:
+        BadArchive: It is no gzip, or a line has no end.
+    """
+    tail: list[bytes] = []
+    held = 0
+    with open(path, "rb", buffering=0) as file:
+        chunks = iter(lambda: file.read(_READ_TAR_SPLIT), b"")
+        for piece in decompress(chunks, Compression.GZIP):
+            end = piece.rfind(b"\n") + 1
+            if end:
+                yield b"".join((*tail, piece[:end]))
+                tail, held = [], 0
+            tail.append(piece[end:])
+            held += len(piece) - end
+            if held > _LONGEST_LINE:
+                raise BadArchive(f"a line is longer than {_LONGEST_LINE:,} bytes")
+    if rest := b"".join(tail):
+        yield rest
+
+
 class _Joiner:
     def __init__(self, path: str, open_file: OpenFile, layer: str) -> None:
         self._path = path
@@ -142,10 +165,10 @@ class _Joiner:
         """Yield the lines, as many at a time as a piece of the tar-split has."""
         decoder = msgspec.json.Decoder(Line)
         count = 1
-        texts = self._texts(self._path)
+        parts = texts(self._path)
         while True:
             try:
-                text = next(texts, b"")
+                text = next(parts, b"")
             except BadArchive as error:
                 self._corrupt(error.reason, count)
             if not text:
@@ -156,28 +179,6 @@ class _Joiner:
                 self._find_fault(text, decoder, count)
             yield lines
             count += len(lines)
-
-    def _texts(self, path: str) -> Iterator[bytes]:
-        """Yield the unpacked tar-split in pieces that end with a line.
-
-        Raises:
-            BadArchive: It is no gzip, or a line has no end.
-        """
-        tail: list[bytes] = []
-        held = 0
-        with open(path, "rb", buffering=0) as file:
-            chunks = iter(lambda: file.read(_READ_TAR_SPLIT), b"")
-            for piece in decompress(chunks, Compression.GZIP):
-                end = piece.rfind(b"\n") + 1
-                if end:
-                    yield b"".join((*tail, piece[:end]))
-                    tail, held = [], 0
-                tail.append(piece[end:])
-                held += len(piece) - end
-                if held > _LONGEST_LINE:
-                    raise BadArchive(f"a line is longer than {_LONGEST_LINE:,} bytes")
-        if rest := b"".join(tail):
-            yield rest
 
     def _find_fault(self, text: bytes, decoder: msgspec.json.Decoder[Line], first: int) -> NoReturn:
         """Raise for the first line that does not parse."""
