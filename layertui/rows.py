@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, Self, TypeVar, overload
 
 import msgspec
 
@@ -149,8 +149,11 @@ class LayerRow:
         return self.view.order[self.number]
 
 
-class Rows(Sequence[LayerRow]):
-    """Some rows of a view, by their numbers."""
+_Seen = TypeVar("_Seen")
+
+
+class _Numbered(Sequence[_Seen]):
+    """Something about some rows of a view, by their numbers, made when it is asked for."""
 
     def __init__(self, view: StoreView, numbers: Sequence[int]) -> None:
         self._view = view
@@ -160,35 +163,32 @@ class Rows(Sequence[LayerRow]):
         return len(self.numbers)
 
     @overload
-    def __getitem__(self, place: int) -> LayerRow: ...
+    def __getitem__(self, place: int) -> _Seen: ...
     @overload
-    def __getitem__(self, place: slice) -> Rows: ...
-    def __getitem__(self, place: int | slice) -> LayerRow | Rows:
+    def __getitem__(self, place: slice) -> Self: ...
+    def __getitem__(self, place: int | slice) -> _Seen | Self:
         if isinstance(place, slice):
-            return Rows(self._view, self.numbers[place])
-        return LayerRow(self._view, self.numbers[place])
+            return type(self)(self._view, self.numbers[place])
+        return self._see(self.numbers[place])
+
+    def _see(self, number: int) -> _Seen:
+        raise NotImplementedError
+
+
+class Rows(_Numbered[LayerRow]):
+    """Some rows of a view."""
 
     @property
     def ids(self) -> RowIDs:
         """The rows' IDs, looked up when they are asked for."""
         return RowIDs(self._view, self.numbers)
 
+    def _see(self, number: int) -> LayerRow:
+        return LayerRow(self._view, number)
 
-class RowIDs(Sequence[str]):
+
+class RowIDs(_Numbered[str]):
     """The IDs of some rows of a view."""
 
-    def __init__(self, view: StoreView, numbers: Sequence[int]) -> None:
-        self._view = view
-        self.numbers = numbers
-
-    def __len__(self) -> int:
-        return len(self.numbers)
-
-    @overload
-    def __getitem__(self, place: int) -> str: ...
-    @overload
-    def __getitem__(self, place: slice) -> RowIDs: ...
-    def __getitem__(self, place: int | slice) -> str | RowIDs:
-        if isinstance(place, slice):
-            return RowIDs(self._view, self.numbers[place])
-        return self._view.table.ids[self._view.order[self.numbers[place]]]
+    def _see(self, number: int) -> str:
+        return self._view.table.ids[self._view.order[number]]
