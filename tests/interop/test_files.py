@@ -155,13 +155,17 @@ def test_what_fuse_overlayfs_leaves_behind(tmp_path: Path) -> None:
     (layers[0] / "f/.wh.in").touch()
     merged = tmp_path / "merged"
     options = f"lowerdir={layers[1]},upperdir={layers[0]},workdir={tmp_path / 'work'}"
-    subprocess.run([program, "-o", options, merged], check=True, capture_output=True)
+    mount = [program, "-o", options, merged]
+    subprocess.run(mount, check=True, capture_output=True)
     try:
         (merged / "a").unlink()
         shutil.rmtree(merged / "d")
         (merged / "d").mkdir()
         (merged / "d/x").write_bytes(b"new")
         shutil.move(merged / "e", merged / "g")
+        # The kernel may still answer with times that it cached before the write: a fresh mount tells those on disk.
+        unmount_below(tmp_path)
+        subprocess.run(mount, check=True, capture_output=True)
         stack = Stack(tuple((path.name, str(path)) for path in layers), marks_of(layers[0]), named_whiteouts=True)
         files = LayerFiles(stack)
         truth = shown(merged)
