@@ -16,21 +16,16 @@ from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, ClassVar
 
-from platformdirs import user_downloads_path
 from rich.console import RenderableType
 from textual import events
-from textual.app import App, SystemCommand
+from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import BindingType
 from textual.screen import Screen
 
-from layerstore.driverstores import preferred
-from layerstore.store import LayerStore
-from layertui import messages
 from layertui.footing import Footing
-from layertui.format import plural
 from layertui.jobs import JobRunner
 from layertui.keys import APP_BINDINGS
-from layertui.operations import DriverChoice, OpenStore, drivers_job
+from layertui.opening_jobs import DriverChoice, drivers_job
 from layertui.safe import safe
 from layertui.screens.opening import OpeningScreen
 from layertui.screens.text import typable
@@ -39,6 +34,8 @@ from layertui.settings import Settings
 from layertui.theme import THEMES, usual_theme
 
 if TYPE_CHECKING:
+    from layerstore.store import LayerStore
+    from layertui.opening_jobs import DriversFound, OpenStore, StoreOpened
     from layertui.screens.layers import LayersScreen
 
 _FREEZE_AFTER = 0.5
@@ -83,9 +80,13 @@ class LayertuiApp(App[None]):
         self._choice = choice
         self._clock = clock
 
-    def on_mount(self) -> None:
-        """Take the theme and open the store."""
+    def compose(self) -> ComposeResult:
+        """Yield nothing; take the theme before any style is read: later all of them would be read once more."""
         self._take_theme()
+        yield from ()
+
+    def on_mount(self) -> None:
+        """Open the store."""
         self.set_keymap(dict(self._settings.keymap))
         choice = self._choice
         if choice is not None:
@@ -121,7 +122,7 @@ class LayertuiApp(App[None]):
         import_module("layertui.screens.layers")
         return choice.open(driver)
 
-    def on_store_opened(self, event: messages.StoreOpened) -> None:
+    def on_store_opened(self, event: StoreOpened) -> None:
         """Show the store."""
         from layertui.screens.layers import LayersScreen  # noqa: PLC0415 - loaded by `_open`
 
@@ -182,6 +183,8 @@ class LayertuiApp(App[None]):
         self, filename: str | None = None, path: str | None = None, time_format: str | None = None
     ) -> str | None:
         """Save a picture in the folder of downloads, or where there is none, as on a server, at home."""
+        from platformdirs import user_downloads_path  # noqa: PLC0415 - late, as the screens that need it
+
         if path is None and not user_downloads_path().is_dir():
             path = os.path.expanduser("~")
         return super().deliver_screenshot(filename, path, time_format)
@@ -220,8 +223,9 @@ class LayertuiApp(App[None]):
         if self._choice is not None:
             self.jobs.submit(drivers_job(self._choice.graph_root), self.screen)
 
-    def on_drivers_found(self, event: messages.DriversFound) -> None:
+    def on_drivers_found(self, event: DriversFound) -> None:
         """Ask which store to open in place of the one that is shown; nothing that runs may be lost by it."""
+        from layerstore.driverstores import preferred  # noqa: PLC0415 - late, as the screens that need it
         from layertui.screens.drivers import DriverDialog  # noqa: PLC0415 - late, as the screens that need it
 
         choice = self._choice
@@ -254,6 +258,7 @@ class LayertuiApp(App[None]):
             self.exit()
             return
 
+        from layertui.format import plural  # noqa: PLC0415
         from layertui.screens.confirm import ConfirmDialog  # noqa: PLC0415
 
         def leave(sure: bool | None) -> None:

@@ -10,13 +10,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
 
-from layerstore import LayerStore, LayerStoreError, StorePlace, find_store
+from layerstore.errors import LayerStoreError
 from layerstore.layout import DRIVERS, drivers_in
 from layertui.safe import safe
 
 if TYPE_CHECKING:
+    from layerstore import LayerStore, StorePlace
     from layertui.footing import Footing
-    from layertui.operations import DriverChoice
+    from layertui.opening_jobs import DriverChoice
     from layertui.settings import Settings
 
 DESCRIPTION = "Browse the layers of a container store: Podman's, Buildah's, CRI-O's, Skopeo's, or one of its own."
@@ -91,13 +92,14 @@ class _Version(argparse.Action):
 
 
 def _browse(options: argparse.Namespace) -> int:
+    from layerstore.config import find_store
     from layertui.footing import driver_of, take_footing
 
     settings = _settings(options)
     place = find_store(options.root, options.runroot, options.driver, options=options.storage_opt)
     footing = take_footing(place)  # before Textual is imported, and before there is any thread
 
-    from layertui.operations import DriverChoice
+    from layertui.opening_jobs import DriverChoice
 
     def open_place(place: StorePlace) -> LayerStore:
         store = _open(place, read_only=options.read_only or bool(footing.why_read_only(driver_of(place))))
@@ -161,6 +163,7 @@ def _keys(options: argparse.Namespace) -> int:
 
 
 def _list(options: argparse.Namespace) -> int:
+    from layerstore.config import find_store
     from layertui import listing
 
     place = find_store(options.root, options.runroot, options.driver, options=options.storage_opt)
@@ -178,6 +181,7 @@ def _list(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
+    from layerstore.config import find_store
     from layertui import check_report
 
     def open_store() -> LayerStore:
@@ -208,6 +212,8 @@ def _with_driver(place: StorePlace, asked: str | None) -> StorePlace:
 
 
 def _open(place: StorePlace, *, read_only: bool) -> LayerStore:
+    from layerstore.store import LayerStore
+
     return LayerStore.open(
         place.graph_root,
         place.run_root,

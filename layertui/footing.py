@@ -8,12 +8,15 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from layerstore import LayerStore, LayerStoreError, StorePlace
+from layerstore.errors import LayerStoreError
 from layerstore.layout import DRIVERS, drivers_in
-from layerstore.model import MountPlace
 from layerstore.options import DriverOptions
 from layerstore.rootless import Entered, Entry, enter, needed
+
+if TYPE_CHECKING:
+    from layerstore import LayerStore, StorePlace
 
 _MOUNT_NOTES = {
     Entry.JOINED: "Podman sees it, too; your shells outside do in `podman unshare`",
@@ -107,6 +110,8 @@ def _is_own(graph_root: str) -> bool:
 
 
 def _mounted_here(store: LayerStore) -> set[str]:
+    from layerstore.model import MountPlace  # noqa: PLC0415 - there is a store, and the module with it
+
     return {state.id for state in store.mounts() if state.place is MountPlace.HERE}
 
 

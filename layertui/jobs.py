@@ -22,7 +22,6 @@ from typing import Protocol
 from textual.message import Message
 
 from layerstore.errors import Cancelled
-from layertui.messages import JobChanged, JobFailed
 
 READERS = 4
 """How many reads run at a time."""
@@ -109,6 +108,27 @@ class Job:
         if not self.started:
             return 0.0
         return (self.ended or time.monotonic()) - self.started
+
+
+class JobChanged(Message):
+    """A job started, moved on or ended: what is drawn of it is no longer true."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        super().__init__()
+
+    def can_replace(self, message: Message) -> bool:
+        """Of several in the queue one is enough."""
+        return isinstance(message, JobChanged) and message.job is self.job
+
+
+class JobFailed(Message):
+    """A job ended with an error that somebody must see."""
+
+    def __init__(self, job: Job, error: Exception) -> None:
+        self.job = job
+        self.error = error
+        super().__init__()
 
 
 class JobRunner:

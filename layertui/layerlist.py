@@ -6,7 +6,6 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from functools import partial
 from itertools import accumulate, compress
 from typing import Any
@@ -17,27 +16,12 @@ from layerstore.table import NO_PARENT, UNKNOWN_SIZE, State
 from layertui.format import parse_size
 from layertui.marks import both, neither
 from layertui.model import StoreView
+from layertui.order import Order
 from layertui.rows import Rows
 from layertui.treeshape import ROOT, TreeShape, build_shape, flat_shape
 
 _Test = Callable[[StoreView], bytes | bytearray]
 """Marks the rows of a view that are wanted."""
-
-
-class Order(Enum):
-    """The orders of the list; all but TREE are flat, the largest, newest or first name on top."""
-
-    TREE = "tree"
-    SIZE = "size"
-    TOTAL = "total"
-    AGE = "age"
-    NAME = "name"
-
-    @property
-    def next(self) -> Order:
-        """The order that comes after this one in the cycle."""
-        orders = list(Order)
-        return orders[(orders.index(self) + 1) % len(orders)]
 
 
 @dataclass(frozen=True, slots=True)

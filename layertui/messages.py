@@ -1,4 +1,7 @@
-"""What jobs tell the screen: one message each, plain data, posted from the thread that did the work."""
+"""What jobs tell the screen: one message each, plain data, posted from the thread that did the work.
+
+No two are equal, and they print no fields: made with both, the classes take twice as long to load.
+"""
 
 from __future__ import annotations
 
@@ -9,80 +12,40 @@ from typing import TYPE_CHECKING
 
 from textual.message import Message
 
-from layertui.changetree import ChangeTree
-from layertui.layerlist import Listing
-
 if TYPE_CHECKING:
-    from layerstore.driverstores import DriverStore
     from layerstore.extract import Extracted
     from layerstore.files import Occurrence
     from layerstore.findings import Finding
     from layerstore.mounting import MountUsers
     from layerstore.repair import RepairResult, RepairStep
-    from layerstore.store import LayerStore
+    from layertui.changetree import ChangeTree
     from layertui.filetree import FileTree, Folder, Found
-    from layertui.jobs import Job
     from layertui.jsontext import JsonText
+    from layertui.layerlist import Listing
     from layertui.preview import Start
     from layertui.wastetree import WasteTable
 
 
-class JobChanged(Message):
-    """A job started, moved on or ended: what is drawn of it is no longer true."""
-
-    def __init__(self, job: Job) -> None:
-        self.job = job
-        super().__init__()
-
-    def can_replace(self, message: Message) -> bool:
-        """Of several in the queue one is enough."""
-        return isinstance(message, JobChanged) and message.job is self.job
-
-
-class JobFailed(Message):
-    """A job ended with an error that somebody must see."""
-
-    def __init__(self, job: Job, error: Exception) -> None:
-        self.job = job
-        self.error = error
-        super().__init__()
-
-
-@dataclass
-class StoreOpened(Message):
-    """The store is open, and this is what is in it."""
-
-    store: LayerStore
-    listing: Listing
-
-
-@dataclass
-class DriversFound(Message):
-    """These are the stores of one graph root."""
-
-    stores: Sequence[DriverStore]
-
-
-@dataclass
+@dataclass(eq=False, repr=False)
 class ViewLoaded(Message):
     """The store was read anew."""
 
     listing: Listing
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class NothingChanged(Message):
     """The store was looked at: nobody has written to it."""
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class ListingMade(Message):
     """The filter or the order was applied."""
 
     listing: Listing
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class ChangesLoaded(Message):
     """What a layer changed, against its parent (`base` is "") or another layer."""
 
@@ -91,7 +54,7 @@ class ChangesLoaded(Message):
     tree: ChangeTree
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class LineageFound(Message):
     """What a layer is built on and what is built on it."""
 
@@ -99,7 +62,7 @@ class LineageFound(Message):
     listing: Listing
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class LayerMeasured(Message):
     """What a layer takes on disk."""
 
@@ -108,7 +71,7 @@ class LayerMeasured(Message):
     inodes: int
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class PlanMeasured(Message):
     """What layers that may be deleted take on disk, all together."""
 
@@ -116,7 +79,7 @@ class PlanMeasured(Message):
     size: int
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class PlanInhabited(Message):
     """Processes that live in layers that may be deleted, each layer's ID with one of them."""
 
@@ -124,7 +87,7 @@ class PlanInhabited(Message):
     living: tuple[tuple[str, str], ...]
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class PathsFound(Message):
     """Where the driver keeps a layer, and the blobs kept with it: their bytes, None where one is gone."""
 
@@ -133,7 +96,7 @@ class PathsFound(Message):
     blobs: Mapping[str, int | None]
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Mounted(Message):
     """A layer is mounted here."""
 
@@ -141,7 +104,7 @@ class Mounted(Message):
     path: Path
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class MountUsersFound(Message):
     """Who uses the mounts of these layers; `force` is True where the mounts are to end for everybody."""
 
@@ -149,14 +112,14 @@ class MountUsersFound(Message):
     force: bool
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class StaleCleared(Message):
     """The records of mounts that were not there are gone."""
 
     layer_ids: tuple[str, ...]
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Unmounted(Message):
     """These layers were unmounted; `still` of them are mounted all the same, by others."""
 
@@ -164,7 +127,7 @@ class Unmounted(Message):
     still: int
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Exported(Message):
     """A layer's diff was written to a file; `verified` tells whether it is known to be the tar that came in."""
 
@@ -174,7 +137,7 @@ class Exported(Message):
     verified: bool
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Created(Message):
     """A layer was made; `size` is that of the tar it was made of, None where it is empty."""
 
@@ -183,7 +146,7 @@ class Created(Message):
     digest: str
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Applied(Message):
     """A tar was applied to a layer: its bytes before compression, and their digest."""
 
@@ -192,7 +155,7 @@ class Applied(Message):
     digest: str
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class ShellFound(Message):
     """A layer has this shell, or none ("")."""
 
@@ -200,7 +163,7 @@ class ShellFound(Message):
     inside: str
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class ShellReady(Message):
     """A layer is mounted here for a shell: its own one `inside`, or one of this host ("")."""
 
@@ -210,14 +173,14 @@ class ShellReady(Message):
     mounted_before: bool
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Deleted(Message):
     """Layers are gone."""
 
     layer_ids: tuple[str, ...]
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class LayerChanged(Message):
     """A layer's record was written; `text` says what of it."""
 
@@ -228,7 +191,7 @@ class LayerChanged(Message):
 # Files, waste and record
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class FoldersListed(Message):
     """What is in some folders of a layer; those that are not there are left out."""
 
@@ -236,7 +199,7 @@ class FoldersListed(Message):
     folders: Mapping[str, Folder]
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class FileTreeBuilt(Message):
     """The files of a layer as far as they were read, as a tree."""
 
@@ -244,7 +207,7 @@ class FileTreeBuilt(Message):
     tree: FileTree
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class FilesFound(Message):
     """The files of a layer whose names hold a text."""
 
@@ -253,7 +216,7 @@ class FilesFound(Message):
     found: Found
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class PreviewStarted(Message):
     """A file was opened for a look."""
 
@@ -262,7 +225,7 @@ class PreviewStarted(Message):
     start: Start
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class PreviewRead(Message):
     """The next piece of a file, of which `asked` bytes were wanted."""
 
@@ -273,7 +236,7 @@ class PreviewRead(Message):
     asked: int
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class OccurrencesFound(Message):
     """In which layers a path occurs, the lowest first."""
 
@@ -282,7 +245,7 @@ class OccurrencesFound(Message):
     occurrences: Sequence[Occurrence]
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class FilesExtracted(Message):
     """A file or a folder was taken out of a layer."""
 
@@ -290,7 +253,7 @@ class FilesExtracted(Message):
     done: Extracted
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class TarExtracted(Message):
     """A tar was made of a file or a folder of a layer."""
 
@@ -299,7 +262,7 @@ class TarExtracted(Message):
     size: int
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class WasteFound(Message):
     """What a chain of layers wastes."""
 
@@ -308,7 +271,7 @@ class WasteFound(Message):
     table: WasteTable
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class RecordRead(Message):
     """A layer's record, and the sizes of the blobs that are kept with it."""
 
@@ -317,7 +280,7 @@ class RecordRead(Message):
     blobs: dict[str, int | None]
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class FindingsFound(Message):
     """A check found these; `run` says which one."""
 
@@ -325,14 +288,14 @@ class FindingsFound(Message):
     findings: tuple[Finding, ...]
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class CheckEnded(Message):
     """A check has looked at everything."""
 
     run: int
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class RepairPlanned(Message):
     """What a repair of these findings would do, with `force` to what is in use, too; `measured` with what it frees."""
 
@@ -342,7 +305,7 @@ class RepairPlanned(Message):
     measured: bool
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Repaired(Message):
     """What became of the steps of a repair."""
 

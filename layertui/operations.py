@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from textual.message import Message
 
-from layerstore.driverstores import driver_stores
 from layerstore.errors import Cancelled
 from layerstore.model import Compression
 from layerstore.store import LayerStore
@@ -17,12 +15,12 @@ from layertui import messages
 from layertui.changetree import ChangeFilter, ChangeTree, build_change_tree, filter_changes
 from layertui.format import plural, size_text
 from layertui.jobs import Job
-from layertui.layerlist import Order, build_lineage, build_listing
+from layertui.layerlist import build_lineage, build_listing
 from layertui.model import StoreInfo, StoreView, build_view
+from layertui.order import Order
 from layertui.pending import PendingFile
 from layertui.rows import LayerRow
 
-OpenStore = Callable[[], LayerStore]
 Sizes = Mapping[str, int]
 
 
@@ -37,41 +35,7 @@ def read_view(store: LayerStore, measured: Sizes) -> StoreView:
     return build_view(info, table, users, measured=measured, mounts=mounts, problems=problems, stamp=stamp)
 
 
-@dataclass(frozen=True, slots=True)
-class DriverChoice:
-    """A graph root that may have the stores of several drivers.
-
-    `named` is the driver that the configuration names; `ask` is False where the user has named one.
-    """
-
-    graph_root: str
-    open: Callable[[str], LayerStore]
-    named: str | None = None
-    ask: bool = True
-
-
 # Reads
-
-
-def drivers_job(graph_root: str) -> Job:
-    """Find the stores of one graph root."""
-
-    def work(job: Job) -> Message:
-        del job
-        return messages.DriversFound(driver_stores(graph_root))
-
-    return Job("look for stores", work, quiet=True, key="drivers")
-
-
-def open_job(open_store: OpenStore) -> Job:
-    """Open the store and read it for the first time."""
-
-    def work(job: Job) -> Message:
-        del job
-        store = open_store()
-        return messages.StoreOpened(store, build_listing(read_view(store, {})))
-
-    return Job("open the store", work, quiet=True, key="open")
 
 
 def load_job(store: LayerStore, text: str, order: Order, measured: Sizes) -> Job:

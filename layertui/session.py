@@ -13,7 +13,7 @@ import msgspec
 from platformdirs import user_state_path
 
 from layerstore.atomic import write_file
-from layertui.layerlist import Order
+from layertui.order import Order
 
 STORES = 50
 """How many stores are remembered; the one that was not opened for the longest time goes first."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -14,7 +13,7 @@ from platformdirs import user_config_path
 from textual.theme import BUILTIN_THEMES
 
 from layertui.keymap import Keymap, UnknownKey, all_bindings, clashes, read_keys
-from layertui.layerlist import Order
+from layertui.order import Order
 from layertui.safe import safe
 from layertui.theme import THEMES
 
@@ -102,6 +101,8 @@ def load_settings(path: Path | None = None) -> Settings:
 
 
 def _decode(place: Path, raw: bytes) -> Settings:
+    import tomllib  # noqa: PLC0415 - most have no such file
+
     try:
         text = raw.decode()
         table = tomllib.loads(text)

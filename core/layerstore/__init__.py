@@ -5,10 +5,9 @@ Begin with `LayerStore.open`, or with `find_store` to learn where Podman would l
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from layerstore.config import StorePlace, find_store
-from layerstore.driverstores import DriverStore, driver_stores
 from layerstore.errors import (
     BadArchive,
     Cancelled,
@@ -30,31 +29,33 @@ from layerstore.errors import (
     UnusableFile,
     UnusableID,
 )
-from layerstore.idmap import IDMappings
-from layerstore.model import (
-    Change,
-    ChangeKind,
-    Compression,
-    DiskUsage,
-    IDMap,
-    Layer,
-    MountPlace,
-    MountPoint,
-    MountState,
-    Progress,
-    ShouldStop,
-)
-from layerstore.records import Problem
-from layerstore.references import References
-from layerstore.removal import Dependents
-from layerstore.store import LayerStore
 
 if TYPE_CHECKING:
+    from layerstore.config import StorePlace, find_store
+    from layerstore.driverstores import DriverStore, driver_stores
     from layerstore.export import DiffReader
     from layerstore.extract import Extracted
     from layerstore.files import FileEntry, FileKind, LayerFiles
     from layerstore.findings import Finding, Severity
+    from layerstore.idmap import IDMappings
+    from layerstore.model import (
+        Change,
+        ChangeKind,
+        Compression,
+        DiskUsage,
+        IDMap,
+        Layer,
+        MountPlace,
+        MountPoint,
+        MountState,
+        Progress,
+        ShouldStop,
+    )
+    from layerstore.records import Problem
+    from layerstore.references import References
+    from layerstore.removal import Dependents
     from layerstore.repair import Outcome, RepairResult, RepairStep
+    from layerstore.store import LayerStore
     from layerstore.waste import WasteReport
 
 __all__ = [
@@ -110,26 +111,32 @@ __all__ = [
     "find_store",
 ]
 
-
-_LATER = {
-    "DiffReader": "export",
-    "Extracted": "extract",
-    "FileEntry": "files",
-    "FileKind": "files",
-    "Finding": "findings",
-    "LayerFiles": "files",
-    "Outcome": "repair",
-    "RepairResult": "repair",
-    "RepairStep": "repair",
-    "Severity": "findings",
-    "WasteReport": "waste",
+_PLACES = {
+    "config": "StorePlace find_store",
+    "driverstores": "DriverStore driver_stores",
+    "export": "DiffReader",
+    "extract": "Extracted",
+    "files": "FileEntry FileKind LayerFiles",
+    "findings": "Finding Severity",
+    "idmap": "IDMappings",
+    "model": "Change ChangeKind Compression DiskUsage IDMap Layer MountPlace MountPoint MountState Progress ShouldStop",
+    "records": "Problem",
+    "references": "References",
+    "removal": "Dependents",
+    "repair": "Outcome RepairResult RepairStep",
+    "store": "LayerStore",
+    "waste": "WasteReport",
 }
+_MODULES = {name: module for module, names in _PLACES.items() for name in names.split()}
 
 
 def __getattr__(name: str) -> Any:
-    """Import what few need when it is asked for: compression and threads make up half of the time to start."""
-    if name in _LATER:
-        from importlib import import_module
+    """Import a name's module when it is first asked for: threads, locks and compression take long to start up."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"layerstore.{_MODULES[name]}"), name)
+    return value
 
-        return getattr(import_module(f"layerstore.{_LATER[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+def __dir__() -> list[str]:
+    return __all__

@@ -18,7 +18,7 @@ from layerstore.store import LayerStore
 from layertui import checking, messages
 from layertui.findinglist import TITLES
 from layertui.format import plural
-from layertui.jobs import Job, JobRunner, JobState
+from layertui.jobs import Job, JobChanged, JobFailed, JobRunner, JobState
 from layertui.keys import CHECK_BINDINGS
 from layertui.model import StoreView
 from layertui.safe import safe
@@ -131,14 +131,14 @@ class CheckScreen(Screen[bool]):
             self._complete = True
             self._show()
 
-    def on_job_changed(self, event: messages.JobChanged) -> None:
+    def on_job_changed(self, event: JobChanged) -> None:
         """Draw the job."""
         self.query_one(JobsStrip).update(event.job)
         if event.job is self._check and event.job.state in _BROKEN_OFF:
             self._show()
         self.query_one(KeyBar).refresh()
 
-    def on_job_failed(self, event: messages.JobFailed) -> None:
+    def on_job_failed(self, event: JobFailed) -> None:
         """Say what went wrong."""
         self.app.push_screen(ErrorDialog(event.error))
 

@@ -25,7 +25,7 @@ from layertui.safe import safe
 from layertui.screens.confirm import ConfirmDialog
 from layertui.screens.dialog import Dialog
 from layertui.screens.fields import Choice, Field
-from layertui.screens.path_input import PathInput, SafeSave
+from layertui.screens.path_input import PathInput
 from layertui.screens.pick import LayerPicker
 from layertui.screens.text import MUTED, SHORT_ID, heading, label, layer_label, short_id
 
@@ -235,6 +235,8 @@ class ExportDialog(Dialog[ExportRequest]):
         folder = expand(head, self._base)
         if safe(str(folder)) != str(folder):
             folder = expand("~", self._base)
+        from layertui.screens.file_picker import SafeSave  # noqa: PLC0415 - late: see there
+
         self.app.push_screen(SafeSave(folder, "Export to", file_name=name), self._browsed)
 
     def _browsed(self, path: Path | None) -> None:

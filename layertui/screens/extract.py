@@ -28,7 +28,7 @@ from layertui.screens.confirm import ConfirmDialog
 from layertui.screens.dialog import Dialog
 from layertui.screens.fields import Choice, Field
 from layertui.screens.lines import LinesView
-from layertui.screens.path_input import PathInput, SafeSave
+from layertui.screens.path_input import PathInput
 from layertui.screens.text import MUTED, typable
 
 _CHECK_DELAY = 0.1
@@ -200,6 +200,8 @@ class ExtractDialog(Dialog[ExtractRequest]):
         folder = expand(head, self._base)
         if safe(str(folder)) != str(folder) or not folder.is_dir():
             folder = expand("~", self._base)
+        from layertui.screens.file_picker import SafeSave  # noqa: PLC0415 - late: see there
+
         self.app.push_screen(SafeSave(folder, "Extract to", file_name=name), self._browsed)
 
     def _browsed(self, path: Path | None) -> None:

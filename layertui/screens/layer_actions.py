@@ -10,7 +10,7 @@ from textual.widgets import ContentSwitcher
 
 from layertui import messages, operations
 from layertui.format import size_text
-from layertui.layerlist import Order
+from layertui.order import Order
 from layertui.plans import build_delete_plan
 from layertui.safe import copyable, safe
 from layertui.screens.copy_menu import CopyMenu

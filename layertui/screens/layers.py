@@ -17,7 +17,7 @@ from textual.widgets import ContentSwitcher, Static
 from layerstore.store import LayerStore
 from layertui import messages, operations
 from layertui.commands import LayerCommands
-from layertui.jobs import Job, JobRunner
+from layertui.jobs import Job, JobChanged, JobFailed, JobRunner
 from layertui.keymap import Keymap, first_key
 from layertui.keys import LAYERS_BINDINGS
 from layertui.layerlist import Listing
@@ -277,12 +277,12 @@ class LayersScreen(FileActions):
         if self.row is not None and self.row.id == layer_id:
             self.feed.show(self.view, self.row, self.tree_widget.now)
 
-    def on_job_changed(self, event: messages.JobChanged) -> None:
+    def on_job_changed(self, event: JobChanged) -> None:
         """Draw the job."""
         self.query_one(JobsStrip).update(event.job)
         self.query_one(KeyBar).refresh()
 
-    def on_job_failed(self, event: messages.JobFailed) -> None:
+    def on_job_failed(self, event: JobFailed) -> None:
         """Say what went wrong: in the header for what runs on its own, in the panel, or in a dialog."""
         if event.job.key == "follow":
             header = self.query_one(HeaderBar)

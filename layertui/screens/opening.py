@@ -13,10 +13,9 @@ from textual.content import Content
 from textual.screen import Screen
 from textual.widgets import Static
 
-from layerstore.driverstores import preferred
-from layertui import messages, operations
+from layertui import opening_jobs
 from layertui.explain import explain
-from layertui.jobs import Job, JobRunner
+from layertui.jobs import Job, JobFailed, JobRunner
 from layertui.safe import safe
 from layertui.screens.text import MUTED, safe_lines
 from layertui.widgets.key_bar import KeyBar
@@ -45,9 +44,9 @@ class OpeningScreen(Screen[None]):
 
     def __init__(
         self,
-        open_store: operations.OpenStore,
+        open_store: opening_jobs.OpenStore,
         jobs: JobRunner,
-        choice: operations.DriverChoice | None = None,
+        choice: opening_jobs.DriverChoice | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         super().__init__()
@@ -66,8 +65,8 @@ class OpeningScreen(Screen[None]):
         yield KeyBar(self.refusal)
 
     def on_mount(self) -> None:
-        """Start."""
-        self.action_retry()
+        """Start, once there is something to see: what a thread imports meanwhile keeps this one waiting."""
+        self.call_after_refresh(self.action_retry)
 
     def refusal(self, action: str) -> str:
         """Return why an action makes no sense now: trying again does only after a failure."""
@@ -80,11 +79,11 @@ class OpeningScreen(Screen[None]):
         self.remove_class("-failed")
         self._show(Content("Opening the store…"))
         if self._choice is not None:
-            self._job = self._jobs.submit(operations.drivers_job(self._choice.graph_root), self)
+            self._job = self._jobs.submit(opening_jobs.drivers_job(self._choice.graph_root), self)
         else:
             self._open(self._open_store)
 
-    def on_drivers_found(self, event: messages.DriversFound) -> None:
+    def on_drivers_found(self, event: opening_jobs.DriversFound) -> None:
         """Ask which store to open, if there is more than one."""
         event.stop()
         choice = self._choice
@@ -92,6 +91,7 @@ class OpeningScreen(Screen[None]):
         if sum(store.known for store in event.stores) < 2:
             self._open(self._open_store)
             return
+        from layerstore.driverstores import preferred  # noqa: PLC0415 - few have several
         from layertui.screens.drivers import DriverDialog  # noqa: PLC0415 - few have several
 
         def chosen(driver: str | None) -> None:
@@ -110,11 +110,11 @@ class OpeningScreen(Screen[None]):
         self._show(Content("None of the stores was chosen."), way_out=Content("→ r shows them again, q leaves"))
         self.refresh_bindings()
 
-    def _open(self, open_store: operations.OpenStore) -> None:
-        self._job = self._jobs.submit(operations.open_job(open_store), self)
+    def _open(self, open_store: opening_jobs.OpenStore) -> None:
+        self._job = self._jobs.submit(opening_jobs.open_job(open_store), self)
         self.set_timer(_SLOW, self._still_waiting)
 
-    def on_store_opened(self, event: messages.StoreOpened) -> None:
+    def on_store_opened(self, event: opening_jobs.StoreOpened) -> None:
         """Tell of image stores that could not be read; the app shows the rest."""
         for layer, text in event.listing.view.problems:
             if not layer:
@@ -128,7 +128,7 @@ class OpeningScreen(Screen[None]):
             self._show(Content("Opening the store…"), waiting)
             self.set_timer(_SLOW, self._still_waiting)
 
-    def on_job_failed(self, event: messages.JobFailed) -> None:
+    def on_job_failed(self, event: JobFailed) -> None:
         """Say why, and what to do."""
         told = explain(event.error)
         self.add_class("-failed")

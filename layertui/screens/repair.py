@@ -14,7 +14,8 @@ from textual.widgets import Button, Input, Static
 
 from layerstore.repair import Outcome, RepairResult, RepairStep
 from layertui.format import plural, size_text
-from layertui.messages import JobFailed, RepairPlanned
+from layertui.jobs import JobFailed
+from layertui.messages import RepairPlanned
 from layertui.safe import safe
 from layertui.screens.dialog import Dialog
 from layertui.screens.error import ErrorDialog

@@ -21,7 +21,7 @@ from layertui.format import size_text
 from layertui.paths_suggest import Patient, expand
 from layertui.safe import safe
 from layertui.screens.fields import Field
-from layertui.screens.path_input import PathInput, SafeOpen
+from layertui.screens.path_input import PathInput
 from layertui.tarfiles import TarFile, check_tar
 
 _CHECK_DELAY = 0.1
@@ -87,6 +87,8 @@ class TarField(Vertical):
         folder = expand(os.path.dirname(self.path_input.value), self._base)
         if safe(str(folder)) != str(folder) or not folder.is_dir():
             folder = self._base if safe(str(self._base)) == str(self._base) else expand("~", self._base)
+        from layertui.screens.file_picker import SafeOpen  # noqa: PLC0415 - late: see there
+
         self.app.push_screen(SafeOpen(folder, title), self._browsed)
 
     def _browsed(self, path: Path | None) -> None:

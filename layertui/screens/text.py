@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from textual.content import Content
 
-from layerstore.model import Layer
 from layertui.safe import safe
+
+if TYPE_CHECKING:
+    from layerstore.model import Layer
 
 MUTED = "$foreground 60%"
 """The style of what matters less; `$text-muted` has no background to be mixed with inside a text."""

@@ -13,11 +13,12 @@ from rich.style import Style
 from textual.reactive import reactive
 
 from layertui.format import UNKNOWN, age_text, size_text
-from layertui.layerlist import Listing, Order
+from layertui.layerlist import Listing
+from layertui.order import Order
 from layertui.rows import SHORT, LayerRow
 from layertui.safe import safe
 from layertui.widgets.badges import Badge, badges_of
-from layertui.widgets.cells import Line, join_some
+from layertui.widgets.cells import Line, cut_name, join_some
 from layertui.widgets.virtual_tree import VirtualTree
 
 GUTTER = 2
@@ -27,6 +28,9 @@ _SIZE = 9
 _AGE = 5
 _LARGE = 100_000_000
 _ROOMY = 44  # cells of a label from which badges are written out
+_EDGE = 1  # blank cells at the right, so that nothing touches the scroll bar
+_GUIDES = 4  # cells that guides have in any case
+_LEAST = 8  # cells that a name has before badges are cut
 _QUIET = frozenset({"tree--dim", "tree--guides", "tree--users"})
 _PREFIXES = ("docker.io/library/", "docker.io/", "localhost/")
 
@@ -48,6 +52,7 @@ def columns_for(width: int, *, ages: bool = True) -> Columns:
 
     Without `ages` users get their column sooner.
     """
+    width = max(width - _EDGE, 0)
     size = _SIZE if width >= 30 else 0
     age = _AGE if ages and width >= 44 else 0
     total = _SIZE + 1 if width >= 54 else 0
@@ -158,23 +163,25 @@ class LayerRows(VirtualTree):
         line = Line(columns.label - 1)
         line.put("▌" if node == self.cursor_node else " ", paint("tree--mark"))
         line.put("●" if self.is_marked(row) else " ", paint("tree--mark"))
-        if listing.order is Order.TREE:
-            line.put(self.guides(node, max(4, columns.label // 2)), paint("tree--guides"))
-        self._put_title(line, node, row, paint)
+        self._put_title(line, node, row, paint, guides=listing.order is Order.TREE)
         line.width = width
         line.fill_to(columns.label, base)
         self._put_columns(line, row, columns, paint)
         return line.segments
 
-    def _put_title(self, line: Line, node: int, row: LayerRow, paint: _Paint) -> None:
+    def _put_title(self, line: Line, node: int, row: LayerRow, paint: _Paint, *, guides: bool) -> None:
+        """Put the guides, the name and the badges: where room is short the name gives way, then the guides do."""
         escape = paint("tree--escape")
         badges = self.badges(row, short=line.width < _ROOMY)
         hidden = self.shape.ends[node] - node - 1 if node in self.folding.folded else 0
-        kept = sum(len(badge.text) + 1 for badge in badges) + (len(f" +{hidden}") if hidden else 0)
-        room = max(line.room - kept, min(8, line.room))
+        kept = sum([len(badge.text) + 1 for badge in badges]) + (len(f" +{hidden}") if hidden else 0)
+        if guides:
+            most = min(line.width // 2, line.room - kept - min(len(row.title), _LEAST))
+            line.put(self.guides(node, max(_GUIDES, most)), paint("tree--guides"))
+        room = max(line.room - kept, min(_LEAST, line.room))
         if row.names:
             before = line.used
-            line.put_foreign(row.title, paint("tree--name"), escape, room)
+            line.put_foreign(cut_name(row.title, room), paint("tree--name"), escape, room)
             if room - (line.used - before) > SHORT:
                 line.put(" ", paint("tree--dim"))
                 line.put_foreign(row.short_id, paint("tree--dim"), escape)

@@ -11,7 +11,8 @@ from textual.message import Message
 from textual.reactive import reactive
 
 from layertui.keys import LAYER_TREE_BINDINGS
-from layertui.layerlist import Listing, Order
+from layertui.layerlist import Listing
+from layertui.order import Order
 from layertui.rows import LayerRow
 from layertui.widgets.badges import BASE, Badge
 from layertui.widgets.cells import Line

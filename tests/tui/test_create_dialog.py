@@ -18,7 +18,7 @@ from layertui.jobs import JobState
 from layertui.screens.create import CreateDialog, CreateRequest
 from layertui.screens.error import ErrorDialog
 from layertui.screens.fields import Choice
-from layertui.screens.path_input import SafeOpen
+from layertui.screens.file_picker import SafeOpen
 from layertui.screens.pick import LayerPicker
 from layertui.tarfiles import check_tar
 from layertui.widgets.jobs_strip import JobsStrip

@@ -20,7 +20,8 @@ from layertui.screens import export
 from layertui.screens.confirm import ConfirmDialog
 from layertui.screens.export import ExportDialog, ExportRequest, file_stem
 from layertui.screens.fields import Choice
-from layertui.screens.path_input import PathInput, SafeSave
+from layertui.screens.file_picker import SafeSave
+from layertui.screens.path_input import PathInput
 from layertui.screens.pick import LayerPicker
 from tui.dialog_host import HOSTILE, Host, assert_harmless, play, screen_text, shown, still, until
 

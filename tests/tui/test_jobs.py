@@ -9,8 +9,7 @@ import pytest
 from textual.message import Message
 
 from layerstore import Cancelled, LayerUnknown
-from layertui.jobs import Job, JobRunner, JobState
-from layertui.messages import JobChanged, JobFailed
+from layertui.jobs import Job, JobChanged, JobFailed, JobRunner, JobState
 
 
 @dataclass

@@ -17,7 +17,7 @@ import pytest
 from layerstore.store import LayerStore
 from layertui import session as session_module
 from layertui.app import LayertuiApp
-from layertui.layerlist import Order
+from layertui.order import Order
 from layertui.session import FOLDS, STORES, Session, StoreState
 from layertui.settings import Settings, View
 from layertui.theme import DARK, LIGHT

@@ -18,7 +18,7 @@ from layertui.app import LayertuiApp
 from layertui.commands import LEFT_OUT, MOTIONS, LayerCommands
 from layertui.guide import help_sections
 from layertui.keymap import UnknownKey, all_bindings, clashes, key_table, read_keys, remapped
-from layertui.layerlist import Order
+from layertui.order import Order
 from layertui.screens.help import HelpScreen
 from layertui.settings import Settings, SettingsError, config_path, load_settings, theme_names
 from layertui.theme import CONTRAST, DARK, THEMES, usual_theme

@@ -17,7 +17,7 @@ from textual.widgets import OptionList
 from layerstore import LayerStore
 from layerstore.driverstores import DriverStore, driver_stores, preferred
 from layertui.app import LayertuiApp
-from layertui.operations import DriverChoice
+from layertui.opening_jobs import DriverChoice
 from layertui.screens.drivers import DriverDialog
 from layertui.screens.layers import LayersScreen
 from layertui.screens.opening import OpeningScreen

@@ -1,0 +1,72 @@
+"""The jobs of the first screen. What reads a store is imported in their threads, once that screen is there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from textual.message import Message
+
+from layertui.jobs import Job
+
+if TYPE_CHECKING:
+    from layerstore.driverstores import DriverStore
+    from layerstore.store import LayerStore
+    from layertui.layerlist import Listing
+
+    OpenStore = Callable[[], LayerStore]
+
+
+@dataclass(frozen=True, slots=True)
+class DriverChoice:
+    """A graph root that may have the stores of several drivers.
+
+    `named` is the driver that the configuration names; `ask` is False where the user has named one.
+    """
+
+    graph_root: str
+    open: Callable[[str], LayerStore]
+    named: str | None = None
+    ask: bool = True
+
+
+@dataclass
+class StoreOpened(Message):
+    """The store is open, and this is what is in it."""
+
+    store: LayerStore
+    listing: Listing
+
+
+@dataclass
+class DriversFound(Message):
+    """These are the stores of one graph root."""
+
+    stores: Sequence[DriverStore]
+
+
+def drivers_job(graph_root: str) -> Job:
+    """Find the stores of one graph root."""
+
+    def work(job: Job) -> Message:
+        from layerstore.driverstores import driver_stores  # noqa: PLC0415 - see above
+
+        del job
+        return DriversFound(driver_stores(graph_root))
+
+    return Job("look for stores", work, quiet=True, key="drivers")
+
+
+def open_job(open_store: OpenStore) -> Job:
+    """Open the store and read it for the first time."""
+
+    def work(job: Job) -> Message:
+        from layertui.layerlist import build_listing  # noqa: PLC0415 - see above
+        from layertui.operations import read_view  # noqa: PLC0415 - the same
+
+        del job
+        store = open_store()
+        return StoreOpened(store, build_listing(read_view(store, {})))
+
+    return Job("open the store", work, quiet=True, key="open")
