@@ -15,7 +15,7 @@ from layerstore.errors import Cancelled
 from layerstore.model import Change, ChangeKind
 from layertui.marks import both, either
 from layertui.treeorder import preorder
-from layertui.treeshape import ROOT, TreeShape, build_shape
+from layertui.treeshape import ROOT, TreeShape, build_shape, prune
 
 UNCHANGED = 3
 """The kind of a folder that is only there for what is in it."""
@@ -117,7 +117,7 @@ class ChangeTree:
         """Yield what is folded at first where there is much: what has something in it, from the second level on."""
         for number in self.whole.inner:
             node = self.place_of(number)
-            if node is not None and self.shape.levels[node] and not self.shape.is_leaf(node):
+            if node is not None and self.shape.parents[node] != ROOT and not self.shape.is_leaf(node):
                 yield node
 
 
@@ -296,7 +296,9 @@ def _pruned(whole: ChangeSet, chosen: bytes) -> _Parts:
     if len(kinds) == len(kept):
         totals = _totals(kinds, sizes, whole.shape, whole.inner)
         return _Parts(range(len(kept)), whole.names, kinds, totals, whole.folders, whole.shape)
-    shape, inner = _pruned_shape(whole, kept)
+    shape = prune(whole.shape, kept)
+    places = array("i", accumulate(kept))
+    inner = array("i", [places[node] - 1 for node in whole.inner if kept[node]])
     return _Parts(
         array("i", compress(range(len(kept)), kept)),
         [*compress(whole.names, kept)],
@@ -305,26 +307,6 @@ def _pruned(whole: ChangeSet, chosen: bytes) -> _Parts:
         bytes(compress(whole.folders, kept)),
         shape,
     )
-
-
-def _pruned_shape(whole: ChangeSet, kept: bytearray) -> tuple[TreeShape, Sequence[int]]:
-    """Return the shape of what is kept, and its nodes that have others below them."""
-    places = array("i", accumulate(kept, initial=0))  # how many are kept of those before
-    count = places[-1]
-    ends = array("i", range(1, count + 1))
-    parents = array("i", [ROOT if parent == ROOT else places[parent] for parent in compress(whole.shape.parents, kept)])
-    lasts = bytearray(count)
-    inner = array("i", [places[node] for node in whole.inner if kept[node]])
-    for node, number in zip(inner, compress(whole.inner, [kept[node] for node in whole.inner]), strict=True):
-        ends[node] = places[whole.shape.ends[number]]
-    for node, end in ((ROOT, count), *((node, ends[node]) for node in inner)):
-        last = end - 1
-        while last > node and parents[last] != node:
-            last = parents[last]
-        if last > node:
-            lasts[last] = 1
-    levels = array("i", compress(whole.shape.levels, kept))
-    return TreeShape(parents, ends, range(count), levels, bytes(lasts)), inner
 
 
 def _totals(kinds: bytes, sizes: Sequence[int], shape: TreeShape, inner: Sequence[int]) -> array[int]:

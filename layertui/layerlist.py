@@ -7,7 +7,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import accumulate, compress
+from itertools import compress
 from typing import Any
 
 from layerstore.errors import Cancelled
@@ -18,7 +18,7 @@ from layertui.marks import both, neither
 from layertui.model import StoreView
 from layertui.order import Order
 from layertui.rows import Rows
-from layertui.treeshape import ROOT, TreeShape, build_shape, flat_shape
+from layertui.treeshape import ROOT, TreeShape, build_shape, flat_shape, prune
 
 _Test = Callable[[StoreView], bytes | bytearray]
 """Marks the rows of a view that are wanted."""
@@ -229,7 +229,5 @@ def _pruned(view: StoreView, chosen: bytes, text: str) -> Listing:
     dimmed = neither(bytes(compress(chosen, kept)))
     if len(dimmed) == len(kept):
         return Listing(view, view.rows, view.shape, Order.TREE, text, chosen.count(1), dimmed)
-    places = array("i", accumulate(kept, initial=0))  # how many are kept of those before
-    parents = array("i", [ROOT if parent == ROOT else places[parent] for parent in compress(old_parents, kept)])
     rows = Rows(view, array("i", compress(every, kept)))
-    return Listing(view, rows, build_shape(parents, compact=True), Order.TREE, text, chosen.count(1), dimmed)
+    return Listing(view, rows, prune(view.shape, kept), Order.TREE, text, chosen.count(1), dimmed)

@@ -220,25 +220,22 @@ def build_view(
 def _sizes(
     table: LayerTable, order: array[int], parents: array[int], places: array[int], measured: Mapping[str, int]
 ) -> tuple[array[int], array[int], bytearray]:
-    known = table.sizes
-    sizes = array("q", [known[position] for position in order])
+    sizes = array("q", map(table.sizes.__getitem__, order))
     for layer_id, size in measured.items():
         position = table.positions.get(layer_id)
         if position is not None and sizes[places[position]] == UNKNOWN_SIZE:
             sizes[places[position]] = size
-    unknown = UNKNOWN_SIZE in sizes
-    gaps = bytearray(len(order))
-    totals = array("q")
-    for size, parent in zip(sizes, parents, strict=True):
-        if size == UNKNOWN_SIZE:
-            gaps[len(totals)] = 1
-            size = 0  # noqa: PLW2901 - it counts for nothing
-        totals.append(size if parent == ROOT else size + totals[parent])
-    if unknown:
-        for number, parent in enumerate(parents):
-            if parent != ROOT:
-                gaps[number] |= gaps[parent]
-    return sizes, totals, gaps
+    totals = [0] * (len(order) + 1)  # the last stands for what a root hangs from
+    gaps = bytearray(len(totals))
+    counted: Iterable[int] = sizes
+    if UNKNOWN_SIZE in sizes:
+        counted = [0 if size == UNKNOWN_SIZE else size for size in sizes]
+        for number, (size, parent) in enumerate(zip(sizes, parents, strict=True)):
+            gaps[number] = size == UNKNOWN_SIZE or gaps[parent]
+    for number, (size, parent) in enumerate(zip(counted, parents, strict=True)):
+        totals[number] = size + totals[parent]
+    del totals[-1], gaps[-1]
+    return sizes, array("q", totals), gaps
 
 
 def _tops(users: Users) -> dict[str, tuple[str, ...]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textual.message import Message
@@ -46,13 +47,47 @@ class DriversFound(Message):
     stores: Sequence[DriverStore]
 
 
-def drivers_job(graph_root: str) -> Job:
-    """Find the stores of one graph root."""
+@dataclass
+class LockSeen(Message):
+    """This lock of the store is held by these processes now, as far as the system tells; `path` is "" if none is."""
+
+    path: str = ""
+    holders: Sequence[str] = ()
+
+
+def lock_job(graph_root: str) -> Job:
+    """Find out which lock of the store keeps readers waiting, and who holds it."""
 
     def work(job: Job) -> Message:
-        from layerstore.driverstores import driver_stores  # noqa: PLC0415 - see above
+        from layerstore.errors import LayerStoreError, LockTimeout  # noqa: PLC0415 - see above
+        from layerstore.lockfile import LockFile  # noqa: PLC0415 - the same
 
         del job
+        root = Path(graph_root)
+        for path in (root / "storage.lock", *sorted(root.glob("*-*/*.lock"))):
+            try:
+                with LockFile(str(path), timeout=0, optional=True).read():
+                    pass
+            except LockTimeout as error:
+                return LockSeen(error.path, error.holders)
+            except (LayerStoreError, OSError):
+                continue  # what cannot be locked is told by the one who opens the store
+        return LockSeen()
+
+    return Job("look who has the lock", work, quiet=True, key="lock")
+
+
+def drivers_job(graph_root: str, *, if_several: bool = False) -> Job:
+    """Find the stores of one graph root; with `if_several` say nothing of one alone: counting its layers takes time."""
+
+    def work(job: Job) -> Message:
+        from layerstore.layout import DRIVERS, drivers_in  # noqa: PLC0415 - see above
+
+        del job
+        if if_several and len(set(DRIVERS).intersection(drivers_in(graph_root))) < 2:
+            return DriversFound(())
+        from layerstore.driverstores import driver_stores  # noqa: PLC0415 - see above
+
         return DriversFound(driver_stores(graph_root))
 
     return Job("look for stores", work, quiet=True, key="drivers")

@@ -10,26 +10,27 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left, insort
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import accumulate, compress
 
 ROOT = -1
 """The parent of a node that hangs from nothing."""
 
+_STRIDE = 256  # nodes of a long chain from one whose head is remembered to the next
+
 
 @dataclass(frozen=True, slots=True)
 class TreeShape:
-    """Flat arrays, one value a node.
+    """Two flat arrays, one value a node: its parent, and one past the last node below it.
 
-    `ends` is one past the last node below; `heads` is the first node of the chain that a node stands in (itself,
-    outside a compact shape); `levels` how far it is set in; `lasts` is 1 where no sibling follows.
+    The rest follows from them when a row is drawn. In a compact shape the head of a node is the first node of the chain
+    that it stands in; elsewhere every node is its own.
     """
 
     parents: Sequence[int]
     ends: Sequence[int]
-    heads: Sequence[int]
-    levels: Sequence[int]
-    lasts: bytes
     compact: bool = False
+    _heads: dict[int, int] = field(default_factory=dict, repr=False)
 
     def __len__(self) -> int:
         return len(self.parents)
@@ -63,49 +64,67 @@ class TreeShape:
             other = self.parents[other]
         return other
 
+    def is_last(self, node: int) -> bool:
+        """Tell whether no sibling follows this node."""
+        parent = self.parents[node]
+        return self.ends[node] == (len(self) if parent == ROOT else self.ends[parent])
+
+    def head(self, node: int) -> int:
+        """Return the first node of the chain that this one stands in."""
+        if not self.compact:
+            return node
+        known, head = self._heads, node
+        while head not in known and self._is_straight_below(head):
+            head -= 1
+        head = known.get(head, head)
+        known.update(dict.fromkeys(range(node, head, -_STRIDE), head))  # others of the chain are asked for next
+        return head
+
+    def is_set_in(self, node: int) -> bool:
+        """Tell whether this node stands further right than the roots."""
+        return self.parents[self.head(node)] != ROOT
+
     def path(self, node: int) -> list[int]:
         """Return the heads of the chains from the outermost down to the one that `node` stands in."""
         heads = []
         while node != ROOT:
-            head = self.heads[node]
+            head = self.head(node)
             heads.append(head)
             node = self.parents[head]
         heads.reverse()
         return heads
 
+    def _is_straight_below(self, node: int) -> bool:
+        parent = self.parents[node]
+        return parent != ROOT and node == parent + 1 and self.ends[node] == self.ends[parent]
+
 
 def build_shape(parents: Sequence[int], *, compact: bool = False) -> TreeShape:
-    """Work out the arrays from the parents of nodes in preorder."""
+    """Work out the ends from the parents of nodes in preorder."""
     count = len(parents)
-    parents = array("i", parents)
     ends = [*range(1, count + 1), 0]
-    for node in range(count - 1, -1, -1):  # backwards, a node's own end is known before its parent's
-        parent = parents[node]  # of a root the last place stands for the parent
-        if ends[node] > ends[parent]:  # noqa: PLR1730 - twice as quick as max
-            ends[parent] = ends[node]
-    lasts = bytes([ends[node] == ends[parent] for node, parent in enumerate(parents)])
-    levels = [0] * count + [-1]
-    heads: Sequence[int] = range(count)
-    if not compact:
-        for node, parent in enumerate(parents):
-            levels[node] = levels[parent] + 1
-    else:
-        heads = array("i", heads)
-        for node, parent in enumerate(parents):
-            if lasts[node] and node == parent + 1 and parent != ROOT:
-                heads[node] = heads[parent]
-                levels[node] = levels[parent]
-            else:
-                levels[node] = levels[parent] + 1
-    del ends[-1], levels[-1]
-    return TreeShape(parents, array("i", ends), heads, array("i", levels), lasts, compact)
+    node = count
+    for parent in reversed(parents):  # backwards, a node's own end is known before its parent's
+        node -= 1
+        end = ends[node]
+        if end > ends[parent]:  # noqa: PLR1730 - twice as quick as max
+            ends[parent] = end  # of a root: in the last place, which stands for no node
+    del ends[-1]
+    return TreeShape(array("i", parents), array("i", ends), compact)
+
+
+def prune(shape: TreeShape, kept: Sequence[int]) -> TreeShape:
+    """Return the shape of the nodes that `kept` has a 1 for; the parents of all of them must be among them."""
+    places = array("i", accumulate(kept, initial=0))  # how many are kept of those before
+    ends = array("i", map(places.__getitem__, compress(shape.ends, kept)))
+    places[-1] = ROOT  # what `ROOT` finds
+    parents = array("i", map(places.__getitem__, compress(shape.parents, kept)))
+    return TreeShape(parents, ends, shape.compact)
 
 
 def flat_shape(count: int) -> TreeShape:
     """Return the shape of a plain list."""
-    return TreeShape(
-        array("i", [ROOT]) * count, range(1, count + 1), range(count), array("i", [0]) * count, bytes(count)
-    )
+    return TreeShape(array("i", [ROOT]) * count, range(1, count + 1))
 
 
 class Folding:

@@ -10,8 +10,11 @@ from __future__ import annotations
 import os
 import weakref
 from array import array
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import IntFlag
+from functools import cached_property
+from itertools import accumulate
+from operator import attrgetter
 from typing import Any, cast, overload
 
 import msgspec
@@ -32,6 +35,7 @@ _KEPT = 4096  # records up to which they are simply kept decoded
 _AT_ONCE = 512  # records decoded in one go: other threads wait meanwhile
 _layer_decoder = msgspec.json.Decoder(Layer)
 _raws_decoder = msgspec.json.Decoder(list[Raw] | None)
+_id, _parent, _size, _digest = map(attrgetter, ("id", "parent", "diff_size", "diff_digest"))
 _BETWEEN = b" \t\r\n,["
 _OPEN = ord("{")
 
@@ -78,23 +82,32 @@ class RecordText:
             yield self.layers
             return
         raws, self._raws = self._raws, ()
-        data, place, note = self._data, 0, self._starts.append
+        self._lengths.extend([len(memoryview(raw)) for raw in raws])
+        self._starts.extend(self._places())
         self._data = b""
         for start in range(0, len(raws), _AT_ONCE):
             part = raws[start : start + _AT_ONCE]
-            lengths = [len(memoryview(raw)) for raw in part]
-            self._lengths.extend(lengths)
-            for length in lengths:
-                place += 1  # past a bracket or a comma
-                while data[place] != _OPEN and data[place] in _BETWEEN:
-                    place += 1
-                note(place)
-                place += length
             try:
                 layers = list(map(_layer_decoder.decode, part))
             except (msgspec.DecodeError, UnicodeDecodeError):
                 layers = [self._parsed(raw, number) for number, raw in enumerate(part, start)]
             yield layers
+
+    def _places(self) -> Iterable[int]:
+        """Return where each record stands."""
+        data, count = self._data, len(self._lengths)
+        if len(data) == sum(self._lengths) + count + 1:  # as Go writes them, with one character before and after each
+            return accumulate([length + 1 for length in self._lengths[: count - 1]], initial=1)
+        return self._searched(data)
+
+    def _searched(self, data: bytes) -> Iterator[int]:
+        place = 0
+        for length in self._lengths:
+            place += 1  # past a bracket or a comma
+            while data[place] != _OPEN and data[place] in _BETWEEN:
+                place += 1
+            yield place
+            place += length
 
     def layer(self, number: int) -> Layer:
         """Return one record, decoded."""
@@ -154,7 +167,6 @@ class LayerTable(Sequence[Layer]):
 
     ids: the full IDs.
     parents: the parents' positions, or `NO_PARENT` or `LOST_PARENT`.
-    created: seconds since 1970, 0 where the record does not say.
     sizes: bytes of the diff, or `UNKNOWN_SIZE`.
     states: `State` bits.
     names, lost_parents: by position, only where there are any.
@@ -166,7 +178,6 @@ class LayerTable(Sequence[Layer]):
     def __init__(self, texts: Sequence[RecordText], *, read_only: bool) -> None:
         self.ids: list[str] = []
         self.parents = array("i")
-        self.created = array("d")
         self.sizes = array("q")
         self.states = bytearray()
         self.names: dict[int, tuple[str, ...]] = {}
@@ -208,7 +219,7 @@ class LayerTable(Sequence[Layer]):
 
     def _known(self, layers: Sequence[Layer]) -> bool:
         """Tell whether any of the IDs was there before, or is there twice."""
-        ids = {*[layer.id for layer in layers]}
+        ids = {*map(_id, layers)}
         return len(ids) < len(layers) or not self.positions.keys().isdisjoint(ids)
 
     def _doubled(self, layers: Sequence[Layer], text: RecordText) -> set[str]:
@@ -224,21 +235,13 @@ class LayerTable(Sequence[Layer]):
     def _add(self, layers: Sequence[Layer], state: int) -> None:
         start = len(self.ids)
         positions = self.positions
-        self.ids += [layer.id for layer in layers]
+        ids, parents = map(_id, layers), map(_parent, layers)
+        self.ids += ids
         positions.update(zip(self.ids[start:], range(start, len(self.ids)), strict=True))
         self.states += bytes([state]) * len(layers)
-        self.created.extend([0 if layer.created is None else layer.created.timestamp() for layer in layers])
-        self.sizes.extend(
-            [
-                layer.diff_size
-                if layer.diff_size > 0 or (layer.diff_size == 0 and layer.diff_digest != "")
-                else UNKNOWN_SIZE
-                for layer in layers
-            ]
-        )
-        self.parents.extend(
-            [positions.get(layer.parent, LOST_PARENT) if layer.parent else NO_PARENT for layer in layers]
-        )
+        sizes = zip(map(_size, layers), map(_digest, layers), strict=True)
+        self.sizes.extend([size if size > 0 or (size == 0 and digest) else UNKNOWN_SIZE for size, digest in sizes])
+        self.parents.extend([positions.get(parent, LOST_PARENT) if parent else NO_PARENT for parent in parents])
         for position, layer in [(at, layer) for at, layer in enumerate(layers, start) if layer.names or layer.flags]:
             if layer.incomplete:
                 self.states[position] |= State.INCOMPLETE
@@ -246,9 +249,9 @@ class LayerTable(Sequence[Layer]):
                 self.names[position] = layer.names
             for name in layer.names:
                 self._take(name, position)
-        parents = self.parents[start:]
-        if LOST_PARENT in parents:
-            lost = [at for at, parent in enumerate(parents) if parent == LOST_PARENT]
+        found = self.parents[start:]
+        if LOST_PARENT in found:
+            lost = [at for at, parent in enumerate(found) if parent == LOST_PARENT]
             self.lost_parents.update((start + at, layers[at].parent) for at in lost)
 
     def _take(self, name: str, position: int) -> None:
@@ -292,6 +295,15 @@ class LayerTable(Sequence[Layer]):
         if position in self.robbed:
             force_setattr(layer, "names", self.names[position])
         return layer
+
+    @cached_property
+    def created(self) -> array[float]:
+        """Seconds since 1970, by position; 0 where the record does not say. Made of all records when first asked for.
+
+        Raises:
+            StoreCorrupt: see above.
+        """
+        return array("d", [0 if layer.created is None else layer.created.timestamp() for layer in self])
 
     def image_store(self, position: int) -> str:
         """Return the additional image store that a layer lies in; "" for a layer of the store itself."""

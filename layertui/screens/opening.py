@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
-from textual.screen import Screen
 from textual.widgets import Static
 
 from layertui import opening_jobs
 from layertui.explain import explain
 from layertui.jobs import Job, JobFailed, JobRunner
+from layertui.keynames import with_keys
+from layertui.keyqueue import TypedScreen
 from layertui.safe import safe
 from layertui.screens.text import MUTED, safe_lines
 from layertui.widgets.key_bar import KeyBar
 
-_SLOW = 1.0
+if TYPE_CHECKING:
+    from layertui.app import LayertuiApp
+
+_SLOW = 0.5  # seconds without a store after which somebody may have it locked
+_AGAIN = 1.0
 
 
-class OpeningScreen(Screen[None]):
+class OpeningScreen(TypedScreen):
     """Opens the store in a thread; when that fails, says why and what to do, and offers to try again.
 
     With a `choice` it first looks which drivers have a store there, and asks for one if there are several.
@@ -48,8 +54,12 @@ class OpeningScreen(Screen[None]):
         jobs: JobRunner,
         choice: opening_jobs.DriverChoice | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        *,
+        graph_root: str = "",
     ) -> None:
         super().__init__()
+        self._graph_root = graph_root
+        self._slow = False
         self._open_store = open_store
         self._jobs = jobs
         self._choice = choice
@@ -68,6 +78,14 @@ class OpeningScreen(Screen[None]):
         """Start, once there is something to see: what a thread imports meanwhile keeps this one waiting."""
         self.call_after_refresh(self.action_retry)
 
+    def holds(self, key: str, *, behind: bool) -> bool:
+        """Let keys wait for the layers, for which they are meant; the one that quits as soon as it takes long."""
+        if self.has_class("-failed"):
+            return False
+        active = self.active_bindings.get(key)
+        quits = active is not None and active.binding.action == "quit"
+        return not quits or (behind and not self._slow)
+
     def refusal(self, action: str) -> str:
         """Return why an action makes no sense now: trying again does only after a failure."""
         return "" if action != "retry" or self.has_class("-failed") else "The store is being opened"
@@ -79,7 +97,7 @@ class OpeningScreen(Screen[None]):
         self.remove_class("-failed")
         self._show(Content("Opening the store…"))
         if self._choice is not None:
-            self._job = self._jobs.submit(opening_jobs.drivers_job(self._choice.graph_root), self)
+            self._job = self._jobs.submit(opening_jobs.drivers_job(self._choice.graph_root, if_several=True), self)
         else:
             self._open(self._open_store)
 
@@ -100,17 +118,27 @@ class OpeningScreen(Screen[None]):
             else:
                 self._open(lambda: choice.open(driver))
 
+        self._forget_typed()
         first = preferred(event.stores, choice.named)
         self.app.push_screen(DriverDialog(choice.graph_root, event.stores, first, self._clock()), chosen)
 
+    def _forget_typed(self) -> None:
+        """Drop what was typed for the layers."""
+        cast("LayertuiApp", self.app).forget_typed()
+
     def _stop(self) -> None:
         """Say that no store is open."""
+        self._forget_typed()
         self.add_class("-failed")
         self.query_one("#box", Vertical).border_title = "No store is open"
-        self._show(Content("None of the stores was chosen."), way_out=Content("→ r shows them again, q leaves"))
+        self._show(
+            Content("None of the stores was chosen."),
+            way_out=Content(with_keys("→ r shows them again, {app.quit} leaves")),
+        )
         self.refresh_bindings()
 
     def _open(self, open_store: opening_jobs.OpenStore) -> None:
+        self._slow = False
         self._job = self._jobs.submit(opening_jobs.open_job(open_store), self)
         self.set_timer(_SLOW, self._still_waiting)
 
@@ -121,15 +149,34 @@ class OpeningScreen(Screen[None]):
                 self.notify(safe(text), title="Image store", severity="warning", markup=False, timeout=10)
 
     def _still_waiting(self) -> None:
-        if self._job is not None and not self._job.state.ended:
-            waiting = Content.styled(
-                "It is large, or another process has it locked: waiting for up to ten seconds.", MUTED
-            )
-            self._show(Content("Opening the store…"), waiting)
-            self.set_timer(_SLOW, self._still_waiting)
+        if self._job is None or self._job.state.ended:
+            return
+        if not self._slow:
+            self._slow = True
+            self._wait("It is large, or another process has it locked: waiting for up to ten seconds.")
+        if self._graph_root:
+            self._jobs.submit(opening_jobs.lock_job(self._graph_root), self)
+            self.set_timer(_AGAIN, self._still_waiting)
+
+    def on_lock_seen(self, event: opening_jobs.LockSeen) -> None:
+        """Say who keeps the store locked, or that nobody does."""
+        if self._job is None or self._job.state.ended:
+            return
+        if event.path:
+            by = ", ".join(event.holders) or "another process"
+            lock = os.path.relpath(event.path, self._graph_root)
+            self._wait(f"{by} has the store locked ({lock}): waiting for up to ten seconds.")
+        else:
+            self._wait("It is large.")
+
+    def _wait(self, why: str) -> None:
+        self._show(Content("Opening the store…"), Content.styled(safe(why), MUTED))
 
     def on_job_failed(self, event: JobFailed) -> None:
         """Say why, and what to do."""
+        if event.job is not self._job:
+            return
+        self._forget_typed()
         told = explain(event.error)
         self.add_class("-failed")
         self.query_one("#box", Vertical).border_title = Content(safe(told.headline))

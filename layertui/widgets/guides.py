@@ -15,15 +15,19 @@ _MORE = "…"
 
 
 def guide_text(folding: Folding, node: int, room: int) -> str:
-    """Return the guides of `node` with the mark of its fold, in at most `room` cells; the innermost are kept."""
+    """Return the guides of `node` with the mark of its fold, in at most `room` cells; the innermost are kept.
+
+    What is cut is cut by whole levels, so that lines which pass by stand under each other.
+    """
     shape = folding.shape
+    room -= room % _STEP
     text = "".join(_above(shape, node, room // _STEP))
-    head = shape.heads[node]
-    if shape.levels[node]:
+    head = shape.head(node)
+    if shape.is_set_in(node):
         if node == head:
-            text += "╰─" if shape.lasts[head] else "├─"
+            text += "╰─" if shape.is_last(head) else "├─"
         else:
-            text += "  " if shape.lasts[head] else "│ "
+            text += "  " if shape.is_last(head) else "│ "
     text += _chain_mark(folding, node) if shape.compact else _folder_mark(folding, node)
     return text if len(text) <= room else _MORE + text[len(text) - room + 1 :]
 
@@ -35,8 +39,8 @@ def fold_zone(folding: Folding, node: int, room: int) -> int:
 
 def _chain_mark(folding: Folding, node: int) -> str:
     shape = folding.shape
-    starts = shape.heads[node] == node
-    inside = shape.levels[node] > 0
+    starts = shape.head(node) == node
+    inside = shape.is_set_in(node)
     if node in folding.folded:
         return _FOLDED + " "
     if shape.is_leaf(node):
@@ -46,18 +50,18 @@ def _chain_mark(folding: Folding, node: int) -> str:
 
 def _folder_mark(folding: Folding, node: int) -> str:
     if folding.shape.is_leaf(node):
-        return " " if folding.shape.levels[node] else "  "
+        return " " if folding.shape.is_set_in(node) else "  "
     return (_FOLDED if node in folding.folded else _OPEN) + " "
 
 
 def _above(shape: TreeShape, node: int, most: int) -> list[str]:
     """Return, from the outside in, whether a line passes by for each level around the node's own branch."""
     text: list[str] = []
-    parent = shape.parents[shape.heads[node]]
+    parent = shape.parents[shape.head(node)]
     while parent != ROOT and len(text) <= most:
-        head = shape.heads[parent]
-        if shape.levels[head]:
-            text.append("  " if shape.lasts[head] else "│ ")
+        head = shape.head(parent)
+        if shape.is_set_in(head):
+            text.append("  " if shape.is_last(head) else "│ ")
         parent = shape.parents[head]
     text.reverse()
     return text

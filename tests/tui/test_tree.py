@@ -9,7 +9,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.app import App, ComposeResult
 
-from layertui.treeshape import ROOT, Folding, TreeShape, build_shape, flat_shape
+from layertui.treeshape import ROOT, Folding, TreeShape, build_shape, flat_shape, prune
 from layertui.widgets.guides import guide_text
 from layertui.widgets.virtual_tree import VirtualTree
 
@@ -40,12 +40,13 @@ def test_the_shape_agrees_with_the_plain_definition(parents: list[int]) -> None:
                 inside.add(other)
         assert set(range(node, shape.ends[node])) == inside
         siblings = sorted(below(parents, parent))
-        assert shape.lasts[node] == (node == siblings[-1])
+        assert shape.is_last(node) == (node == siblings[-1])
         place = siblings.index(node)
         assert shape.sibling(node, 1) == (siblings[place + 1] if place + 1 < len(siblings) else None)
         assert shape.sibling(node, -1) == (siblings[place - 1] if place else None)
         assert shape.is_leaf(node) == (not below(parents, node))
-        assert shape.levels[node] == (0 if parent == ROOT else shape.levels[parent] + 1)
+        assert shape.path(node) == [*([] if parent == ROOT else shape.path(parent)), node]
+        assert shape.is_set_in(node) == (parent != ROOT)
 
 
 @given(parent_lists())
@@ -53,11 +54,26 @@ def test_in_a_compact_shape_only_branches_are_set_in(parents: list[int]) -> None
     shape = build_shape(parents, compact=True)
     for node, parent in enumerate(parents):
         if parent == ROOT:
-            assert (shape.levels[node], shape.heads[node]) == (0, node)
+            assert shape.path(node) == [node]
         elif len(below(parents, parent)) == 1:
-            assert (shape.levels[node], shape.heads[node]) == (shape.levels[parent], shape.heads[parent])
+            assert shape.path(node) == shape.path(parent)
         else:
-            assert (shape.levels[node], shape.heads[node]) == (shape.levels[parent] + 1, node)
+            assert shape.path(node) == [*shape.path(parent), node]
+        assert shape.head(node) == shape.path(node)[-1]
+        assert shape.is_set_in(node) == (len(shape.path(node)) > 1)
+
+
+@given(parent_lists(), st.data())
+def test_what_is_kept_of_a_shape_has_the_shape_of_its_own_parents(parents: list[int], data: st.DataObject) -> None:
+    kept = bytearray(len(parents))
+    for chosen in data.draw(st.sets(st.sampled_from(range(len(parents))))) if parents else ():
+        node = chosen
+        while node != ROOT:
+            kept[node] = 1
+            node = parents[node]
+    numbers = [node for node in range(len(parents)) if kept[node]]
+    left = [ROOT if parents[node] == ROOT else numbers.index(parents[node]) for node in numbers]
+    assert prune(build_shape(parents, compact=True), kept) == build_shape(left, compact=True)
 
 
 @given(parent_lists(), st.data())
@@ -107,13 +123,15 @@ def test_guides_that_do_not_fit_keep_their_end() -> None:
     for _ in range(30):
         parents += [len(parents) - 2 if len(parents) > 1 else 0] * 2
     shape = build_shape(sorted(parents), compact=True)
-    deepest = max(range(len(parents)), key=lambda node: shape.levels[node])
+    deepest = max(range(len(parents)), key=lambda node: len(shape.path(node)))
     text = guide_text(Folding(shape), deepest, 10)
     assert len(text) <= 10
 
 
 def test_a_chain_of_a_hundred_thousand_needs_no_recursion() -> None:
     shape = build_shape([ROOT, *range(99_999)], compact=True)
+    assert shape.path(99_999) == [0]
+    assert [shape.head(node) for node in (50_000, 49_999, 0)] == [0, 0, 0]
     folding = Folding(shape)
     folding.fold(50_000)
     assert len(folding) == 50_001
