@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from layerstore.errors import Cancelled
 from layerstore.model import Change, ChangeKind
-from layertui.marks import both, either
+from layertui.marks import both, either, picked
 from layertui.treeorder import preorder
 from layertui.treeshape import ROOT, TreeShape, build_shape, prune
 
@@ -61,7 +61,7 @@ class ChangeSet:
     @cached_property
     def inner(self) -> Sequence[int]:
         """The nodes that have others below them: few, beside those that have not."""
-        return array("i", [node for node, end in enumerate(self.shape.ends) if end != node + 1])
+        return self.shape.inner()
 
     @cached_property
     def folded_names(self) -> Sequence[str]:
@@ -291,28 +291,26 @@ def _pruned(whole: ChangeSet, chosen: bytes) -> _Parts:
         if not kept[node] and chosen.find(1, node, old_ends[node]) >= 0:
             kept[node] = 1
     only_folders = chosen.translate(bytes([UNCHANGED]) + bytes(255))  # all bits where nothing is chosen
-    kinds = bytes(compress(either(whole.kinds, only_folders), kept))
-    sizes = array("q", compress(map(mul, whole.sizes, chosen), kept))
-    if len(kinds) == len(kept):
+    kinds = either(whole.kinds, only_folders)
+    if len(kinds) == kept.count(1):
+        sizes = array("q", map(mul, whole.sizes, chosen))
         totals = _totals(kinds, sizes, whole.shape, whole.inner)
         return _Parts(range(len(kept)), whole.names, kinds, totals, whole.folders, whole.shape)
-    shape = prune(whole.shape, kept)
-    places = array("i", accumulate(kept))
-    inner = array("i", [places[node] - 1 for node in whole.inner if kept[node]])
-    return _Parts(
-        array("i", compress(range(len(kept)), kept)),
-        [*compress(whole.names, kept)],
-        kinds,
-        _totals(kinds, sizes, shape, inner),
-        bytes(compress(whole.folders, kept)),
-        shape,
-    )
+    nodes = array("i", compress(range(len(kept)), kept))
+    kinds = bytes(picked(kinds, nodes, kept))
+    sizes = array("q", map(mul, picked(whole.sizes, nodes, kept), picked(chosen, nodes, kept)))
+    shape = prune(whole.shape, nodes, kept)
+    totals = _totals(kinds, sizes, shape, shape.inner())
+    names, folders = picked(whole.names, nodes, kept), picked(whole.folders, nodes, kept)
+    return _Parts(nodes, [*names], kinds, totals, bytes(folders), shape)
 
 
 def _totals(kinds: bytes, sizes: Sequence[int], shape: TreeShape, inner: Sequence[int]) -> array[int]:
     """Give folders the sum of what is in them; what was deleted takes no room."""
-    takes = kinds.translate(bytes(kind != ChangeKind.DELETE for kind in range(256)))
-    sums = [*accumulate(map(mul, sizes, takes), initial=0)]
+    taken: Iterable[int] = sizes
+    if ChangeKind.DELETE in kinds:
+        taken = map(mul, sizes, kinds.translate(bytes(kind != ChangeKind.DELETE for kind in range(256))))
+    sums = [*accumulate(taken, initial=0)]
     totals = array("q", sizes)
     for node in inner:
         totals[node] += sums[shape.ends[node]] - sums[node + 1]

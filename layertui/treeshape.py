@@ -12,6 +12,9 @@ from bisect import bisect_left, insort
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, compress
+from operator import ne
+
+from layertui.marks import few, picked
 
 ROOT = -1
 """The parent of a node that hangs from nothing."""
@@ -50,6 +53,10 @@ class TreeShape:
         while child < end:
             yield child
             child = self.ends[child]
+
+    def inner(self) -> array[int]:
+        """Return the nodes that others hang from."""
+        return array("i", compress(range(len(self)), map(ne, self.ends, range(1, len(self) + 1))))
 
     def sibling(self, node: int, step: int) -> int | None:
         """Return the next (1) or previous (-1) node with the same parent, None at the end."""
@@ -113,13 +120,16 @@ def build_shape(parents: Sequence[int], *, compact: bool = False) -> TreeShape:
     return TreeShape(array("i", parents), array("i", ends), compact)
 
 
-def prune(shape: TreeShape, kept: Sequence[int]) -> TreeShape:
-    """Return the shape of the nodes that `kept` has a 1 for; the parents of all of them must be among them."""
-    places = array("i", accumulate(kept, initial=0))  # how many are kept of those before
-    ends = array("i", map(places.__getitem__, compress(shape.ends, kept)))
+def prune(shape: TreeShape, nodes: Sequence[int], kept: Sequence[int]) -> TreeShape:
+    """Return the shape of some nodes, the parents of all of them among them: their numbers in order, and 1 for each."""
+    old_parents, old_ends = picked(shape.parents, nodes, kept), picked(shape.ends, nodes, kept)
+    if few(nodes, kept):
+        parents = [ROOT if parent == ROOT else bisect_left(nodes, parent) for parent in old_parents]
+        return TreeShape(array("i", parents), array("i", [bisect_left(nodes, end) for end in old_ends]), shape.compact)
+    places = [*accumulate(kept, initial=0)]  # how many are kept of those before
+    ends = array("i", map(places.__getitem__, old_ends))
     places[-1] = ROOT  # what `ROOT` finds
-    parents = array("i", map(places.__getitem__, compress(shape.parents, kept)))
-    return TreeShape(parents, ends, shape.compact)
+    return TreeShape(array("i", map(places.__getitem__, old_parents)), ends, shape.compact)
 
 
 def flat_shape(count: int) -> TreeShape:

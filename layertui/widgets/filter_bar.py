@@ -16,7 +16,7 @@ from textual.widgets import Static
 from layertui.keys import FILTER_BINDINGS
 from layertui.screens.fields import SafeInput
 
-DEBOUNCE = 0.03
+DEBOUNCE = 0.02
 """Seconds without a key after which a filter is applied."""
 
 
@@ -48,18 +48,6 @@ class FilterBar(Horizontal):
         def __init__(self, bar: FilterBar, text: str) -> None:
             self.bar = bar
             self.text = text
-            super().__init__()
-
-        @property
-        def control(self) -> FilterBar:
-            """The bar."""
-            return self.bar
-
-    class Left(Message):
-        """The cursor goes back to the list; the filter stays."""
-
-        def __init__(self, bar: FilterBar) -> None:
-            self.bar = bar
             super().__init__()
 
         @property
@@ -112,8 +100,3 @@ class FilterBar(Horizontal):
 
     def _tell(self) -> None:
         self.post_message(self.Typed(self, self.text))
-
-    @on(SafeInput.Submitted)
-    def _submitted(self, event: SafeInput.Submitted) -> None:
-        event.stop()
-        self.post_message(self.Left(self))
