@@ -24,6 +24,8 @@ from textual.screen import Screen
 
 from layertui.footing import Footing
 from layertui.jobs import JobRunner
+from layertui.keynames import use_keymap, with_keys
+from layertui.keyqueue import KeyQueue, Typed
 from layertui.keys import APP_BINDINGS
 from layertui.opening_jobs import DriverChoice, drivers_job
 from layertui.safe import safe
@@ -76,12 +78,14 @@ class LayertuiApp(App[None]):
         self._footing = footing
         self._browser: LayersScreen | None = None
         self.jobs = JobRunner()
+        self.keys = KeyQueue(self, self._deliver)
         self._open_store = open_store
         self._choice = choice
         self._clock = clock
 
     def compose(self) -> ComposeResult:
         """Yield nothing; take the theme before any style is read: later all of them would be read once more."""
+        use_keymap(self._settings.keymap)
         self._take_theme()
         yield from ()
 
@@ -91,13 +95,17 @@ class LayertuiApp(App[None]):
         choice = self._choice
         if choice is not None:
             choice = replace(choice, open=partial(self._open_driver, choice)) if choice.ask else None
-        self.push_screen(OpeningScreen(self._open, self.jobs, choice, self._clock))
+        self.push_screen(OpeningScreen(self._open, self.jobs, choice, self._clock, graph_root=self._graph_root))
         if not self.is_headless:
             self.set_interval(_LOOK_FOR_TERMINAL, self._leave_without_terminal)
             self.set_timer(_COLLECT_AFTER, gc.enable)
             sys.setswitchinterval(_SWITCH)
             if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
                 asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._hang_up)
+
+    @property
+    def _graph_root(self) -> str:
+        return self._choice.graph_root if self._choice is not None else ""
 
     def _take_theme(self) -> None:
         for theme in THEMES:
@@ -132,7 +140,7 @@ class LayertuiApp(App[None]):
             event.store, event.listing, self.jobs, self._clock, settings=self._settings, past=past
         )
         if self._footing is not None:
-            self._browser.mount_note = self._footing.mount_note
+            self._browser.mount_note = with_keys(self._footing.mount_note)
             self._browser.why_read_only = self._footing.why_read_only(info.driver)
         self.switch_screen(self._browser)
         self.show_notice()
@@ -190,6 +198,17 @@ class LayertuiApp(App[None]):
         return super().deliver_screenshot(filename, path, time_format)
 
     async def on_event(self, event: events.Event) -> None:
+        """Take what is typed one by one, each where the one before it has led to."""
+        if isinstance(event, (events.Key, events.Paste)) and not event.is_forwarded:
+            await self.keys.take(event)
+        else:
+            await super().on_event(event)
+
+    def forget_typed(self) -> None:
+        """Drop what was typed while a store was being opened: it does not come."""
+        self.keys.forget()
+
+    async def _deliver(self, event: Typed) -> None:
         """Let every field, of the palette and the file picker too, take of what is pasted only what may be shown."""
         if isinstance(event, events.Paste):
             from textual.widgets import Input  # noqa: PLC0415 - late: starting up does not wait for it
@@ -200,6 +219,7 @@ class LayertuiApp(App[None]):
 
     def exit(self, result: None = None, return_code: int = 0, message: RenderableType | None = None) -> None:
         """Note how things are left, and leave."""
+        self.keys.close()
         self._keep_session()
         super().exit(result, return_code, message)
 
@@ -217,6 +237,20 @@ class LayertuiApp(App[None]):
             yield SystemCommand(f"{title}: why", "Show what does not go as usual for this user", self.show_notice)
         if self._choice is not None:
             yield SystemCommand("Other driver", "Open the store of another driver in this root", self.find_drivers)
+
+    def action_find_drivers(self) -> None:
+        """Do so where there may be another one."""
+        if self._choice is not None:
+            self.find_drivers()
+        else:
+            self.notify("This store was opened as the only one of its root", severity="warning", markup=False)
+
+    def action_show_notice(self) -> None:
+        """Say it again, or that there is nothing to say."""
+        if self._notice()[1]:
+            self.show_notice()
+        else:
+            self.notify("Everything goes as usual for this user", markup=False)
 
     def find_drivers(self) -> None:
         """Look which stores there are in this root, to choose another one."""
@@ -238,17 +272,18 @@ class LayertuiApp(App[None]):
             if driver is not None:
                 self._keep_session()
                 self._browser = None
-                self.switch_screen(OpeningScreen(lambda: choice.open(driver), self.jobs))
+                self.switch_screen(OpeningScreen(lambda: choice.open(driver), self.jobs, graph_root=choice.graph_root))
 
         dialog = DriverDialog(choice.graph_root, event.stores, preferred(event.stores, choice.named), self._clock())
         self.push_screen(dialog, chosen)
 
     def action_help(self) -> None:
         """Show all keys."""
-        from layertui.guide import help_sections, legend  # noqa: PLC0415 - late, as the screens that need it
+        from layertui.guide import filter_words, help_sections, legend  # noqa: PLC0415 - late, as the screens that need it
         from layertui.screens.help import HelpScreen  # noqa: PLC0415
 
-        self.push_screen(HelpScreen(help_sections(self.get_key_display, self._settings.keymap), legend()))
+        keys = help_sections(self.get_key_display, self._settings.keymap)
+        self.push_screen(HelpScreen([*keys, filter_words()], legend()))
 
     async def action_quit(self) -> None:
         """Leave; ask first while something is being written."""

@@ -17,8 +17,10 @@ from textual.widgets import ContentSwitcher, Static
 from layerstore.store import LayerStore
 from layertui import messages, operations
 from layertui.commands import LayerCommands
-from layertui.jobs import Job, JobChanged, JobFailed, JobRunner
+from layertui.jobs import Job, JobChanged, JobFailed, JobRunner, JobState
 from layertui.keymap import Keymap, first_key
+from layertui.keynames import with_keys
+from layertui.keyqueue import TypedScreen
 from layertui.keys import LAYERS_BINDINGS
 from layertui.layerlist import Listing
 from layertui.model import StoreView
@@ -32,7 +34,7 @@ from layertui.widgets.changes_panel import ChangesPanel
 from layertui.widgets.changes_tree import ChangesTree
 from layertui.widgets.fields import FieldList
 from layertui.widgets.files_panel import FilesPanel
-from layertui.widgets.filter_bar import FilterBar
+from layertui.widgets.filter_bar import FilterBar, FilterInput
 from layertui.widgets.header_bar import Following, HeaderBar
 from layertui.widgets.jobs_strip import JobsStrip
 from layertui.widgets.json_panel import JsonPanel
@@ -55,14 +57,16 @@ PANELS = (
 
 _SETTLE = 0.06  # seconds that the cursor must rest before the panels follow: longer than the beat of a held key
 _AGES = 60.0
+_PATIENCE = 1.0  # seconds that keys wait for a dialog
 
 _EMPTY = (
     "This store has no layers yet.\n\n"
     "Pull or build an image into it (podman pull, buildah from):\nit appears here on its own."
 )
+_NO_MATCH = "Nothing matches the filter.\n\n{layers.back} clears it."
 
 
-class LayersScreen(FileActions):
+class LayersScreen(FileActions, TypedScreen):
     """Shows a store and follows it. Handlers below take what the threads found; what keys do is in the bases."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*LAYERS_BINDINGS]
@@ -93,6 +97,7 @@ class LayersScreen(FileActions):
         self.feed = PanelFeed(self, store, jobs)
         self._follow_job: Job | None = None
         self._settle: Timer | None = None
+        self._focus_comes = False
 
     def compose(self) -> ComposeResult:
         """Yield the header, the two panes, the jobs and the keys."""
@@ -117,10 +122,12 @@ class LayersScreen(FileActions):
                     yield WastePanel(id=WASTE)
                     yield JsonPanel(id=JSON)
         yield JobsStrip()
-        yield KeyBar(self.refusal)
+        yield KeyBar(self.refusal, self.offered)
 
     def on_mount(self) -> None:
         """Show what was read while the store was opened, and follow it from now on."""
+        if not self.query("#list"):  # the program is left just now, and Textual mounts nothing more
+            return
         self.query_one("#list").border_title = "Layers"
         self.query_one(PanelTabs).active = SUMMARY
         self._tick()
@@ -157,7 +164,27 @@ class LayersScreen(FileActions):
         if past.zoom in ("list", "panels"):
             self.zoom(past.zoom)
         if past.zoom == "panels":
-            self.call_after_refresh(self.focus_panel)
+            self._focus_comes = True
+            self.call_after_refresh(self._focus_restored)
+
+    def _focus_restored(self) -> None:
+        self.focus_panel()
+        self._focus_comes = False
+
+    def holds(self, key: str, *, behind: bool) -> bool:
+        """Let keys wait until the layers are there, and until the list shows what was typed into its filter.
+
+        They wait a moment for a dialog, too, for which somebody looks something up.
+        """
+        del key, behind
+        if self._past is not None or self._focus_comes or not self.query("#layers"):
+            return True
+        job = self.asking
+        if job is not None and job.state not in (JobState.FAILED, JobState.CANCELLED) and job.seconds() < _PATIENCE:
+            return True
+        listing = self.tree_widget.listing
+        typing = isinstance(self.focused, FilterInput)
+        return not typing and listing is not None and listing.text != self.query_one("#layers-filter", FilterBar).text
 
     # The layers
 
@@ -173,11 +200,11 @@ class LayersScreen(FileActions):
 
     def show_view(self, listing: Listing) -> None:
         """Show the store as it was read."""
-        self.view = listing.view
+        self.view = listing.view.with_sizes(self.feed.measured)
         header = self.query_one(HeaderBar)
         header.view, header.following = self.view, Following.ON
         self.feed.forget_loose_changes()
-        if listing.text == self.text and listing.order is self.order:
+        if listing.view is self.view and listing.text == self.text and listing.order is self.order:
             self.show_listing(listing)
         else:
             self.relist()
@@ -193,9 +220,7 @@ class LayersScreen(FileActions):
         header = self.query_one(LayerTreeHeader)
         header.order = listing.order
         self.query_one("#layers-filter", FilterBar).show_result(listing.matches, len(self.view.rows), listing.error)
-        empty = (
-            "" if listing.rows else (_EMPTY if not self.view.rows else "Nothing matches the filter.\n\nesc clears it.")
-        )
+        empty = "" if listing.rows else with_keys(_NO_MATCH if self.view.rows else _EMPTY)
         pane = self.query_one("#list")
         if bool(empty) or pane.has_class("-empty"):
             self.query_one("#empty", Static).update(empty)
@@ -261,7 +286,10 @@ class LayersScreen(FileActions):
     def on_layer_measured(self, event: messages.LayerMeasured) -> None:
         """Show how large a layer is."""
         self.feed.take_size(event)
-        self.tree_widget.set_measured(self.feed.measured)
+        view = self.view.with_sizes(self.feed.measured)
+        if view is not self.view:
+            self.view = self.query_one(HeaderBar).view = view
+            self.relist()
         self._show_if(event.layer_id)
 
     def on_paths_found(self, event: messages.PathsFound) -> None:
@@ -333,10 +361,6 @@ class LayersScreen(FileActions):
             self.text = event.text
             self.relist()
 
-    def on_filter_bar_left(self, event: FilterBar.Left) -> None:
-        """Go back to what is filtered."""
-        self.leave_filter(event.bar)
-
     def leave_filter(self, bar: FilterBar) -> None:
         """Go to what the bar filters."""
         if bar.id == "changes-filter":
@@ -347,8 +371,8 @@ class LayersScreen(FileActions):
             self.tree_widget.focus()
 
     def on_changes_panel_filter_wanted(self) -> None:
-        """Show the changes with another filter."""
-        self.show_layer()
+        """Show the changes with another filter; drawing more than those would only delay the answer."""
+        self.feed.show(self.view, self.row, self.tree_widget.now)
 
     def on_panel_tabs_wanted(self, event: PanelTabs.Wanted) -> None:
         """Show a panel."""

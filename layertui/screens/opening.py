@@ -11,6 +11,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
+from textual.timer import Timer
 from textual.widgets import Static
 
 from layertui import opening_jobs
@@ -60,6 +61,7 @@ class OpeningScreen(TypedScreen):
         super().__init__()
         self._graph_root = graph_root
         self._slow = False
+        self._timer: Timer | None = None
         self._open_store = open_store
         self._jobs = jobs
         self._choice = choice
@@ -139,8 +141,10 @@ class OpeningScreen(TypedScreen):
 
     def _open(self, open_store: opening_jobs.OpenStore) -> None:
         self._slow = False
+        if self._timer is not None:
+            self._timer.stop()
         self._job = self._jobs.submit(opening_jobs.open_job(open_store), self)
-        self.set_timer(_SLOW, self._still_waiting)
+        self._timer = self.set_timer(_SLOW, self._still_waiting)
 
     def on_store_opened(self, event: opening_jobs.StoreOpened) -> None:
         """Tell of image stores that could not be read; the app shows the rest."""
@@ -156,7 +160,7 @@ class OpeningScreen(TypedScreen):
             self._wait("It is large, or another process has it locked: waiting for up to ten seconds.")
         if self._graph_root:
             self._jobs.submit(opening_jobs.lock_job(self._graph_root), self)
-            self.set_timer(_AGAIN, self._still_waiting)
+            self._timer = self.set_timer(_AGAIN, self._still_waiting)
 
     def on_lock_seen(self, event: opening_jobs.LockSeen) -> None:
         """Say who keeps the store locked, or that nobody does."""
@@ -167,7 +171,7 @@ class OpeningScreen(TypedScreen):
             lock = os.path.relpath(event.path, self._graph_root)
             self._wait(f"{by} has the store locked ({lock}): waiting for up to ten seconds.")
         else:
-            self._wait("It is large.")
+            self._wait("It is large, or its disk is slow.")
 
     def _wait(self, why: str) -> None:
         self._show(Content("Opening the store…"), Content.styled(safe(why), MUTED))

@@ -16,8 +16,8 @@ from textual.widgets import Static
 from layertui.keys import FILTER_BINDINGS
 from layertui.screens.fields import SafeInput
 
-DEBOUNCE = 0.02
-"""Seconds without a key after which a filter is applied."""
+DEBOUNCE = 0.012
+"""Seconds without a key after which a filter is applied: the letter is drawn first, then its answer is sought."""
 
 
 class FilterInput(SafeInput):
