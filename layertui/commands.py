@@ -17,23 +17,16 @@ from layertui.keys import APP_BINDINGS, LAYER_TREE_BINDINGS, LAYERS_BINDINGS, TR
 if TYPE_CHECKING:
     from layertui.screens.layers import LayersScreen
 
-LEFT_OUT = frozenset({"app.quit", "app.quit-too", "app.palette", "layers.back", "pane.next", "pane.previous"})
-"""The IDs of what is there already (Quit), or of no use from a palette that hides the screen."""
+LEFT_OUT = frozenset(
+    {
+        *("app.quit", "app.quit-too", "app.theme", "app.screenshot", "app.driver", "app.notice"),
+        *("app.palette", "layers.back", "pane.next", "pane.previous"),
+    }
+)
+"""The IDs of what the app offers itself on every screen, or of no use from a palette that hides the screen."""
 
 MOTIONS = frozenset({"move", "page", "edge", "sibling", "out", "in", "sideways"})
 """The actions that only move the cursor: no use from there either."""
-
-
-_MORE = (
-    ("Compare the two marked layers", "compare_marked", "Show what one marked layer has against the other"),
-    ("Unmount for all users", "unmount_all", "Unmount the layer, however often that was asked for"),
-    (
-        "Clear all stale mounts",
-        "clear_stale",
-        "Forget mounts that are on record, but not there since a reboot or crash",
-    ),
-)
-"""Actions of the screen without a key: few need them."""
 
 
 class LayerCommands(Provider):
@@ -64,12 +57,11 @@ class LayerCommands(Provider):
             (panel, [binding for binding in panel.BINDINGS if isinstance(binding, Binding)]),
             (self.app, APP_BINDINGS),
         ]
-        for title, action, sentence in _MORE:
-            yield title, "", partial(self.app.run_action, action, screen), sentence
         for place, bindings in places:
             for binding in bindings:
                 if binding.id not in LEFT_OUT and binding.action.partition("(")[0] not in MOTIONS:
-                    key = self.app.get_key_display(first_key(str(binding.id), screen.keymap))
+                    first = first_key(str(binding.id), screen.keymap)
+                    key = self.app.get_key_display(first) if first.key else ""
                     yield (
                         binding.description,
                         key,

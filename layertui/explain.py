@@ -12,6 +12,7 @@ from typing import Any
 
 from layerstore import errors
 from layertui.format import plural
+from layertui.keynames import with_keys
 from layertui.safe import safe
 
 
@@ -80,13 +81,13 @@ _TABLE: tuple[tuple[type[errors.LayerStoreError], str, Facts, str], ...] = (
         errors.LayerUnknown,
         "No such layer",
         lambda error: [("Asked for", error.ref), *(("Could be", other) for other in error.candidates)],
-        "Another program may have deleted it. Reload (R) to see what is there now.",
+        "Another program may have deleted it. Reload ({store.reload}) to see what is there now.",
     ),
     (
         errors.ParentUnknown,
         "Parent missing",
         lambda error: [("Layer", error.layer), ("Parent", error.parent)],
-        "The chain below this layer is broken. Check the store (c) to see what it takes down.",
+        "The chain below this layer is broken. Check the store ({store.check}) to see what it takes down.",
     ),
     (
         errors.DuplicateID,
@@ -104,13 +105,13 @@ _TABLE: tuple[tuple[type[errors.LayerStoreError], str, Facts, str], ...] = (
         errors.DuplicateName,
         "Name taken",
         lambda error: [("Name", error.name), ("Belongs to", error.holder)],
-        "Take the name away from that layer first (r), or choose another one.",
+        "Take the name away from that layer first ({layer.names}), or choose another one.",
     ),
     (
         errors.LayerInUse,
         "Layer in use",
         _holders,
-        "Remove what uses it first: mark child layers too; podman rmi, podman rm; u for mounts.",
+        "Remove what uses it first: mark child layers too; podman rmi, podman rm; {layer.unmount} for mounts.",
     ),
     (
         errors.StoreMissing,
@@ -122,7 +123,7 @@ _TABLE: tuple[tuple[type[errors.LayerStoreError], str, Facts, str], ...] = (
         errors.StoreCorrupt,
         "Store corrupt",
         _place,
-        "Nothing was written, and the file is as it was. Put a backup in its place, or mend it by hand and reload (R).",
+        "Nothing was written; the file is as it was. Put a backup in its place, or mend it; reload ({store.reload}).",
     ),
     (
         errors.StoreReadOnly,
@@ -158,7 +159,7 @@ _TABLE: tuple[tuple[type[errors.LayerStoreError], str, Facts, str], ...] = (
         errors.NoSuchFile,
         "No such file",
         lambda error: [("Layer", error.layer), ("Path", error.path)],
-        "It may have gone since it was listed. Reload (R) to see what is there now.",
+        "It may have gone since it was listed. Reload ({store.reload}) to see what is there now.",
     ),
     (
         errors.UnusableFile,
@@ -189,12 +190,15 @@ def _explain(error: BaseException) -> Explanation:
     for kind, headline, facts, way_out in _TABLE:
         if isinstance(error, kind):
             hint = getattr(error, "hint", "")
-            return Explanation(headline, _text(error), tuple(facts(error)), _sentence(hint) or way_out)
+            return Explanation(headline, _text(error), tuple(facts(error)), _sentence(hint) or with_keys(way_out))
     if isinstance(error, OSError):
         return _system_error(error)
     return Explanation(
         "This is a bug in layertui",
-        "Something happened that should not; what you asked for may not be done. Reload (R) to see how things are.",
+        with_keys(
+            "Something happened that should not; what you asked for may not be done. Reload ({store.reload}) to see "
+            "how things are."
+        ),
         (("Type", type(error).__qualname__), ("Message", str(error))),
         "Please report it, with what you did just before.",
         is_bug=True,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _MOUNT_NOTES = {
     Entry.JOINED: "Podman sees it, too; your shells outside do in `podman unshare`",
-    Entry.OWN: "Only layertui and its shells (s) see it; it ends when layertui does",
+    Entry.OWN: "Only layertui and its shells ({layer.shell}) see it; it ends when layertui does",
 }
 
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable
 from textual.binding import Binding
 from textual.content import Content
 
-from layertui.keymap import Keymap, remapped
+from layertui.keymap import Keymap, remapped, written_keys
+from layertui.keynames import with_keys
 from layertui.keys import (
     APP_BINDINGS,
     CHANGES_BINDINGS,
@@ -33,13 +34,15 @@ NO_KEYMAP: Keymap = {}
 def help_sections(display: Callable[[Binding], str], keymap: Keymap = NO_KEYMAP) -> list[tuple[str, list[Entry]]]:
     """Return the keys by group, as they are remapped; `display` writes a key as people know it."""
 
-    def entries(bindings: Iterable[Binding]) -> list[Entry]:
-        return [_entry(remapped(binding, keymap), display) for binding in bindings]
+    def entries(bindings: Iterable[Binding], *, keyless: bool = False) -> list[Entry]:
+        chosen = [remapped(binding, keymap) for binding in bindings]
+        return [_entry(binding, display) for binding in chosen if keyless is not bool(written_keys(binding))]
 
     layer = [binding for binding in LAYERS_BINDINGS if (binding.id or "").startswith("layer.")]
     others = [binding for binding in LAYERS_BINDINGS if binding not in layer]
     panels = [binding for binding in others if (binding.id or "").startswith("pane")]
     rest = [binding for binding in others if binding not in panels]
+    palette = with_keys("In the palette ({app.palette}), and on a key if you give it one")
     return [
         ("Layer", entries(layer)),
         ("List", entries([*LAYER_TREE_BINDINGS, *rest])),
@@ -55,6 +58,25 @@ def help_sections(display: Callable[[Binding], str], keymap: Keymap = NO_KEYMAP)
         ("In the check", entries([*FINDINGS_BINDINGS, *CHECK_BINDINGS])),
         ("In the filter", entries(FILTER_BINDINGS)),
         ("Program", entries(APP_BINDINGS)),
+        (palette, entries([*LAYERS_BINDINGS, *APP_BINDINGS], keyless=True)),
+    ]
+
+
+def filter_words() -> tuple[str, list[Entry]]:
+    """Return what the filter of the list understands, as a section of the help."""
+    words = {
+        "words": "each in the ID, a name, or that of an image or container that needs the layer",
+        "is:unused": "no image and no container needs it; is:used: one does",
+        "is:mounted": "mounted now; is:stale: only recorded as mounted",
+        "is:incomplete": "not all of its content is there",
+        "is:broken": "the chain below it is broken",
+        "is:readonly": "its record says so; is:shared: it lies in an additional image store",
+        "is:named": "it has a name",
+        "is:leaf": "nothing is built on it; is:root: it is built on nothing",
+        "size:>100MB": "its own size; also >=, <, <=, and k, M, G",
+    }
+    return "What the filter of the list takes, and all of it must hold", [
+        ("", word, meaning, "") for word, meaning in words.items()
     ]
 
 
@@ -64,15 +86,27 @@ def legend() -> list[tuple[Content, str]]:
         (Content("╭ │ ╰"), "a chain of layers, each built on the one above it in the list"),
         (Content("├─ ╰─"), "layers that are built on the same parent"),
         (Content("▸ +3"), "folded: three layers are hidden"),
-        (Content.styled("●", "bold $text-accent"), "marked with space"),
+        (Content.styled("●", "bold $text-accent"), with_keys("marked with {layers.mark}")),
         (Content.styled("mounted×2", "$text-success"), "mounted, asked for twice"),
         (Content.styled("mounted×0", "$text-success"), "mounted, but nobody has counted it, as after a crash"),
         (Content.styled("↗mounted", "$text-success"), "mounted, in the mount namespace of another program"),
-        (Content.styled("!stale mount", "$text-warning"), "recorded as mounted, but it is not; u clears the record"),
+        (
+            Content.styled("!stale mount", "$text-warning"),
+            with_keys("recorded as mounted, but it is not; {layer.unmount} clears the record"),
+        ),
+        (
+            Content.styled("=base", "$text-warning"),
+            with_keys("changes are shown against this layer; {layer.compare-from} takes it away"),
+        ),
+        (Content.styled("◀", "$text-warning"), "the layer that a lineage is about"),
+        (Content.styled("read-only", "$foreground 60%"), "cannot be written to"),
+        (Content.styled("volatile", "$foreground 60%"), "of a container that is not kept over a reboot"),
         (Content.styled("shared", "$foreground 60%"), "lies in an additional image store, which is only read here"),
         (Content.styled("incomplete", "$text-warning"), "not all of its content is there"),
         (Content.styled("!no parent", "bold $text-error"), "the record of its parent is missing"),
         (Content.styled("!circle", "bold $text-error"), "its parents lead back to itself"),
+        (Content("inc mnt shr"), "incomplete, mounted, shared, where room is short; vol is volatile, ro read-only"),
+        (Content.styled("unused", "$foreground 60%"), "no image and no container needs it"),
         (Content.styled("nginx", "bold $text-secondary"), "an image that ends in this layer"),
         (Content.styled("[web]", "bold $text-secondary"), "a container on this layer"),
         (Content.styled("A", "bold $text-success"), "added"),
@@ -90,6 +124,8 @@ def _entry(binding: Binding, display: Callable[[Binding], str]) -> Entry:
 
 
 def _keys(binding: Binding, display: Callable[[Binding], str]) -> str:
+    if not written_keys(binding):
+        return ""
     keys = [
         binding.with_key(key, binding.key_display if not number else None)
         for number, key in enumerate(binding.key.split(","))

@@ -9,9 +9,9 @@ from difflib import get_close_matches
 from itertools import combinations
 
 from textual.binding import Binding, InvalidBinding
-from textual.keys import KEY_ALIASES, KEY_NAME_REPLACEMENTS, Keys, key_to_character
+from textual.keys import KEY_ALIASES, KEY_NAME_REPLACEMENTS, Keys, format_key, key_to_character
 
-from layertui.keys import PLACES
+from layertui.keys import NO_KEY, PLACES
 
 Keymap = Mapping[str, str]
 """Keys by the ID of their binding, as Textual's `App.set_keymap` takes them: names with commas between."""
@@ -43,11 +43,22 @@ def remapped(binding: Binding, keymap: Keymap) -> Binding:
 
 
 def first_key(binding_id: str, keymap: Keymap) -> Binding:
-    """Return the binding with this ID and the first of the keys that it really has."""
+    """Return the binding with this ID and the first of the keys that it really has, "" where it has none."""
     binding = all_bindings()[binding_id]
     keys = keymap.get(binding_id)
-    name = (keys or binding.key).partition(",")[0]
+    name = (keys or written_keys(binding)).partition(",")[0]
     return binding.with_key(name, None if keys else binding.key_display)
+
+
+def written_keys(binding: Binding) -> str:
+    """Return the keys of a binding as they stand in a file of settings; "" where it has none."""
+    return "" if binding.key.startswith(NO_KEY) else binding.key
+
+
+def spoken(key: str) -> str:
+    """Return how a sentence writes a key: `X`, `ctrl+x`, `esc`."""
+    *modifiers, name = key.split("+")
+    return "+".join([*modifiers, format_key(name)])
 
 
 def read_keys(text: str) -> str:
@@ -118,6 +129,6 @@ def _keys(binding: Binding) -> set[str]:
 
 def key_table(bindings: Iterable[Binding]) -> str:
     """Return bindings as lines of a TOML table: ID, keys, and what they do as a comment."""
-    lines = [(f'{binding.id} = "{binding.key}"', binding.tooltip) for binding in bindings]
+    lines = [(f'{binding.id} = "{written_keys(binding)}"', binding.tooltip) for binding in bindings]
     width = max((len(line) for line, _ in lines), default=0)
     return "".join(f"{line:<{width}}  # {sentence}\n" for line, sentence in lines)

@@ -28,6 +28,15 @@ def key(
     )
 
 
+NO_KEY = "no-key-"
+"""How the key of an action begins that has none: no terminal sends it."""
+
+
+def keyless(action: str, label: str, sentence: str, name: str) -> Binding:
+    """Return a binding for an action of the palette: few need it, and who does may give it a key."""
+    return key(NO_KEY + name, action, label, sentence, name)
+
+
 TREE_BINDINGS: list[Binding] = [
     key("up,k", "move(-1)", "Up", "Go one line up", "tree.up"),
     key("down,j", "move(1)", "Down", "Go one line down", "tree.down"),
@@ -130,7 +139,7 @@ FINDINGS_BINDINGS: list[Binding] = [
 CHECK_BINDINGS: list[Binding] = [
     key("ctrl+x", "cancel_job", "Stop", "Stop the check, or what runs", "check.cancel", show=True, as_="^x"),
     key("f", "plan", "Repair…", "Show what a repair of the marked findings would do", "check.plan", show=True),
-    key("D", "deep", "Deep check", "Read every layer and compare it with its tar", "check.deep", show=True, as_="⇧d"),
+    key("D", "deep", "Deep check", "Read every layer and compare it with its tar", "check.deep", show=True),
     key("R,f5,c", "again", "Check again", "Check again, without reading the layers", "check.again", show=True, as_="R"),
     key("tab", "app.focus_next", "Next pane", "Go to the next pane", "check.next-pane"),
     key("shift+tab", "app.focus_previous", "Previous pane", "Go to the previous pane", "check.previous-pane"),
@@ -139,7 +148,13 @@ CHECK_BINDINGS: list[Binding] = [
 
 FILTER_BINDINGS: list[Binding] = [
     key(
-        "enter,down", "submit", "To the list", "Go to the list and keep the filter", "filter.leave", show=True, as_="⏎"
+        "enter,down",
+        "screen.leave_filter",
+        "To the list",
+        "Go to the list and keep the filter",
+        "filter.leave",
+        show=True,
+        as_="⏎",
     ),
     key("escape", "screen.back", "Clear", "Show everything again", "filter.clear", show=True, as_="esc"),
 ]
@@ -170,7 +185,7 @@ LAYERS_BINDINGS: list[Binding] = [
         as_="/",
     ),
     key("s", "shell", "Shell", "Open a shell in the layer, mounted; exit comes back", "layer.shell", show=True),
-    key("n", "create", "New", "Create a layer, empty or from a tar (n is not: next match)", "layer.create", show=True),
+    key("n", "create", "New", "Create a layer, empty or from a tar", "layer.create", show=True),
     key("a", "apply", "Apply", "Apply a tar to the layer: its diff becomes this tar", "layer.apply", show=True),
     key("o", "order", "Sort", "Sort by the next order: tree, size, total, age, name", "layers.order", show=True),
     key("r", "names", "Names", "Edit the layer's names", "layer.names", show=True),
@@ -186,16 +201,8 @@ LAYERS_BINDINGS: list[Binding] = [
         show=True,
         as_="=",
     ),
-    key("X", "swap_compared", "Swap", "Swap the two layers that are compared", "layer.swap", show=True, as_="⇧x"),
-    key(
-        "U",
-        "unmount_marked",
-        "Unmount marked",
-        "Unmount all marked layers",
-        "layers.unmount-marked",
-        show=True,
-        as_="⇧u",
-    ),
+    key("X", "swap_compared", "Swap", "Swap the two layers that are compared", "layer.swap", show=True),
+    key("U", "unmount_marked", "Unmount marked", "Unmount all marked layers", "layers.unmount-marked", show=True),
     key("1", "panel('summary')", "Summary", "Show all fields of the layer", "panel.summary"),
     key("2", "panel('changes')", "Changes", "Show what the layer added, modified and deleted", "panel.changes"),
     key("3", "panel('files')", "Files", "Show the files of the layer, as its container would see them", "panel.files"),
@@ -214,6 +221,24 @@ LAYERS_BINDINGS: list[Binding] = [
     key(
         "escape", "back", "Back", "Clear the filter, then the marks, and go back to the list", "layers.back", as_="esc"
     ),
+    keyless(
+        "compare_marked",
+        "Compare the two marked layers",
+        "Show what one marked layer has against the other",
+        "layers.compare-marked",
+    ),
+    keyless(
+        "unmount_all",
+        "Unmount for all users",
+        "Unmount the layer, however often that was asked for",
+        "layer.unmount-all",
+    ),
+    keyless(
+        "clear_stale",
+        "Clear all stale mounts",
+        "Forget mounts that are on record, but not there since a reboot or crash",
+        "layers.clear-stale",
+    ),
 ]
 
 APP_BINDINGS: list[Binding] = [
@@ -221,6 +246,10 @@ APP_BINDINGS: list[Binding] = [
     key("q", "quit", "Quit", "Leave the program", "app.quit", show=True),
     key("ctrl+q,ctrl+c", "quit", "Quit", "Leave the program", "app.quit-too"),
     key("ctrl+p", "command_palette", "Commands", "Find an action by its name", "app.palette", priority=True),
+    keyless("change_theme", "Theme", "Choose another theme", "app.theme"),
+    keyless("screenshot", "Screenshot", "Save a picture of the screen", "app.screenshot"),
+    keyless("find_drivers", "Other driver", "Open the store of another driver in this root", "app.driver"),
+    keyless("show_notice", "Notice", "Show what does not go as usual for this user", "app.notice"),
 ]
 
 _EVERYWHERE = (LAYERS_BINDINGS, APP_BINDINGS)

@@ -12,7 +12,7 @@ import msgspec
 from platformdirs import user_config_path
 from textual.theme import BUILTIN_THEMES
 
-from layertui.keymap import Keymap, UnknownKey, all_bindings, clashes, read_keys
+from layertui.keymap import Keymap, UnknownKey, all_bindings, clashes, read_keys, written_keys
 from layertui.order import Order
 from layertui.safe import safe
 from layertui.theme import THEMES
@@ -168,6 +168,8 @@ def _problems(settings: Settings, keymap: dict[str, str]) -> Iterator[tuple[str,
         elif name in keymap:
             yield where, f"{name}: stands there twice"
         else:
+            if not keys and not written_keys(known[name]):
+                continue  # as `layertui keys` writes it
             try:
                 keymap[name] = read_keys(keys)
             except UnknownKey as error:

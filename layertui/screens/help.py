@@ -30,6 +30,8 @@ _MOST_KEYS = 12  # cells of the columns; what is longer goes on below
 _MOST_ACTION = 14
 _LEAST = 20
 _WIDE = 1000
+_TALL = 30
+"""Rows of a screen that has room for more than the lines and the keys."""
 
 
 class HelpLines(LinesView):
@@ -66,11 +68,17 @@ class HelpScreen(Dialog[None]):
         .dialog-body { height: 1fr; }
         #needle { margin-bottom: 1; display: none; }
         &.-filtering #needle { display: block; }
+        &.-low {
+            .dialog-box { height: 100%; }
+            .dialog-body { padding-top: 0; }
+            ButtonRow { display: none; }
+        }
         LinesView, LinesView:focus { height: 1fr; background-tint: $surface 0%; }
     }
     """
 
     AUTO_FOCUS = "#lines"
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (_TALL, "-tall")]  # noqa: RUF012 - Textual types it so
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,question_mark", "cancel", "Close", key_display="esc", id="help.close"),
@@ -84,6 +92,10 @@ class HelpScreen(Dialog[None]):
         self._legend = legend
         self._needle = ""
         self._ids = False
+
+    def rows_around_body(self, height: int) -> int:
+        """Leave all room to the lines where there is little."""
+        return super().rows_around_body(height) if height >= _TALL else 3
 
     def compose_body(self) -> ComposeResult:
         """Yield the filter and the lines."""

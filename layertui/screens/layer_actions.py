@@ -76,11 +76,25 @@ class LayerActions(LookingActions):
             return "" if self.query_one(JobsStrip).running or self.feed.running else "Nothing runs"
         if name in (*_WRITES, "export", "copy", "compare_from") and row is None:
             return "There is no layer here"
+        if name == "filter" and not self.view:
+            return "There are no layers"
+        listing = self.tree_widget.listing
+        if name in ("mark", "order") and listing is not None and not listing.rows:
+            return "The list is empty"
         if name in _WRITES and self.store.read_only:
             return f"The store is open for reading only: cannot {_WRITES[name]}. {self.why_read_only}".rstrip(". ")
         if name in _WRITES and row is not None and row.layer.image_store:
             return f"It lies in the image store {row.layer.image_store}: cannot {_WRITES[name]}"
         return self.mount_refusal(name) or self.making_refusal(name) or self.looking_refusal(name)
+
+    def offered(self, name: str) -> str:
+        """Return what to call a key, by its ID, that is shown only while the list is empty; "" for all others."""
+        listing = self.tree_widget.listing
+        if listing is None or listing.rows:
+            return ""
+        if name == "layers.back" and self.view and self.tree_widget.has_focus and not self.query("#body.-zoomed"):
+            return "Clear filter"
+        return "Reload" if name == "store.reload" else ""
 
     # Export, delete, names, flags
 
@@ -183,6 +197,10 @@ class LayerActions(LookingActions):
     def action_filter(self) -> None:
         """Open the filter of the list, or of the changes or the files when they are in focus."""
         self._filter_bar().open()
+
+    def action_leave_filter(self) -> None:
+        """Go from the filter in focus to what it filters."""
+        self.leave_filter(self._filter_bar())
 
     def _filter_bar(self) -> FilterBar:
         inside = [name for name in (CHANGES, FILES) if self.query_one(f"#{name}").has_focus_within]

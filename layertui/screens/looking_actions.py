@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 
+from layertui.keynames import with_keys
 from layertui.rows import LayerRow
 from layertui.screens.feed import CHANGES
 from layertui.screens.making_actions import MakingActions
@@ -27,9 +28,9 @@ class LookingActions(MakingActions):
     def looking_refusal(self, name: str) -> str:
         """Return why one of these actions makes no sense now."""
         if name == "compare_marked" and len(self._marked()) != 2:
-            return "Mark exactly two layers with space to compare them"
+            return with_keys("Mark exactly two layers with {layers.mark} to compare them")
         if name == "swap_compared" and not self._compared():
-            return "No layer is compared with another than its parent: = chooses one"
+            return with_keys("No layer is compared with another than its parent: {layer.compare-from} chooses one")
         return ""
 
     # Check
@@ -93,4 +94,6 @@ class LookingActions(MakingActions):
         self.go_to_layer(layer.id)
         self.action_panel(CHANGES)
         self.show_layer()
-        self.say(f"{layer.title} against {base.title}: X swaps them, = ends it")
+        self.say(
+            f"{layer.title} against {base.title}: " + with_keys("{layer.swap} swaps them, {layer.compare-from} ends it")
+        )

@@ -11,6 +11,7 @@ from textual.app import SuspendNotSupported
 
 from layertui import making, messages, operations
 from layertui.format import size_text
+from layertui.keynames import with_keys
 from layertui.rows import LayerRow
 from layertui.safe import safe
 from layertui.screens.confirm import ConfirmDialog
@@ -36,7 +37,7 @@ class MakingActions(MountActions):
         if name == "create" and self.store.read_only:
             return "The store is open for reading only: cannot create layers"
         if name == "apply" and row is not None and row.mounted and self.store.driver_name == "overlay":
-            return "The layer is mounted: its files cannot be exchanged. u unmounts it"
+            return with_keys("The layer is mounted: its files cannot be exchanged. {layer.unmount} unmounts it")
         return ""
 
     # Create
@@ -120,12 +121,13 @@ class MakingActions(MountActions):
         if row is None:
             return
         if os.geteuid() == 0:
-            self.jobs.submit(making.find_shell_job(self.store, row.id), self)
+            self.asking = self.jobs.submit(making.find_shell_job(self.store, row.id), self)
         else:
             self._ask_for_shell(row, "")
 
     def on_shell_found(self, event: messages.ShellFound) -> None:
         """Ask which shell is wanted."""
+        self.asking = None
         row = self.view.get(event.layer_id)
         if row is not None:
             self._ask_for_shell(row, event.inside)
@@ -172,7 +174,10 @@ class MakingActions(MountActions):
                 self.unmount_rows([row])
 
         title = f"Unmount {row.short_id} again?"
-        body = "It was mounted for the shell. Left mounted, it is found under its path, and u unmounts it later."
+        body = with_keys(
+            "It was mounted for the shell. Left mounted, it is found under its path, and {layer.unmount} unmounts it "
+            "later."
+        )
         body = f"{problem}.\n\n{body}" if problem else body
         dialog = ConfirmDialog(title, body, confirm_label="Unmount", cancel_label="Leave mounted")
         self.app.push_screen(dialog, unmount)

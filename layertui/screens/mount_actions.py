@@ -11,7 +11,8 @@ from textual.screen import Screen
 from layerstore.store import LayerStore
 from layertui import messages, operations
 from layertui.format import plural
-from layertui.jobs import JobRunner
+from layertui.jobs import Job, JobRunner
+from layertui.keynames import with_keys
 from layertui.model import StoreView
 from layertui.rows import LayerRow
 from layertui.safe import copyable, safe
@@ -29,6 +30,8 @@ class MountActions(Screen[None]):
     view: StoreView
     mount_note = ""
     """Who sees a mount that is made from here; "" where everybody does."""
+    asking: Job | None = None
+    """The job whose answer opens a dialog, perhaps."""
     why_read_only = ""
     """Why this user can only look at the store, and the way out; "" where it is open as he asked for."""
 
@@ -63,7 +66,9 @@ class MountActions(Screen[None]):
         row = self.row
         if name == "unmount_marked" and not self.marked_mounted():
             return (
-                "None of the marked layers is mounted" if self.tree_widget.marks else "No layer is marked: space marks"
+                "None of the marked layers is mounted"
+                if self.tree_widget.marks
+                else with_keys("No layer is marked: {layers.mark} marks")
             )
         if name in ("unmount", "unmount_all") and row is not None and not row.mounted:
             return "" if name == "unmount" and row.stale else "The layer is not mounted"
@@ -123,10 +128,11 @@ class MountActions(Screen[None]):
 
     def unmount_rows(self, rows: Sequence[LayerRow], *, force: bool = False) -> None:
         """Unmount layers; who would notice is looked up first."""
-        self.jobs.submit(operations.mount_users_job(self.store, rows, force=force), self)
+        self.asking = self.jobs.submit(operations.mount_users_job(self.store, rows, force=force), self)
 
     def on_mount_users_found(self, event: messages.MountUsersFound) -> None:
         """Unmount, or ask first."""
+        self.asking = None
         rows = [row for layer_id in event.users if (row := self.view.get(layer_id)) is not None]
         job = operations.unmount_job(self.store, rows, force=event.force)
         warning = unmount_warning(rows, event.users, force=event.force)
@@ -170,7 +176,7 @@ class MountActions(Screen[None]):
     def on_unmounted(self, event: messages.Unmounted) -> None:
         """Say what is mounted still."""
         if event.still:
-            text = "asked for more than once. ctrl+p: Unmount for all users"
+            text = with_keys("asked for more than once. {layer.unmount-all}")
             self.say(f"{plural(event.still, 'layer')} still mounted: {text}")
         else:
             self.say(f"Unmounted {plural(len(event.layer_ids), 'layer')}")

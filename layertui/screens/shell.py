@@ -12,6 +12,7 @@ from textual.widgets import Button, Static
 
 from layerstore.model import Layer
 from layertui.format import plural
+from layertui.keynames import key_of
 from layertui.safe import safe
 from layertui.screens.dialog import Dialog
 from layertui.screens.fields import Choice, Field
@@ -78,7 +79,8 @@ class ShellDialog(Dialog[str]):
     def _warning(self) -> Content:
         text = "! What is changed there changes the layer, and an export is then no longer what came in."
         if self._users:
-            text += f" It is used by {', '.join(self._users)}: to try something out, make a layer on top of it (n)."
+            new = key_of("layer.create")
+            text += f" It is used by {', '.join(self._users)}: to try something out, make a layer on top of it ({new})."
         return Content(text)
 
     @property

@@ -7,15 +7,19 @@ from typing import ClassVar
 
 from rich.cells import cell_len
 from rich.style import Style
+from textual import events
+from textual.content import Content
 from textual.reactive import reactive
 
 from layertui.format import plural, size_text
+from layertui.keynames import key_of
 from layertui.model import StoreView
 from layertui.safe import safe
 from layertui.widgets.cells import ELLIPSIS, Line
 from layertui.widgets.one_line import OneLine
 
 _DOT = " · "
+_TOLD = 8  # problems that a tip lists
 
 
 class Following(Enum):
@@ -54,6 +58,10 @@ class HeaderBar(OneLine):
     following: reactive[Following] = reactive(Following.READING)
     marked: reactive[int] = reactive(0)
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._problems_at = range(0)
+
     def fill(self, line: Line, base: Style) -> None:
         """Draw what fits."""
         line.put(" layertui ", self.style_of("header--brand"))
@@ -64,9 +72,13 @@ class HeaderBar(OneLine):
         right = [(self.following.value, "header--bad" if failed else "header--good")]
         if view.info.read_only:
             right.insert(0, (" READ-ONLY ", "header--badge"))
+        problems = self._problems(view)
+        if problems:
+            right.insert(0, (problems, "header--bad"))
         end = line.width - sum(len(text) + 1 for text, _ in right)
         self._put_store(line, view, end - 1, base)
         line.fill_to(end, base)
+        self._problems_at = range(line.used, line.used + len(problems))
         for text, name in right:
             line.put(text, self.style_of(name))
             line.put(" ", base)
@@ -95,9 +107,26 @@ class HeaderBar(OneLine):
             facts.append(plural(len(view.stale_mounts), "stale mount"))
         if view.info.image_stores:
             facts.append(plural(len(view.info.image_stores), "image store"))
-        if view.problems:
-            facts.append(plural(len(view.problems), "problem"))
         return facts
+
+    def _problems(self, view: StoreView) -> str:
+        """Say that there are problems, and which key shows them."""
+        return f"! {plural(len(view.problems), 'problem')} ({key_of('store.check')})" if view.problems else ""
+
+    async def on_click(self, event: events.Click) -> None:
+        """Show the problems that were clicked on."""
+        if event.x in self._problems_at:
+            await self.run_action("screen.check")
+
+    def on_mouse_move(self, event: events.MouseMove) -> None:
+        """Say what the problems are."""
+        view = self.view
+        there = view is not None and event.x in self._problems_at
+        lines = [text for _, text in view.problems] if view is not None and there else []
+        more = [f"and {len(lines) - _TOLD:,} more"] if len(lines) > _TOLD else []
+        tip = "\n".join(safe(line) for line in [*lines[:_TOLD], *more])
+        if str(self.tooltip or "") != tip:
+            self.tooltip = Content(tip) if tip else None
 
 
 def _cells(facts: list[str]) -> int:

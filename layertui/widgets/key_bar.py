@@ -18,7 +18,8 @@ _RANKS = {name: rank for rank, name in enumerate(all_bindings())}
 class KeyBar(SpotLine):
     """Shows the active bindings of the screen, those of the widget in focus first; a click presses the key.
 
-    `refusal` says why an action makes no sense now, "" when it does; refused keys are left out.
+    `refusal` says why an action makes no sense now, "" when it does; refused keys are left out. `offered` says, by its
+    ID, what to call a key that is shown now though it usually is not, "" for all others.
     """
 
     DEFAULT_CSS = """
@@ -34,9 +35,10 @@ class KeyBar(SpotLine):
     ALWAYS = ("app.help", "app.quit")
     """The IDs of bindings that are shown at the right, however narrow the screen."""
 
-    def __init__(self, refusal: Callable[[str], str]) -> None:
+    def __init__(self, refusal: Callable[[str], str], offered: Callable[[str], str] = lambda _: "") -> None:
         super().__init__()
         self._refusal = refusal
+        self._offered = offered
 
     def on_mount(self) -> None:
         """Follow the bindings of the screen."""
@@ -59,11 +61,12 @@ class KeyBar(SpotLine):
         for active in self._in_order():
             binding = active.binding
             name = binding.id or binding.action
-            if not binding.show or not active.enabled or name in found or self._refusal(binding.action):
+            label = self._offered(name) or (binding.description if binding.show else "")
+            if not label or not active.enabled or name in found or self._refusal(binding.action):
                 continue
             key = self.app.get_key_display(binding)
             found[name] = Spot(
-                ((key, "key-bar--key"), (" " + binding.description, "key-bar--label")),
+                ((key, "key-bar--key"), (" " + label, "key-bar--label")),
                 partial(self.app.simulate_key, binding.key),
                 binding.tooltip,
             )

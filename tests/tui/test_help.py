@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import pytest
 from textual.content import Content
 
 from layertui.screens.help import HelpScreen, help_lines
-from tui.dialog_host import Host, play, screen_text, shown, still
+from tui.dialog_host import play, screen_text, shown
 
 SECTIONS = [
     ("Move", [("↑ ↓ j k", "Up and down", "Move the cursor", "tree.up"), ("g G", "First and last", "", "tree.first")]),
@@ -90,8 +87,3 @@ async def test_it_filters_while_one_types() -> None:
         assert "Move the cursor" in screen_text(app)
         await pilot.press("question_mark")
         assert app.results == [None]
-
-
-@pytest.mark.parametrize("size", [(80, 24), (120, 36)])
-def test_picture(snap_compare: Any, size: tuple[int, int]) -> None:
-    assert snap_compare(Host(dialog), terminal_size=size, run_before=still)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import contextvars
 import re
 import subprocess
 import sys
@@ -12,16 +14,20 @@ import pytest
 from textual.binding import Binding
 from textual.widgets import ContentSwitcher
 
+import layertui
 from layerstore.store import LayerStore
 from layertui import keys
 from layertui.app import LayertuiApp
 from layertui.commands import LEFT_OUT, MOTIONS, LayerCommands
-from layertui.guide import help_sections
-from layertui.keymap import UnknownKey, all_bindings, clashes, key_table, read_keys, remapped
+from layertui.guide import filter_words, help_sections
+from layertui.keymap import UnknownKey, all_bindings, clashes, key_table, read_keys, remapped, written_keys
+from layertui.keynames import key_of, use_keymap, with_keys
+from layertui.layerlist import STATES
 from layertui.order import Order
-from layertui.screens.help import HelpScreen
+from layertui.screens.help import HelpLines, HelpScreen
 from layertui.settings import Settings, SettingsError, config_path, load_settings, theme_names
 from layertui.theme import CONTRAST, DARK, THEMES, usual_theme
+from layertui.widgets.fields import FieldList
 from tui.browser import NOW, Browser, Place, browsing, wait_for
 
 
@@ -182,7 +188,7 @@ def test_keys_prints_a_table_that_can_be_read_back(file: Path) -> None:
     assert done.returncode == 0
     assert tomllib.loads(done.stdout)["keys"]["layer"]["mount"] == "M"
     keymap = read(file, done.stdout).keymap
-    assert keymap.keys() == all_bindings().keys()
+    assert keymap.keys() == {name for name, binding in all_bindings().items() if written_keys(binding)}
     assert keymap["layer.mount"] == "M"
     assert keymap["layer.export"] == all_bindings()["layer.export"].key
 
@@ -200,7 +206,7 @@ def test_every_table_has_its_place_and_every_key_an_id_a_label_and_a_sentence() 
         assert "." in str(binding.id)
         assert binding.description
         assert binding.tooltip[:1].isupper()
-        assert read_keys(binding.key) == binding.key
+        assert not written_keys(binding) or read_keys(binding.key) == binding.key
     assert key_table(bindings).count("\n") == len(bindings)
 
 
@@ -209,6 +215,24 @@ def test_the_help_has_every_key_with_its_id(store: LayerStore) -> None:
     assert told.keys() == all_bindings().keys()
     sections = help_sections(lambda binding: binding.key, {"layer.mount": "f9,M"})
     assert next(entry for _, entries in sections for entry in entries if entry[3] == "layer.mount")[0] == "f9, M"
+
+
+def test_the_help_has_what_has_no_key_and_all_words_of_the_filter() -> None:
+    palette = dict(help_sections(lambda binding: binding.key))[
+        "In the palette (ctrl+p), and on a key if you give it one"
+    ]
+    assert {entry[3] for entry in palette} == {
+        name for name, binding in all_bindings().items() if not written_keys(binding)
+    }
+    assert {entry[0] for entry in palette} == {""}
+    given = {
+        entry[3]: (title, entry[0])
+        for title, entries in help_sections(lambda binding: binding.key, {"layer.unmount-all": "f5"})
+        for entry in entries
+    }
+    assert given["layer.unmount-all"] == ("Layer", "f5")
+    told = " ".join(" ".join(entry) for entry in filter_words()[1])
+    assert set(re.findall(r"is:([a-z]+)", told)) == set(STATES)
 
 
 def test_a_remapped_binding_shows_its_new_key() -> None:
@@ -255,6 +279,68 @@ async def test_keys_are_remapped_in_the_list_the_panels_the_tabs_and_the_dialogs
         assert type(app.screen).__name__ == "DeleteDialog"
         await browser.press("escape", "f1")
         assert isinstance(app.screen, HelpScreen)
+
+
+async def test_sentences_name_the_keys_that_were_chosen(file: Path, store: LayerStore, place: Place) -> None:
+    settings = read(
+        file,
+        '[keys]\nlayers.mark = "f4"\nlayer.swap = "f7,X"\nlayer.compare-from = "f8"\nlayers.back = "f9"\n'
+        'layers.compare-marked = "f2"\nlayer.unmount-all = "shift+f3"\ncheck.deep = "f6"\n',
+    )
+    app = app_of(place, settings)
+    async with app.run_test(size=(120, 36), notifications=True) as pilot:
+        await wait_for(lambda: len(app.screen_stack) > 1 and bool(app.screen.query("#layers")), pilot)
+        browser = Browser(app, pilot)
+        await browser.settle()
+
+        def told() -> str:
+            return " ".join(note.message for note in app._notifications)
+
+        await browser.press("f2")
+        assert "Mark exactly two layers with f4" in told()
+        await browser.press("f7")
+        assert "f8 chooses one" in told()
+        await browser.press("U")
+        assert "f4 marks" in told()
+        await browser.press("f4", "down", "f4", "f2")
+        assert "f7 swaps them, f8 ends it" in told()
+        assert "marked with f8" in browser.text("ChangesSummary")
+        await browser.press("slash", "q", "q", "enter")
+        await browser.until(lambda: "f9 clears it" in browser.text("#empty"))
+        await browser.press("f9", "c")
+        await browser.until(lambda: any("f6 reads every" in str(part.render()) for part in app.screen.query("Static")))
+        await browser.press("escape", "question_mark", "slash", *"f4")
+        assert "marked with f4" in "\n".join(line.plain for line in app.screen.query_one(HelpLines).lines)
+
+
+def test_an_action_without_a_key_is_named_as_the_palette_has_it(file: Path) -> None:
+    assert key_of("layer.unmount-all") == "ctrl+p: Unmount for all users"
+    assert with_keys("{layer.swap}, {layers.filter}, {layers.mark}, {layers.back}, {}") == "X, /, space, esc, {}"
+    contextvars.copy_context().run(_with_another_key)
+    assert key_of("layer.swap") == "X"
+
+
+def _with_another_key() -> None:
+    use_keymap({"layer.unmount-all": "ctrl+shift+left", "layer.swap": "f5,X"})
+    assert with_keys("{layer.unmount-all} {layer.swap}") == "ctrl+shift+← f5"
+
+
+@pytest.mark.parametrize("table", keys.PLACES.values(), ids=keys.PLACES.keys())
+def test_sentences_of_keys_name_no_key(table: tuple[list[Binding], ...]) -> None:
+    for binding in (binding for bindings in table for binding in bindings):
+        assert not re.search(r"\b(ctrl|esc|space|enter|tab)\b|\([a-zA-Z]\b", binding.tooltip), binding.id
+
+
+def test_all_ids_in_sentences_are_there() -> None:
+    sources = Path(layertui.__file__).parent.rglob("*.py")
+    found: set[str] = set()
+    for node in (node for source in sources for node in ast.walk(ast.parse(source.read_text()))):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found |= set(re.findall(r"\{([a-z]+\.[a-z-]+)\}", node.value))
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "key_of":
+            found |= {one.value for one in node.args if isinstance(one, ast.Constant) and isinstance(one.value, str)}
+    assert found <= all_bindings().keys()
+    assert len(found) > 15
 
 
 async def test_the_theme_and_the_order_are_taken(file: Path, store: LayerStore, place: Place) -> None:
@@ -309,6 +395,16 @@ async def test_without_colours_the_cursor_is_reversed_and_themes_that_would_vani
         assert all(segment.style is not None and segment.style.reverse for segment in line)
         other = browser.tree.render_line(browser.tree.cursor_line + 1)
         assert not any(segment.style is not None and segment.style.reverse for segment in other)
+        assert len({segment.style.color for segment in line if segment.style is not None}) == 1
+        place.rewrite(lambda records: records[0].update(parent="9" * 64))
+        await browser.press("R", "g")
+        line = browser.tree.render_line(0)
+        assert "!no parent" in line.text
+        assert len({(segment.style.color, segment.style.bgcolor, segment.style.reverse) for segment in line}) == 1
+        await browser.press("1", "1")
+        fields = browser.screen.query_one(FieldList)
+        line = next(line for line in map(fields.render_line, range(9)) if "Problem" in line.text)
+        assert len({(segment.style.color, segment.style.reverse) for segment in line if segment.style}) == 1
 
 
 def luminance(colour: tuple[float, float, float]) -> float:

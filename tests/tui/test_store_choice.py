@@ -18,6 +18,7 @@ from layerstore import LayerStore
 from layerstore.driverstores import DriverStore, driver_stores, preferred
 from layertui.app import LayertuiApp
 from layertui.opening_jobs import DriverChoice
+from layertui.screens.check import CheckScreen
 from layertui.screens.drivers import DriverDialog
 from layertui.screens.layers import LayersScreen
 from layertui.screens.opening import OpeningScreen
@@ -89,6 +90,7 @@ async def test_the_user_is_asked_and_the_store_written_last_is_offered(root: Pat
         assert "overlay  1 layer, last write 2033-05-18" in text
         assert "vfs      3 layers, last write 2030-03-17" in text
         assert "btrfs (layertui cannot open it)" in text
+        await wait_for(lambda: "⏎ Choose" in screen_text(app), pilot)
         await pilot.press("enter")
         assert await opened(app, pilot) == "overlay"
 
@@ -197,11 +199,14 @@ async def test_image_stores_in_the_browser(place: Place, shared: Path) -> None:
     place.open(options=options).create(id="mine", parent="base")
     async with browsing(lambda: place.open(options=options), size=(160, 36)) as browser:
         assert "2 image stores" in browser.text("HeaderBar")
-        assert "1 problem" in browser.text("HeaderBar")
+        assert "! 1 problem (c)" in browser.text("HeaderBar")
         assert browser.screen.query_one(HeaderBar).view is not None
         notes = [note.message for note in browser.app._notifications]
         assert notes == [f"image store {shared}-missing cannot be read: the folder is missing"]
         assert browser.titles == ["the-base", "mine"]
+        await browser.pilot.click("HeaderBar", offset=(browser.lines("HeaderBar")[0].index("problem"), 0))
+        await browser.until(lambda: isinstance(browser.app.screen, CheckScreen))
+        await browser.press("escape")
         rows = browser.lines("LayerTree")
         assert "the-base base shr" in rows[0]
         assert "shr" not in rows[1]
