@@ -19,7 +19,8 @@ from layertui.safe import safe
 from layertui.screens.confirm import ConfirmDialog
 from layertui.screens.dialog import Dialog
 from layertui.screens.fields import Field
-from layertui.screens.tar_field import TarField
+from layertui.screens.path_field import PathField
+from layertui.screens.tar_field import tar_field
 from layertui.screens.text import heading, layer_label, short_id
 
 _MOST_NAMED = 4
@@ -77,8 +78,6 @@ class ApplyDialog(Dialog[Path]):
     ApplyDialog {
         .dialog-box { width: 84; }
         Field { margin-bottom: 1; }
-        TarField Field { margin-bottom: 0; }
-        TarField { margin-bottom: 1; }
         #layer, #diff { width: 1fr; height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
         #meaning, #concerned { height: auto; }
         #meaning { color: $text-muted; }
@@ -86,7 +85,7 @@ class ApplyDialog(Dialog[Path]):
     }
     """
 
-    AUTO_FOCUS = "#tar"
+    AUTO_FOCUS = "#path"
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+s", "apply", "Apply", tooltip="Apply the tar to the layer", id="apply.start"),
@@ -105,7 +104,7 @@ class ApplyDialog(Dialog[Path]):
         digest = self._layer.diff_digest
         size = f"{size_text(self._layer.diff_size)}, {safe(digest)}" if digest else "none: it did not come in as a tar"
         yield Field("Diff now", Static(size, id="diff", markup=False))
-        yield TarField(self._base)
+        yield tar_field(self._base, "Apply to the layer")
         if self._concerned:
             yield Static(self._warning(in_short=True), id="concerned", markup=False)
         yield Static(_MEANING, id="meaning", markup=False)
@@ -124,30 +123,23 @@ class ApplyDialog(Dialog[Path]):
             lines = [line.removesuffix(":") for line in lines if not line.startswith(" ")]
         return Content("\n").join(Content(line if line.startswith(" ") else f"! {line}") for line in lines)
 
-    @on(Input.Changed, "#tar")
-    def _typed(self, event: Input.Changed) -> None:
+    @on(PathField.Looked)
+    def _looked(self, event: PathField.Looked) -> None:
         event.stop()
-
-    @on(TarField.Looked)
-    def _looked(self, event: TarField.Looked) -> None:
-        event.stop()
-        self.query_one("#apply", Button).disabled = bool(event.tar.problem)
+        self.query_one("#apply", Button).disabled = bool(event.found.problem)
 
     @on(Button.Pressed, "#browse")
     def action_browse(self) -> None:
         """Open the file picker."""
-        self.query_one(TarField).browse("Apply to the layer")
+        self.query_one(PathField).browse()
 
-    @on(Input.Submitted, "#tar")
+    @on(Input.Submitted, "#path")
     @on(Button.Pressed, "#apply")
     @work(exclusive=True, group="apply")
     async def action_apply(self) -> None:
         """Look once more, ask where somebody would notice, and close with the path."""
-        tar = await self.query_one(TarField).look()
-        if not self.is_current:  # closed meanwhile
-            return
-        if tar.problem:
-            self.query_one(TarField).path_input.focus()
+        tar = await self.query_one(PathField).usable()
+        if tar is None:
             return
         if self._concerned and not await self.app.push_screen_wait(self._question()):
             return

@@ -15,11 +15,13 @@ from textual.widgets import Button, Input, Static
 
 from layerstore.creation import check_id
 from layerstore.errors import LayerStoreError
+from layertui.keynames import with_keys
 from layertui.safe import safe
 from layertui.screens.dialog import Dialog
 from layertui.screens.fields import Choice, Field, SafeInput
+from layertui.screens.path_field import PathField
 from layertui.screens.pick import LayerPicker, Named
-from layertui.screens.tar_field import TarField
+from layertui.screens.tar_field import tar_field
 from layertui.screens.text import MUTED, label, short_id
 
 NOTHING = ""
@@ -49,8 +51,6 @@ class CreateDialog(Dialog[CreateRequest]):
     CreateDialog {
         .dialog-box { width: 84; }
         Field { margin-bottom: 1; }
-        TarField Field { margin-bottom: 0; }
-        TarField { margin-bottom: 1; }
         #parent { width: 1fr; text-align: left; content-align: left middle; background: $panel; text-style: none; }
         #note { color: $text-muted; height: auto; }
     }
@@ -81,7 +81,7 @@ class CreateDialog(Dialog[CreateRequest]):
     def compose_body(self) -> ComposeResult:
         """Yield the form."""
         yield Field("Content", Choice(["empty", "from a tar"], id="content"))
-        yield TarField(self._base)
+        yield tar_field(self._base, "Make a layer of")
         yield Field("Parent", Button(self._parent_label(), id="parent", compact=True))
         yield Field("Names", SafeInput(placeholder="none; with spaces between several", id="names"))
         yield Field("ID", SafeInput(placeholder="random", id="id"))
@@ -122,12 +122,15 @@ class CreateDialog(Dialog[CreateRequest]):
 
     @on(Choice.Changed, "#content")
     def _show_content(self) -> None:
-        self.query_one(TarField).display = self.from_tar
+        self.query_one(PathField).display = self.from_tar
         self.query_one("#browse").display = self.from_tar
         what = (
             "The layer is made of the tar as it is, and gives out the very same bytes again."
             if self.from_tar
-            else "Nothing of its own yet: mount it (m), open a shell in it (s), or apply a tar to it (a)."
+            else with_keys(
+                "Nothing of its own yet: mount it ({layer.mount}), open a shell in it ({layer.shell}), or apply a tar "
+                "to it ({layer.apply})."
+            )
         )
         self.query_one("#note", Static).update(what)
         self.show_problem()
@@ -154,7 +157,7 @@ class CreateDialog(Dialog[CreateRequest]):
     @on(Button.Pressed, "#browse")
     def action_browse(self) -> None:
         """Open the file picker."""
-        self.query_one(TarField).browse("Make a layer of")
+        self.query_one(PathField).browse()
 
     @on(Input.Changed)
     def _typed(self, event: Input.Changed) -> None:
@@ -188,11 +191,8 @@ class CreateDialog(Dialog[CreateRequest]):
             return
         path = None
         if self.from_tar:
-            tar = await self.query_one(TarField).look()
-            if not self.is_current:  # closed meanwhile
-                return
-            if tar.problem:
-                self.query_one(TarField).path_input.focus()
+            tar = await self.query_one(PathField).usable()
+            if tar is None:
                 return
             path = tar.path
         self.dismiss(CreateRequest(path, self._parent_id, self.names, self.layer_id or None))

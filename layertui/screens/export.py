@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -15,17 +13,16 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
-from textual.css.query import NoMatches
 from textual.widgets import Button, Input, Static
 
 from layerstore.model import Compression, Layer
 from layertui.format import size_text
-from layertui.paths_suggest import Patient, Target, TargetState, check_target, expand
+from layertui.paths_suggest import Target, TargetState, check_target
 from layertui.safe import safe
 from layertui.screens.confirm import ConfirmDialog
 from layertui.screens.dialog import Dialog
 from layertui.screens.fields import Choice, Field
-from layertui.screens.path_input import PathInput
+from layertui.screens.path_field import PathField, offer, verdict
 from layertui.screens.pick import LayerPicker
 from layertui.screens.text import MUTED, SHORT_ID, heading, label, layer_label, short_id
 
@@ -40,7 +37,6 @@ FORMATS = (
     (Compression.BZIP2, "tar.bz2"),
 )
 
-_CHECK_DELAY = 0.1
 _STEM_LENGTH = 60
 
 
@@ -69,10 +65,8 @@ class ExportDialog(Dialog[ExportRequest]):
     ExportDialog {
         .dialog-box { width: 84; }
         Field { margin-bottom: 1; }
-        .stacked { margin-bottom: 0; }
         #from { width: 1fr; text-align: left; content-align: left middle; background: $panel; text-style: none; }
-        #layer, #target { width: 1fr; height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
-        #target { color: $text-muted; }
+        #layer { width: 1fr; height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
         #note { color: $text-muted; height: auto; }
     }
     """
@@ -95,29 +89,24 @@ class ExportDialog(Dialog[ExportRequest]):
         self._images = images or {}
         self._from = layer.parent
         self._known = {other.id: other for other in candidates}
-        self._patient = Patient()
-        self._suggested = self._suggest(layer.diff_compression)
-
-    @property
-    def compression(self) -> Compression:
+        self.compression = layer.diff_compression
         """The format that is chosen."""
-        return FORMATS[self.query_one(Choice).index][0]
-
-    @property
-    def path_text(self) -> str:
-        """What stands in the path field."""
-        return self.query_one(PathInput).value
 
     def compose_body(self) -> ComposeResult:
         """Yield the form."""
-        start = [compression for compression, _ in FORMATS].index(self._layer.diff_compression)
+        start = [compression for compression, _ in FORMATS].index(self.compression)
         yield Field("Layer", Static(self._label(self._layer), id="layer", markup=False))
         yield Field("From", Button(self._from_label(), id="from", compact=True))
         yield Field("Format", Choice([name for _, name in FORMATS], start, id="format"))
-        path = Field("To", PathInput(self._suggested, self._base, self._patient, id="path"))
-        path.add_class("stacked")
-        yield path
-        yield Field("", Static("Looking …", id="target", markup=False))
+        yield PathField(
+            "To",
+            self._base,
+            self._suggested(),
+            look=self._look,
+            describe=self._describe,
+            picker="Export to",
+            writes=True,
+        )
         yield Static(self._note(), id="note", markup=False)
 
     def compose_buttons(self) -> ComposeResult:
@@ -126,9 +115,12 @@ class ExportDialog(Dialog[ExportRequest]):
         yield from super().compose_buttons()
         yield Button("Export", id="export", variant="primary", compact=True)
 
-    def _suggest(self, compression: Compression) -> str:
-        suffix = dict(FORMATS)[compression]
-        name = f"{file_stem(self._layer)}.{suffix}"
+    @property
+    def _suffix(self) -> str:
+        return f".{dict(FORMATS)[self.compression]}"
+
+    def _suggested(self) -> str:
+        name = f"{file_stem(self._layer)}{self._suffix}"
         folder = str(self._base)
         home = os.path.expanduser("~")
         if safe(folder) != folder:
@@ -187,62 +179,26 @@ class ExportDialog(Dialog[ExportRequest]):
     @on(Choice.Changed)
     def _format_changed(self, event: Choice.Changed) -> None:
         event.stop()
-        before, self._suggested = self._suggested, self._suggest(self.compression)
-        if self.path_text == before:
-            self.query_one(PathInput).put(self._suggested)
-        else:
-            self._look_soon()
+        self.compression = FORMATS[event.index][0]
+        self.query_one(PathField).suggest(self._suggested())
 
-    @on(Input.Changed, "#path")
-    def _path_changed(self, event: Input.Changed) -> None:
+    def _look(self, text: str) -> Target:
+        return check_target(text, self._base)
+
+    def _describe(self, target: Target) -> Content:
+        misnamed = not target.path.name.endswith(self._suffix)
+        doubt = f"Not named {self._suffix}" if misnamed else ""
+        return verdict(target, new="New file", exists="There is such a file already", doubt=doubt)
+
+    @on(PathField.Looked)
+    def _looked(self, event: PathField.Looked) -> None:
         event.stop()
-        self.show_problem()
-        self._look_soon()
-
-    @work(exclusive=True, group="look")
-    async def _look_soon(self) -> None:
-        """Say what would happen at the path, as soon as the typing pauses and the file system answers."""
-        await asyncio.sleep(_CHECK_DELAY)
-        with suppress(NoMatches):  # the dialog is closed meanwhile
-            self._show_target(await self._patient(check_target, self.path_text, self._base))
-
-    def _show_target(self, target: Target) -> None:
-        exists = target.state is TargetState.EXISTS
-        refused = target.state is TargetState.REFUSED
-        button = self.query_one("#export", Button)
-        button.label = "Overwrite…" if exists else "Export"
-        button.variant = "warning" if exists else "primary"
-        button.disabled = refused
-        button.refresh(layout=True)
-        free = f"{size_text(target.free)} free there" if target.free is not None else ""
-        if refused:
-            text = Content.assemble((f"✗ {target.problem}", "$text-error"))
-        elif exists:
-            text = Content.assemble(("! There is such a file already", "$text-warning"), f" · {free}")
-        elif self._misnamed(target.path):
-            text = Content.assemble((f"! Not named .{dict(FORMATS)[self.compression]}", "$text-warning"), f" · {free}")
-        else:
-            text = Content.assemble(("✓ New file", "$text-success"), f" · {free}")
-        self.query_one("#target", Static).update(text)
-
-    def _misnamed(self, path: Path) -> bool:
-        return not path.name.endswith(f".{dict(FORMATS)[self.compression]}")
+        offer(self.query_one("#export", Button), "Export", event.found)
 
     @on(Button.Pressed, "#browse")
     def action_browse(self) -> None:
         """Open the file picker where the path points."""
-        head, name = os.path.split(self.path_text)
-        folder = expand(head, self._base)
-        if safe(str(folder)) != str(folder):
-            folder = expand("~", self._base)
-        from layertui.screens.file_picker import SafeSave  # noqa: PLC0415 - late: see there
-
-        self.app.push_screen(SafeSave(folder, "Export to", file_name=name), self._browsed)
-
-    def _browsed(self, path: Path | None) -> None:
-        if path is not None:
-            self.query_one(PathInput).put(str(path))
-            self.query_one(PathInput).focus()
+        self.query_one(PathField).browse()
 
     # The end.
 
@@ -251,20 +207,18 @@ class ExportDialog(Dialog[ExportRequest]):
     @work(exclusive=True, group="export")
     async def action_export(self) -> None:
         """Look once more, ask before a file is overwritten, and close with the request."""
-        text = self.path_text
-        target = await self._patient(check_target, text, self._base)
-        if not self.is_current:  # closed meanwhile
-            return
-        self._show_target(target)
-        if target.state is TargetState.REFUSED:
-            self.query_one(PathInput).focus()
+        field = self.query_one(PathField)
+        target = await field.usable()
+        if target is None:
             return
         overwrite = target.state is TargetState.EXISTS
-        if overwrite and not await self.app.push_screen_wait(self._overwrite_question(text)):
+        if overwrite and not await self.app.push_screen_wait(_question(field.text)):
             return
         from_id = None if self._from == self._layer.parent else self._from
         self.dismiss(ExportRequest(self._layer.id, from_id, self.compression, target.path, overwrite))
 
-    def _overwrite_question(self, text: str) -> ConfirmDialog:
-        body = f"{text}\n\nThe file that is there now is replaced once the new one is complete."
-        return ConfirmDialog("Overwrite this file?", body, confirm_label="Overwrite", danger=True)
+
+def _question(text: str) -> ConfirmDialog:
+    """Return the question before a file is overwritten."""
+    body = f"{text}\n\nThe file that is there now is replaced once the new one is complete."
+    return ConfirmDialog("Overwrite this file?", body, confirm_label="Overwrite", danger=True)

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shutil
 import stat
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -16,7 +14,6 @@ from textual import on, work
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.content import Content
-from textual.css.query import NoMatches
 from textual.widgets import Button, Input, Static
 
 from layerstore.extract import Extracted
@@ -28,10 +25,8 @@ from layertui.screens.confirm import ConfirmDialog
 from layertui.screens.dialog import Dialog
 from layertui.screens.fields import Choice, Field
 from layertui.screens.lines import LinesView
-from layertui.screens.path_input import PathInput
+from layertui.screens.path_field import PathField, offer, verdict
 from layertui.screens.text import MUTED, typable
-
-_CHECK_DELAY = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +73,7 @@ class ExtractDialog(Dialog[ExtractRequest]):
     ExtractDialog {
         .dialog-box { width: 84; }
         Field { margin-bottom: 1; }
-        .stacked { margin-bottom: 0; }
-        #file, #target { width: 1fr; height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
-        #target { color: $text-muted; }
+        #file { width: 1fr; height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
         #note { color: $text-muted; height: auto; }
     }
     """
@@ -98,17 +91,8 @@ class ExtractDialog(Dialog[ExtractRequest]):
         self._base = default_dir
         self._is_root = is_root
         self._patient = Patient()
-        self._suggested = self._suggest(tar=False)
-
-    @property
-    def path_text(self) -> str:
-        """What stands in the path field."""
-        return self.query_one(PathInput).value
-
-    @property
-    def as_tar(self) -> bool:
+        self.as_tar = False
         """Whether a tar is wanted."""
-        return self.query_one("#form", Choice).index == 1
 
     def compose_body(self) -> ComposeResult:
         """Yield the form."""
@@ -118,10 +102,15 @@ class ExtractDialog(Dialog[ExtractRequest]):
         yield Field("As", Choice(["it is", "a tar"], id="form"))
         if self._is_root:
             yield Field("Owners", Choice(["of the layer", "yours"], id="owners"))
-        path = Field("To", PathInput(self._suggested, self._base, self._patient, id="path"))
-        path.add_class("stacked")
-        yield path
-        yield Field("", Static("Looking …", id="target", markup=False))
+        yield PathField(
+            "To",
+            self._base,
+            self._suggested(),
+            look=self._look,
+            describe=self._describe,
+            picker="Extract to",
+            writes=True,
+        )
         yield Static(self._note(), id="note", markup=False)
 
     @property
@@ -141,73 +130,40 @@ class ExtractDialog(Dialog[ExtractRequest]):
             return "The link itself is extracted, not what it leads to."
         return "Time, mode and attributes come along."
 
-    def _file_name(self, *, tar: bool) -> str:
-        """Return a name for what is written that can be typed."""
-        return (typable(self._entry.name).strip("/ ") or "files") + (".tar" if tar else "")
+    @property
+    def _file_name(self) -> str:
+        """A name for what is written that can be typed."""
+        return (typable(self._entry.name).strip("/ ") or "files") + (".tar" if self.as_tar else "")
 
-    def _suggest(self, *, tar: bool) -> str:
+    def _suggested(self) -> str:
         folder = str(self._base)
-        return os.path.join(folder, self._file_name(tar=tar)) if safe(folder) == folder else self._file_name(tar=tar)
+        return os.path.join(folder, self._file_name) if safe(folder) == folder else self._file_name
 
     # Form and path
 
     @on(Choice.Changed, "#form")
     def _form_changed(self, event: Choice.Changed) -> None:
         event.stop()
-        before, self._suggested = self._suggested, self._suggest(tar=self.as_tar)
-        if self.path_text == before:
-            self.query_one(PathInput).put(self._suggested)
-        else:
-            self._look_soon()
+        self.as_tar = event.index == 1
+        self.query_one(PathField).suggest(self._suggested())
 
-    @on(Input.Changed, "#path")
-    def _path_changed(self, event: Input.Changed) -> None:
+    def _look(self, text: str) -> Target:
+        return extract_target(text, self._base, self._file_name)
+
+    def _describe(self, target: Target) -> Content:
+        named = target.path != expand(self.query_one(PathField).text, self._base)
+        place = f": {safe(str(target.path))}" if named else ""
+        return verdict(target, new=f"New{place}", exists=f"Something is there already{place}")
+
+    @on(PathField.Looked)
+    def _looked(self, event: PathField.Looked) -> None:
         event.stop()
-        self.show_problem()
-        self._look_soon()
-
-    @work(exclusive=True, group="look")
-    async def _look_soon(self) -> None:
-        """Say what would happen at the path, as soon as the typing pauses and the file system answers."""
-        await asyncio.sleep(_CHECK_DELAY)
-        with suppress(NoMatches):  # the dialog is closed meanwhile
-            self._show_target(await self._check())
-
-    async def _check(self) -> Target:
-        return await self._patient(extract_target, self.path_text, self._base, self._file_name(tar=self.as_tar))
-
-    def _show_target(self, target: Target) -> None:
-        exists = target.state is TargetState.EXISTS
-        button = self.query_one("#extract", Button)
-        button.label = "Overwrite…" if exists else "Extract"
-        button.variant = "warning" if exists else "primary"
-        button.disabled = target.state is TargetState.REFUSED
-        button.refresh(layout=True)
-        free = f" · {size_text(target.free)} free there" if target.free is not None else ""
-        place = f" {safe(str(target.path))}" if target.path != expand(self.path_text, self._base) else ""
-        if target.state is TargetState.REFUSED:
-            text = Content.assemble((f"✗ {target.problem}", "$text-error"))
-        elif exists:
-            text = Content.assemble((f"! Something is there already{place and ':'}{place}", "$text-warning"), free)
-        else:
-            text = Content.assemble((f"✓ New{place and ':'}{place}", "$text-success"), free)
-        self.query_one("#target", Static).update(text)
+        offer(self.query_one("#extract", Button), "Extract", event.found)
 
     @on(Button.Pressed, "#browse")
     def action_browse(self) -> None:
         """Open the file picker where the path points."""
-        head, name = os.path.split(self.path_text)
-        folder = expand(head, self._base)
-        if safe(str(folder)) != str(folder) or not folder.is_dir():
-            folder = expand("~", self._base)
-        from layertui.screens.file_picker import SafeSave  # noqa: PLC0415 - late: see there
-
-        self.app.push_screen(SafeSave(folder, "Extract to", file_name=name), self._browsed)
-
-    def _browsed(self, path: Path | None) -> None:
-        if path is not None:
-            self.query_one(PathInput).put(str(path))
-            self.query_one(PathInput).focus()
+        self.query_one(PathField).browse()
 
     # The end
 
@@ -216,12 +172,8 @@ class ExtractDialog(Dialog[ExtractRequest]):
     @work(exclusive=True, group="extract")
     async def action_extract(self) -> None:
         """Look once more, ask before anything is overwritten, and close with the request."""
-        target = await self._check()
-        if not self.is_current:  # closed meanwhile
-            return
-        self._show_target(target)
-        if target.state is TargetState.REFUSED:
-            self.query_one(PathInput).focus()
+        target = await self.query_one(PathField).usable()
+        if target is None:
             return
         overwrite = target.state is TargetState.EXISTS
         if overwrite and not await self.app.push_screen_wait(await self._patient(_question, target.path)):

@@ -42,7 +42,7 @@ def dialog(folder: Path, *layers: Layer, parent: str = BASE.id) -> Callable[[], 
 
 async def test_enter_in_a_name_makes_an_empty_layer_on_top_of_the_one_that_is_offered(tmp_path: Path) -> None:
     async with shown(dialog(tmp_path)) as (app, pilot):
-        assert not app.screen.query_one("TarField").display
+        assert not app.screen.query_one("PathField").display
         app.screen.query_one("#names").focus()
         await pilot.pause()
         await play(pilot, "'one two  one'", "enter")
@@ -57,6 +57,7 @@ async def test_another_parent_is_picked_or_none(tmp_path: Path) -> None:
         await play(pilot, "'other'", "enter")
         await pilot.pause()
         assert "other" in screen_text(app)
+        await until(pilot, lambda: not app.screen.query_one("#parent").has_class("-active"))
         await pilot.click("#parent")
         await until(pilot, lambda: isinstance(app.screen, LayerPicker))
         await play(pilot, "'nothing'", "enter", "ctrl+s")
@@ -96,7 +97,7 @@ async def test_a_tar_is_looked_at_and_one_that_is_none_is_refused(tmp_path: Path
         await pilot.press("enter")
         await pilot.pause(0.2)
         assert app.results == []
-        app.screen.query_one("#tar", Input).value = "x.t"
+        app.screen.query_one("#path", Input).value = "x.t"
         await until(pilot, lambda: "x.tar.gz" in screen_text(app))
         await pilot.press("end", "tab")
         await until(pilot, lambda: "gzip" in screen_text(app))
@@ -117,7 +118,7 @@ async def test_the_file_picker_fills_the_path(tmp_path: Path) -> None:
         app.screen.query_one(Input).value = "only.tar"
         await pilot.click("#select")
         await until(pilot, lambda: isinstance(app.screen, CreateDialog) and "not compressed" in screen_text(app))
-        assert app.screen.query_one("#tar", Input).value == str(tmp_path / "only.tar")
+        assert app.screen.query_one("#path", Input).value == str(tmp_path / "only.tar")
 
 
 async def test_hostile_names_are_written_out(tmp_path: Path) -> None:
@@ -159,7 +160,7 @@ def test_files_that_are_no_use_are_told(tmp_path: Path) -> None:
 async def _from_tar(browser: Browser, path: Path, names: str = "") -> None:
     await browser.press("n")
     browser.app.screen.query_one(Choice).index = 1
-    browser.app.screen.query_one("#tar", Input).value = str(path)
+    browser.app.screen.query_one("#path", Input).value = str(path)
     browser.app.screen.query_one("#names", Input).value = names
     await browser.pilot.pause()
     await browser.press("ctrl+s")
@@ -229,7 +230,7 @@ async def test_making_a_layer_is_cancelled(place: Place, store: LayerStore, tmp_
     async with browsing(place.open) as browser:
         await browser.press("n")
         browser.app.screen.query_one(Choice).index = 1
-        browser.app.screen.query_one("#tar", Input).value = str(tmp_path / "large.tar")
+        browser.app.screen.query_one("#path", Input).value = str(tmp_path / "large.tar")
         await browser.pilot.press("ctrl+s")
         strip = browser.screen.query_one(JobsStrip)
         await browser.until(lambda: bool(strip.running) and strip.running[-1].done > 0)
