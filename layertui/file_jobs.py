@@ -14,10 +14,11 @@ from layertui.filetree import Folder, build_file_tree, find_files, read_folders
 from layertui.format import plural, size_text
 from layertui.jobs import Job
 from layertui.jsontext import parse_json
+from layertui.syntax import tones_of
 from layertui.wastetree import by_path
 
 LIST, BUILD, FIND = "files", "files built", "files found"
-PREVIEW, MORE = "preview", "preview more"
+PREVIEW, MORE, TONES = "preview", "preview more", "preview tones"
 WASTE, RECORD = "waste", "record"
 """The keys of the jobs."""
 
@@ -60,6 +61,16 @@ def preview_job(store: LayerStore, layer_id: str, path: str) -> Job:
         return messages.PreviewStarted(layer_id, path, preview.start(store.files(layer_id), path))
 
     return Job("look into the file", work, quiet=True, key=PREVIEW)
+
+
+def tones_job(layer_id: str, path: str, language: str, piece: bytes) -> Job:
+    """Find out what the characters at the beginning of a text are, to colour them."""
+
+    def work(job: Job) -> Message:
+        lines = [preview.shown_line(line) for line in piece.split(b"\n")]
+        return messages.PreviewToned(layer_id, path, tones_of(language, lines, job.should_stop))
+
+    return Job("colour the text", work, quiet=True, key=TONES)
 
 
 def more_job(store: LayerStore, layer_id: str, path: str, offset: int) -> Job:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from layertui.jsontext import JsonText
     from layertui.layerlist import Listing
     from layertui.preview import Start
+    from layertui.syntax import Tones
     from layertui.wastetree import WasteTable
 
 
@@ -223,6 +224,15 @@ class PreviewStarted(Message):
     layer_id: str
     path: str
     start: Start
+
+
+@dataclass(eq=False, repr=False)
+class PreviewToned(Message):
+    """What the characters at the beginning of a text are."""
+
+    layer_id: str
+    path: str
+    tones: Tones
 
 
 @dataclass(eq=False, repr=False)

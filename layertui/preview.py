@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from array import array
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from layerstore.errors import LayerStoreError, NoSuchFile
 from layerstore.files import FileEntry, FileKind, LayerFiles
 from layertui.format import size_text
+from layertui.syntax import Run, Tones
 
 FIRST = 1 << 16
 """Bytes that are read at once when a file is opened."""
@@ -23,7 +25,16 @@ LONGEST = 4096
 """Bytes of a line; what is longer goes on in the next one."""
 
 BYTES = 16
-"""Bytes in a line of a hex view."""
+"""Bytes in a line of a hex view where there is room."""
+
+FEW_BYTES = 8
+"""Bytes in a line of a narrow one."""
+
+ADDRESS = 7
+"""Digits of the number of a byte: enough for all that is read."""
+
+_EIGHT = 3 * FEW_BYTES - 1  # cells that the digits of eight bytes take
+_APART = 2  # blanks between eight bytes and the next
 
 _CONTROLS = bytes(set(range(32)) - set(b"\t\n\r\f\b\x1b")) + b"\x7f"
 _PRINTABLE = re.compile(rb"[^ -~]")
@@ -72,6 +83,11 @@ def start(files: LayerFiles, path: str) -> Start:
         return Start(entry, end, problem=f"Cannot be read: {error}")
 
 
+def shown_line(line: bytes | bytearray) -> str:
+    """Return a line of text; bytes that are not UTF-8 are surrogate-escaped, nothing is made safe."""
+    return line.decode("utf-8", "surrogateescape").rstrip("\r\n").expandtabs(8)
+
+
 def describe(start: Start) -> list[str]:
     """Return sentences about a file without a content to look at; nothing in them is made safe for a screen."""
     file = start.file
@@ -98,6 +114,11 @@ def _kind_text(entry: FileEntry) -> str:
     return f"file of {size_text(entry.size)}" if entry.kind is FileKind.FILE else entry.kind.value
 
 
+def row_bytes_for(width: int) -> int:
+    """Return how many bytes of a line have room in `width` cells, each as digits and as a character."""
+    return BYTES if width >= 2 * _EIGHT + 2 * _APART + BYTES else FEW_BYTES
+
+
 def is_binary(piece: bytes) -> bool:
     """Tell whether bytes are better looked at as hex: a NUL, many controls, or mostly no UTF-8."""
     if b"\0" in piece:
@@ -110,13 +131,15 @@ def is_binary(piece: bytes) -> bool:
 
 
 class Preview:
-    """What was read of a file so far, as numbered lines; `hex` may be changed at any time."""
+    """What was read of a file so far, as numbered lines; `hex` and `row_bytes` may be changed at any time."""
 
     def __init__(self, size: int, piece: bytes, asked: int = FIRST) -> None:
         self.size = size
+        self.tones: Tones = ()
         self.data = bytearray()
         self.ended = False
         self.hex = is_binary(piece)
+        self.row_bytes = BYTES
         self._starts = array("l")
         self._numbers = array("l")
         """The number of each line of text, 0 for what goes on from the line before."""
@@ -136,32 +159,37 @@ class Preview:
         return self.ended or len(self.data) >= LIMIT
 
     def __len__(self) -> int:
-        return -(-len(self.data) // BYTES) if self.hex else len(self._starts)
+        return -(-len(self.data) // self.row_bytes) if self.hex else len(self._starts)
 
     @property
     def number_width(self) -> int:
         """How many cells the numbers of lines take."""
         if self.hex:
-            return 8
+            return ADDRESS
         return max(3, len(str(self._numbers[-1] or len(self._numbers)))) if self._numbers else 3
 
     def number(self, line: int) -> str:
         """Return the number of a line, "" for what goes on from the line before; of bytes, where they begin."""
         if self.hex:
-            return f"{line * BYTES:08x}"
+            return f"{line * self.row_bytes:0{ADDRESS}x}"
         return str(self._numbers[line] or "")
 
     def text(self, line: int) -> str:
         """Return a line of text; bytes that are not UTF-8 are surrogate-escaped, nothing is made safe."""
         begin = self._starts[line]
         end = self._starts[line + 1] if line + 1 < len(self._starts) else self._split
-        return self.data[begin:end].decode("utf-8", "surrogateescape").rstrip("\r\n").expandtabs(8)
+        return shown_line(self.data[begin:end])
+
+    def runs(self, line: int) -> Sequence[Run]:
+        """Return the tones of a line of text, as far as they are known."""
+        number = self._numbers[line] - 1
+        return self.tones[number] if 0 <= number < len(self.tones) else ()
 
     def bytes(self, line: int) -> tuple[str, str]:
         """Return a line of bytes: as hex, and as characters with dots for what is none."""
-        row = bytes(self.data[line * BYTES : (line + 1) * BYTES])
-        digits = row[:8].hex(" ").ljust(23) + "  " + row[8:].hex(" ").ljust(23)
-        return digits, _PRINTABLE.sub(b".", row).decode("ascii")
+        row = bytes(self.data[line * self.row_bytes : (line + 1) * self.row_bytes])
+        halves = [row[at : at + FEW_BYTES].hex(" ").ljust(_EIGHT) for at in range(0, self.row_bytes, FEW_BYTES)]
+        return (" " * _APART).join(halves), _PRINTABLE.sub(b".", row).decode("ascii")
 
     def _split_lines(self) -> None:
         number = next((value for value in reversed(self._numbers) if value), 0)

@@ -89,6 +89,10 @@ class FileActions(LayerActions):
         """Show a file."""
         self.feed.files.take_preview(event)
 
+    def on_preview_toned(self, event: messages.PreviewToned) -> None:
+        """Colour it."""
+        self.feed.files.take_tones(event)
+
     def on_preview_view_more_wanted(self, event: PreviewView.MoreWanted) -> None:
         """Read on."""
         self.feed.files.more(event.offset)

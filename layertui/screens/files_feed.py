@@ -15,9 +15,12 @@ from layertui import file_jobs, messages
 from layertui.filetree import FileTree, Folder, build_file_tree, outer_folders
 from layertui.format import plural
 from layertui.jobs import Job, JobRunner, JobState
+from layertui.keynames import key_of
 from layertui.model import StoreView
+from layertui.preview import is_binary
 from layertui.rows import LayerRow
 from layertui.safe import safe
+from layertui.syntax import language_of
 from layertui.widgets.files_panel import FilesPanel
 from layertui.widgets.files_tree import Origins
 from layertui.widgets.filter_bar import FilterBar
@@ -53,6 +56,8 @@ class FilesFeed:
         """The folders that were open before the search; None while nothing is searched for."""
         self._reopen: tuple[frozenset[str], str] | None = None
         """The folders to open again when the tree is shown after a search, and where the cursor goes."""
+        self._reread = ""
+        """The file that is looked into and read again: it stays where it was scrolled to."""
         self._now: datetime | None = None
         self._view: StoreView | None = None
         self._row: LayerRow | None = None
@@ -103,6 +108,9 @@ class FilesFeed:
             self._known[row.id] = {path: folder for path, folder in known.items() if path in wanted}
             self._load(row.id, list(wanted))
             self._find_again()
+            if self.panel.previewing and self.panel.preview_path:
+                self._reread = self.panel.preview_path
+                self.preview(self._reread)
 
     def _change_layer(self, row: LayerRow) -> None:
         tree = self.panel.tree_widget
@@ -236,7 +244,7 @@ class FilesFeed:
         """Say how far the search is."""
         job = self._search
         if job is not None and not job.state.ended:
-            self.panel.show_search(f"Searching: {job.done:,} files so far; esc stops it")
+            self.panel.show_search(f"Searching: {job.done:,} files so far; {key_of('layers.back')} stops it")
             return
         if job is not None and job.state is JobState.CANCELLED:
             self.panel.show_search("The search was stopped")
@@ -276,7 +284,17 @@ class FilesFeed:
     def take_preview(self, event: messages.PreviewStarted) -> None:
         """Show a file."""
         if event.layer_id == self.layer_id:
-            self.panel.show_preview(event.path, event.start)
+            again, self._reread = self._reread == event.path, ""
+            self.panel.show_preview(event.path, event.start, again=again)
+            piece = event.start.piece
+            language = language_of(event.start.file.path, piece)
+            if language and not is_binary(piece):
+                self._jobs.submit(file_jobs.tones_job(self.layer_id, event.path, language, piece), self._screen)
+
+    def take_tones(self, event: messages.PreviewToned) -> None:
+        """Colour the file, if it is still looked at."""
+        if event.layer_id == self.layer_id and event.path == self.panel.preview_path:
+            self.panel.view.colour(event.tones)
 
     def more(self, offset: int) -> None:
         """Read on."""
@@ -309,6 +327,8 @@ class FilesFeed:
             if job is self._search:
                 self.panel.show_search(f"Cannot search: {safe(str(error))}")
             return True
+        if job.key == file_jobs.TONES:
+            return True  # it stays without colours
         if job.key in (file_jobs.PREVIEW, file_jobs.MORE):
             self.panel.show_problem(f"Cannot be read: {error}")
             return True

@@ -20,7 +20,7 @@ from layerstore.files import FileEntry, FileKind
 from layertui.filetree import FileTree, mode_text, owner_text
 from layertui.format import age_text
 from layertui.preview import Start
-from layertui.widgets.cells import Line
+from layertui.widgets.cells import Line, cut_path
 from layertui.widgets.files_tree import FilesTree, Origins, modified, size_column
 from layertui.widgets.preview_view import PreviewHead, PreviewView, title_of
 from layertui.widgets.styles import base_style, layered
@@ -56,13 +56,14 @@ class FileFacts(Widget):
     def render_line(self, y: int) -> Strip:
         """Draw a line."""
         base = base_style(self)
-        line = Line(self.size.width)
+        line = Line(self.size.width - 1)
         line.put(" ", base)
         if y == 0 and self.size.height > 1 and self.entry is not None:
             escape = base + layered(self, "facts--escape")
-            line.put_foreign(self.entry.path, base + layered(self, "facts--path"), escape)
+            line.put_foreign(cut_path(self.entry.path, line.room), base + layered(self, "facts--path"), escape)
         elif y == self.size.height - 1:
             self._put_facts(line, base)
+        line.width += 1
         line.fill_to(line.width, base)
         return Strip(line.segments, line.used)
 
@@ -102,7 +103,7 @@ class FilesPanel(Vertical):
     DEFAULT_CSS = """
     FilesPanel {
         height: 1fr;
-        & #files-note { display: none; padding: 1; color: $foreground 70%; }
+        & #files-note { display: none; }
         &.-note { & #files-note { display: block; } & #files-body { height: 0; } }
         & #files-body { height: 1fr; layout: vertical; }
         & #files-left { height: 1fr; width: 1fr; }
@@ -149,7 +150,7 @@ class FilesPanel(Vertical):
 
     def compose(self) -> ComposeResult:
         """Yield the facts, the tree and the preview."""
-        yield Static("", id="files-note", markup=False)
+        yield Static("", id="files-note", classes="note", markup=False)
         with Vertical(id="files-body"):
             with Vertical(id="files-left"):
                 yield FileFacts()
@@ -282,10 +283,10 @@ class FilesPanel(Vertical):
             self.query_one(PreviewHead).show(entry.path, "")
             self.post_message(self.PreviewWanted(self, entry.path))
 
-    def show_preview(self, path: str, start: Start) -> None:
-        """Show a file, if it is still the one that is wanted."""
+    def show_preview(self, path: str, start: Start, *, again: bool = False) -> None:
+        """Show a file, if it is still the one that is wanted; `again` as it is now, without moving."""
         if path == self._path:
-            self.view.show(start)
+            self.view.show(start, again=again)
             self.query_one(PreviewHead).show(title_of(start), self.view.status)
 
     def show_problem(self, text: str) -> None:

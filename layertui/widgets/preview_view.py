@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
+from itertools import chain, groupby, repeat
+from operator import itemgetter
 from typing import ClassVar
 
 from rich.style import Style
@@ -12,15 +15,19 @@ from textual.strip import Strip
 
 from layertui.format import size_text
 from layertui.keys import PREVIEW_BINDINGS
-from layertui.preview import FIRST, LIMIT, Preview, Start, describe
-from layertui.safe import safe
-from layertui.widgets.cells import Line
+from layertui.preview import ADDRESS, FIRST, LIMIT, Preview, Start, describe, row_bytes_for
+from layertui.safe import pieces, safe
+from layertui.syntax import Run, Tones
+from layertui.widgets.cells import Line, cut_path
 from layertui.widgets.line_view import LineView
 from layertui.widgets.one_line import OneLine
 from layertui.widgets.styles import base_style, layered
 
 _SIDEWAYS = 8
 _LONG = 4000
+_LONGEST = 8  # characters looked at for each cell
+_BEFORE = 3  # blanks round the number of a line
+_AFTER = 1  # blanks at the right, so that bytes do not touch the scroll bar
 
 
 class PreviewHead(OneLine):
@@ -48,7 +55,8 @@ class PreviewHead(OneLine):
         """Draw the path and what is said of the content."""
         line.put(" ", base)
         room = max(line.room - len(self.text) - 3, 12)
-        line.put_foreign(self.path, self.style_of("preview--path"), self.style_of("preview--escape"), room)
+        escape = self.style_of("preview--escape")
+        line.put_foreign(cut_path(self.path, room), self.style_of("preview--path"), escape, room)
         line.put("  " + self.text, self.style_of("preview--dim"))
 
 
@@ -62,14 +70,24 @@ class PreviewView(LineView, can_focus=True):
         scrollbar-size-vertical: 1;
         overflow-x: hidden;
         background: $background;
-        & .preview--number { color: $foreground 45%; }
+        & .preview--line { color: $foreground 45%; }
         & .preview--dim { color: $foreground 60%; }
         & .preview--bytes { color: $text-accent; }
+        & .preview--comment { color: $foreground 60%; }
+        & .preview--string { color: $success; }
+        & .preview--keyword { color: $accent; }
+        & .preview--number { color: $warning; }
+        & .preview--name { color: $secondary; }
         & .preview--escape { color: $warning; text-style: reverse dim; }
     }
     """
     COMPONENT_CLASSES: ClassVar[set[str]] = {
+        "preview--line",
+        "preview--comment",
+        "preview--string",
+        "preview--keyword",
         "preview--number",
+        "preview--name",
         "preview--dim",
         "preview--bytes",
         "preview--escape",
@@ -103,14 +121,26 @@ class PreviewView(LineView, can_focus=True):
 
     # Content
 
-    def show(self, start: Start) -> None:
-        """Show another file from its beginning."""
+    def show(self, start: Start, *, again: bool = False) -> None:
+        """Show another file from its beginning, or the same one `again`, from the line where it was."""
+        before, line, left = self.preview, self.scroll_offset.y, self._left
         self._sentences = describe(start)
         content = not start.problem and start.file.size > 0 and bool(start.piece)
         self.preview = Preview(start.file.size, start.piece) if content else None
         self._left, self._asked, self._to_end = 0, -1, False
+        if again and before is not None and self.preview is not None:
+            self.preview.hex, self._left = before.hex, left
+            self._measure()
+            self._go(line)
+            return
         self.scroll_to(y=0, animate=False, immediate=True)
         self._measure()
+
+    def colour(self, tones: Tones) -> None:
+        """Take what the characters of the first lines are."""
+        if self.preview is not None:
+            self.preview.tones = tones
+            self.refresh()
 
     def clear(self, note: str) -> None:
         """Show a sentence only."""
@@ -141,7 +171,10 @@ class PreviewView(LineView, can_focus=True):
         return f"first {read}; x extracts all" if len(preview.data) >= LIMIT else f"{kind}, {read} read"
 
     def _measure(self) -> None:
-        width = max(self.scrollable_content_region.width - 2, 10)
+        cells = self.scrollable_content_region.width
+        if self.preview is not None:
+            self.preview.row_bytes = row_bytes_for(cells - ADDRESS - _BEFORE - _AFTER)
+        width = max(cells - 2, 10)
         self._notes = [line for text in self._sentences for line in textwrap.wrap(safe(text[:_LONG]), width)]
         head = len(self._notes) + (1 if self._notes and self.preview is not None else 0)
         self.set_line_count(head + (len(self.preview) if self.preview is not None else 0))
@@ -159,8 +192,12 @@ class PreviewView(LineView, can_focus=True):
             self.post_message(self.MoreWanted(self, self._asked))
 
     def on_resize(self) -> None:
-        """Fit the lines to the new width."""
+        """Fit the lines to the new width; of bytes, the first one that is to be seen stays so."""
+        preview, line = self.preview, self.scroll_offset.y
+        before = preview.row_bytes if preview is not None else 0
         self._measure()
+        if preview is not None and preview.hex and preview.row_bytes != before:
+            self.scroll_to(y=line * before // preview.row_bytes, animate=False, immediate=True)
         self._look_ahead()
 
     # Drawing
@@ -181,7 +218,7 @@ class PreviewView(LineView, can_focus=True):
         return Strip(line.segments, line.used)
 
     def _put(self, line: Line, preview: Preview, number: int, base: Style) -> None:
-        numbers = base + layered(self, "preview--number")
+        numbers = base + layered(self, "preview--line")
         line.put(f" {preview.number(number):>{preview.number_width}}  ", numbers)
         if preview.hex:
             digits, characters = preview.bytes(number)
@@ -192,9 +229,31 @@ class PreviewView(LineView, can_focus=True):
             return
         text = preview.text(number)
         if self._left < len(text):
-            line.put_foreign(text[self._left :], base, base + layered(self, "preview--escape"))
+            parts = self._coloured(text, preview.runs(number), base, self._left, self._left + line.room * _LONGEST)
+            line.put_parts(parts, base, line.room, whole=len(text) <= self._left + line.room * _LONGEST)
         elif text:
             line.put("‹", numbers)
+
+    def _coloured(self, text: str, runs: Sequence[Run], base: Style, first: int, end: int) -> list[tuple[str, Style]]:
+        """Return the characters from `first` to `end`, fit for the screen, in the colours of what they are.
+
+        The text is made safe as a whole, and coloured then: what is safe does not depend on the colours.
+        """
+        styles: list[str] = []
+        for begin, stop, tone in runs:
+            styles += [""] * (begin - len(styles)) + [tone] * (stop - begin)
+        parts: list[tuple[str, Style]] = []
+        at = first
+        for piece, escaped in pieces(text[first:end]):
+            if escaped:
+                parts.append((piece, base + layered(self, "preview--escape")))
+                at += 1
+                continue
+            for tone, group in groupby(zip(piece, chain(styles[at:], repeat("")), strict=False), key=itemgetter(1)):
+                style = base + layered(self, f"preview--{tone}") if tone else base
+                parts.append(("".join(character for character, _ in group), style))
+            at += len(piece)
+        return parts
 
     # Actions
 

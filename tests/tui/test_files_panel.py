@@ -18,7 +18,7 @@ from layerstore.files import FileEntry, FileKind, LayerFiles
 from layertui import preview
 from layertui.filetree import EMPTY, UNREAD, build_file_tree, find_files, outer_folders
 from layertui.messages import FilesExtracted
-from layertui.preview import BYTES, FIRST, LONGEST, Preview, is_binary
+from layertui.preview import BYTES, FEW_BYTES, FIRST, LONGEST, Preview, is_binary
 from layertui.screens.extract import ExtractDialog, SkippedDialog
 from layertui.screens.occurrences import OccurrencesDialog
 from layertui.screens.path_input import PathInput
@@ -101,11 +101,32 @@ def test_what_is_binary() -> None:
 def test_bytes_are_shown_by_sixteen() -> None:
     shown = Preview(20, bytes(range(20)))
     assert shown.hex
-    assert (len(shown), shown.number(1)) == (2, "00000010")
+    assert (len(shown), shown.number(1)) == (2, "0000010")
     digits, characters = shown.bytes(1)
     assert digits.startswith("10 11 12 13 ")
     assert characters == "...."
     assert len(digits) == len(shown.bytes(0)[0]) == 3 * BYTES
+    shown.row_bytes = FEW_BYTES
+    assert (len(shown), shown.number(2)) == (3, "0000010")
+    assert shown.bytes(1) == ("08 09 0a 0b 0c 0d 0e 0f", "." * 8)
+
+
+@pytest.mark.parametrize(("size", "count"), [((80, 24), 16), ((120, 36), 8), ((110, 30), 8), ((200, 50), 16)])
+async def test_all_bytes_of_a_row_are_on_the_screen(place: Place, size: tuple[int, int], count: int) -> None:
+    place.open().put(make_tar({"blob": bytes(range(256)) * 30}), names=["blob"])
+    async with browsing(place.open, size=size) as browser:
+        await browser.press("3", "3", "enter")
+        lines = browser.lines("PreviewView")
+        assert lines[0].endswith("." * count)
+        assert f" {count - 1:02x}  ...." in lines[0]
+        view = browser.screen.query_one(PreviewView)
+        await browser.press("end")
+        top = int(browser.lines("PreviewView")[0].split()[0], 16)
+        await browser.pilot.resize_terminal(*((120, 36) if count == 16 else (200, 50)))
+        await browser.settle()
+        assert view.preview is not None
+        assert view.preview.row_bytes == 24 - count
+        assert int(browser.lines("PreviewView")[0].split()[0], 16) <= top
 
 
 # In the browser
@@ -350,6 +371,24 @@ async def test_a_preview_stands_below_follows_and_closes(store: LayerStore, plac
         assert not panel.previewing
 
 
+async def test_a_preview_has_colours_and_stays_safe(place: Place) -> None:
+    text = b"import os  # \x1b[2J\xff\nNAME = 'caf\xc3\xa9' * 3\n\tpass\n"
+    place.open().put(make_tar({"main.py": text}), names=["app"])
+    async with browsing(place.open) as browser:
+        await to_files(browser, "app")
+        await browser.press("enter")
+        view = browser.screen.query_one(PreviewView)
+        await browser.until(lambda: view.preview is not None and bool(view.preview.tones))
+        await browser.settle()
+        lines = [[(part.text, part.style and part.style.color) for part in view.render_line(y)] for y in range(3)]
+        plain = ["".join(text for text, _ in line).rstrip() for line in lines]
+        assert plain == ["   1  import os  # \\x1b[2J\\xff", "   2  NAME = 'café' * 3", "   3          pass"]
+        colours = [dict(line) for line in lines]
+        others = {colours[0]["import"], colours[0]["# "], colours[1]["3"], colours[0][" os  "]}
+        assert len(others) == 4
+        assert colours[1]["'café'"] not in others
+
+
 async def test_where_room_is_short_the_preview_replaces_the_tree(store: LayerStore, place: Place) -> None:
     async with browsing(place.open, size=(80, 24)) as browser:
         tree = await to_files(browser, "app")
@@ -381,7 +420,7 @@ async def test_a_large_file_is_read_as_it_is_scrolled(place: Place) -> None:
         assert "line 199999" in browser.text("#preview")
         assert "200000  line" in browser.text("#preview")
         await browser.press("b")
-        assert "00000000  6c 69 6e 65" in browser.text("#preview")
+        assert " 0000000  6c 69 6e 65" in browser.text("#preview")
         await browser.press("escape")
         tree.go_to_key("/zeros")
         await browser.press("enter")
@@ -461,7 +500,7 @@ async def test_a_file_is_extracted(store: LayerStore, place: Place, tmp_path: Pa
         await to_files(browser, "app")
         await open_folder(browser, "/app")
         dialog = await ask_to_extract(browser, "/app/main.py", str(tmp_path))
-        assert f"New: {tmp_path}/main.py" in str(dialog.query_one("#target", Static).render())
+        assert f"New: {tmp_path}/main.py" in str(dialog.query_one("#found", Static).render())
         await browser.press("ctrl+s")
         await browser.until((tmp_path / "main.py").exists)
         assert (tmp_path / "main.py").read_bytes() == b"print(1)\n" * 100
