@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -138,6 +139,26 @@ class StoreView(Mapping[str, LayerRow]):
     def stale_mounts(self) -> tuple[MountState, ...]:
         """The mounts that are on record only; the layer's own record may be gone."""
         return tuple(mount for mount in self.mounts if mount.stale)
+
+    def with_sizes(self, measured: Mapping[str, int]) -> StoreView:
+        """Return this view with sizes of layers that had none, and the totals that follow; itself if there are none."""
+        found = [(layer_id, size) for layer_id, size in measured.items() if layer_id in self]
+        found = [(layer_id, size) for layer_id, size in found if self.sizes[self.number(layer_id)] == UNKNOWN_SIZE]
+        if not found:
+            return self
+        sizes, totals, gaps = self.sizes[:], self.totals[:], self.gaps[:]
+        parents, ends = self.shape.parents, self.shape.ends
+        for layer_id, size in found:
+            number = self.number(layer_id)
+            above = range(number, ends[number])
+            sizes[number] = size
+            totals[number : ends[number]] = array("q", [total + size for total in totals[number : ends[number]]])
+            for row in above:
+                gaps[row] = sizes[row] == UNKNOWN_SIZE or (parents[row] != ROOT and gaps[parents[row]])
+        view = copy(self)  # with all that was worked out
+        view.__dict__.update(sizes=sizes, totals=totals, gaps=gaps)
+        view.__dict__.pop("disk_use", None)
+        return view
 
     def get_ready(self) -> None:
         """Work out what the first filter needs, so that it does not wait for it; for a worker."""

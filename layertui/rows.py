@@ -91,6 +91,12 @@ class LayerRow:
         return None if size == UNKNOWN_SIZE else size
 
     @property
+    def recorded_size(self) -> int | None:
+        """What the layer adds, in bytes, as its record says; None where that has no size."""
+        size = self.view.table.sizes[self._position]
+        return None if size == UNKNOWN_SIZE else size
+
+    @property
     def total(self) -> int:
         """The size with everything below it, as far as it is known."""
         return self.view.totals[self.number]

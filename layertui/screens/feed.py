@@ -12,14 +12,16 @@ from layerstore.store import LayerStore
 from layertui import operations
 from layertui.changetree import ChangeTree
 from layertui.jobs import Job, JobRunner
+from layertui.keynames import key_of
 from layertui.messages import ChangesLoaded, LayerMeasured, LineageFound, PathsFound
 from layertui.model import StoreView
 from layertui.rows import LayerRow
 from layertui.safe import safe
 from layertui.screens.files_feed import FilesFeed
+from layertui.screens.measuring import MeasureFeed
 from layertui.screens.record_feed import JsonFeed, WasteFeed
 from layertui.summary import Details, summarize
-from layertui.widgets.changes_panel import ChangesPanel
+from layertui.widgets.changes_panel import ChangesPanel, Compared
 from layertui.widgets.fields import FieldList
 from layertui.widgets.lineage_panel import LineagePanel
 
@@ -33,7 +35,7 @@ class PanelFeed:
     """Shows a layer in the panel that is seen, and nothing in those that are not.
 
     What the threads found arrives through the `take_` methods; what is no longer wanted by then is remembered and not
-    shown.
+    shown. A layer whose record has no size is measured whichever panel is seen.
     """
 
     def __init__(self, screen: Screen[None], store: LayerStore, jobs: JobRunner) -> None:
@@ -44,7 +46,12 @@ class PanelFeed:
         self._trees: OrderedDict[tuple[str, str, str], ChangeTree] = OrderedDict()
         self._shown: dict[str, tuple[object, ...]] = {}
         self._failed: dict[str, set[str]] = {}
+        self._stale = ""
+        """The layer whose details are to be looked up again, and are shown as they were until that is done."""
         self._asked: dict[str, tuple[tuple[object, ...], Job]] = {}
+        self._stale_size = ""
+        """The layer whose size is to be measured again, for the same reason."""
+        self._measuring = MeasureFeed(screen, store, jobs)
         self.files = FilesFeed(screen, store, jobs)
         self.waste = WasteFeed(screen, store, jobs)
         self.json = JsonFeed(screen, store, jobs)
@@ -64,19 +71,23 @@ class PanelFeed:
         return [job for job in (self.files.running, self.waste.running) if job is not None]
 
     def forget(self) -> None:
-        """Look everything up again."""
+        """Look everything up again; what is to be seen stays until there is something newer."""
         self.files.forget()
         self.waste.forget()
         self.json.forget()
-        self._details.clear()
+        self._measuring.forget()
+        self._stale = self._stale_size = self.row.id if self.row is not None else ""
+        self._details = {known: details for known, details in self._details.items() if known == self._stale}
         self._trees.clear()
-        self._shown.clear()
+        self._shown = {panel: shown for panel, shown in self._shown.items() if panel in (SUMMARY, CHANGES)}
         self._failed.clear()
 
     def show(self, view: StoreView, row: LayerRow | None, now: datetime) -> None:
         """Show a layer in the panel that is seen; None where there is none."""
         self.view, self.row = view, row
         self._stop_others(row.id if row is not None else None)
+        if row is not None:
+            self._measure(row)
         if self.panel == SUMMARY:
             self._show_summary(now)
         elif self.panel == CHANGES:
@@ -104,10 +115,18 @@ class PanelFeed:
         self._shown[SUMMARY] = (row.id,)
         fields.show(summarize(view, row, details, now), start=start)
         failed = self._failed.setdefault(row.id, set())
-        if details.paths is None and "paths" not in failed:
+        stale = self._stale == row.id
+        self._stale = ""
+        if (details.paths is None or stale) and "paths" not in failed:
             self._submit(operations.paths_job(self._store, row.id))
-        if details.size is None and row.size is None and "measure" not in failed:
-            self._submit(operations.measure_job(self._store, row.id))
+
+    def _measure(self, row: LayerRow) -> None:
+        """Measure a layer on which the cursor rests, unless its size is known or cannot be."""
+        known = self._details.get(row.id, Details()).size is not None
+        unknown = self._stale_size == row.id if known else row.size is None
+        self._stale_size = ""
+        if unknown and "measure" not in self._failed.get(row.id, ()):
+            self._measuring.ask(row.id)
 
     def take_paths(self, found: PathsFound) -> None:
         """Remember where a layer is."""
@@ -118,6 +137,7 @@ class PanelFeed:
         """Remember how large a layer is."""
         old = self._details.get(found.layer_id, Details())
         self._details[found.layer_id] = replace(old, size=found.size, inodes=found.inodes)
+        self._measuring.take(found.layer_id)
 
     # Changes
 
@@ -125,13 +145,13 @@ class PanelFeed:
         panel = self._screen.query_one(ChangesPanel)
         row = self.row
         if row is None:
-            panel.show_note("", "No layer")
+            panel.show_note(Compared(), "No layer")
             self._shown.pop(CHANGES, None)
             return
         key = self._changes_key(row)
         tree = self._trees.get(key)
         if tree is None:
-            if self._shown.get(CHANGES) != (key, None):
+            if self._shown.get(CHANGES, ((),))[0] != key:
                 self._shown[CHANGES] = (key, None)
                 panel.show_note(self._against(row), "Comparing…")
             self._submit(
@@ -174,13 +194,14 @@ class PanelFeed:
     def _base_for(self, row: LayerRow) -> str:
         return "" if self.base in (row.id, row.parent) else self.base
 
-    def _against(self, row: LayerRow) -> str:
+    def _against(self, row: LayerRow) -> Compared:
         base_id = self._base_for(row) or row.parent
         if not base_id:
-            return f"{safe(row.title)} is a base layer: against nothing"
+            return Compared(row.title, why="is a base layer: against nothing")
         base = self.view.get(base_id) if self.view is not None else None
-        name = safe(base.title if base is not None else base_id[:12])
-        return f"{safe(row.title)} against {name}, {'marked with =' if self._base_for(row) else 'its parent'}"
+        name = base.title if base is not None else base_id[:12]
+        why = f"marked with {key_of('layer.compare-from')}" if self._base_for(row) else "its parent"
+        return Compared(row.title, name, why)
 
     # Lineage
 
@@ -206,7 +227,12 @@ class PanelFeed:
                 panel.show_note(self._against(self.row), f"Cannot compare: {safe(str(error))}")
                 self._shown[CHANGES] = (self._changes_key(self.row), None)
             return True
-        if job.key in ("paths", "measure", "lineage"):
+        if job.key == "measure":
+            layer_id = self._measuring.take_failure(job)
+            if layer_id:
+                self._failed.setdefault(layer_id, set()).add(job.key)
+            return True
+        if job.key in ("paths", "lineage"):
             if self.row is not None:
                 self._failed.setdefault(self.row.id, set()).add(job.key)
             return True
