@@ -285,22 +285,22 @@ class _Above(dict[int, bool]):
 
 def _pruned(whole: ChangeSet, chosen: bytes) -> _Parts:
     """Keep the chosen changes, and the folders that they are in, as if nothing else had changed."""
-    kept = bytearray(chosen)
+    kept, sizes = bytearray(chosen), whole.sizes[:]
     old_ends = whole.shape.ends
     for node in whole.inner:
         if not kept[node] and chosen.find(1, node, old_ends[node]) >= 0:
-            kept[node] = 1
+            kept[node], sizes[node] = 1, 0
     only_folders = chosen.translate(bytes([UNCHANGED]) + bytes(255))  # all bits where nothing is chosen
     kinds = either(whole.kinds, only_folders)
     if len(kinds) == kept.count(1):
-        sizes = array("q", map(mul, whole.sizes, chosen))
         totals = _totals(kinds, sizes, whole.shape, whole.inner)
         return _Parts(range(len(kept)), whole.names, kinds, totals, whole.folders, whole.shape)
-    nodes = array("i", compress(range(len(kept)), kept))
+    nodes = array("i", [*compress(range(len(kept)), kept)])
     kinds = bytes(picked(kinds, nodes, kept))
-    sizes = array("q", map(mul, picked(whole.sizes, nodes, kept), picked(chosen, nodes, kept)))
-    shape = prune(whole.shape, nodes, kept)
-    totals = _totals(kinds, sizes, shape, shape.inner())
+    sizes = array("q", [*picked(sizes, nodes, kept)])
+    shape = prune(whole.shape, nodes, kept, whole.inner)
+    inner = [bisect_left(nodes, node) for node in whole.inner if kept[node]]
+    totals = _totals(kinds, sizes, shape, inner)
     names, folders = picked(whole.names, nodes, kept), picked(whole.folders, nodes, kept)
     return _Parts(nodes, [*names], kinds, totals, bytes(folders), shape)
 

@@ -229,7 +229,7 @@ def _pruned(view: StoreView, chosen: bytes, text: str) -> Listing:
     dimmed = neither(bytes(compress(chosen, kept)))
     if len(dimmed) == len(kept):
         return Listing(view, view.rows, view.shape, Order.TREE, text, chosen.count(1), dimmed)
-    numbers = array("i", compress(every, kept))
+    numbers = array("i", [*compress(every, kept)])
     return Listing(
         view, Rows(view, numbers), prune(view.shape, numbers, kept), Order.TREE, text, chosen.count(1), dimmed
     )

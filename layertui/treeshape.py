@@ -120,16 +120,25 @@ def build_shape(parents: Sequence[int], *, compact: bool = False) -> TreeShape:
     return TreeShape(array("i", parents), array("i", ends), compact)
 
 
-def prune(shape: TreeShape, nodes: Sequence[int], kept: Sequence[int]) -> TreeShape:
-    """Return the shape of some nodes, the parents of all of them among them: their numbers in order, and 1 for each."""
-    old_parents, old_ends = picked(shape.parents, nodes, kept), picked(shape.ends, nodes, kept)
+def prune(shape: TreeShape, nodes: Sequence[int], kept: Sequence[int], inner: Sequence[int] | None = None) -> TreeShape:
+    """Return the shape of some nodes, the parents of all of them among them: their numbers in order, and 1 for each.
+
+    `inner` are all nodes of `shape` that others hang from, for a caller who knows them and that they are not many.
+    """
+    old_parents = picked(shape.parents, nodes, kept)
     if few(nodes, kept):
         parents = [ROOT if parent == ROOT else bisect_left(nodes, parent) for parent in old_parents]
-        return TreeShape(array("i", parents), array("i", [bisect_left(nodes, end) for end in old_ends]), shape.compact)
+        ends = array("i", [bisect_left(nodes, shape.ends[node]) for node in nodes])
+        return TreeShape(array("i", parents), ends, shape.compact)
     places = [*accumulate(kept, initial=0)]  # how many are kept of those before
-    ends = array("i", map(places.__getitem__, old_ends))
+    if inner is None:  # from a list an array is made more quickly
+        ends = array("i", [*map(places.__getitem__, picked(shape.ends, nodes, kept))])
+    else:
+        ends = array("i", [*range(1, len(nodes) + 1)])
+        for node in compress(inner, map(kept.__getitem__, inner)):
+            ends[places[node]] = places[shape.ends[node]]
     places[-1] = ROOT  # what `ROOT` finds
-    return TreeShape(array("i", map(places.__getitem__, old_parents)), ends, shape.compact)
+    return TreeShape(array("i", [*map(places.__getitem__, old_parents)]), ends, shape.compact)
 
 
 def flat_shape(count: int) -> TreeShape:

@@ -73,7 +73,9 @@ def test_what_is_kept_of_a_shape_has_the_shape_of_its_own_parents(parents: list[
             node = parents[node]
     numbers = [node for node in range(len(parents)) if kept[node]]
     left = [ROOT if parents[node] == ROOT else numbers.index(parents[node]) for node in numbers]
-    assert prune(build_shape(parents, compact=True), numbers, kept) == build_shape(left, compact=True)
+    whole = build_shape(parents, compact=True)
+    assert prune(whole, numbers, kept) == build_shape(left, compact=True)
+    assert prune(whole, numbers, kept, whole.inner()) == build_shape(left, compact=True)
 
 
 @given(parent_lists(), st.data())
