@@ -8,6 +8,7 @@ from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from layertui.format import plural
 from layertui.safe import json_safe
 from layertui.treeshape import ROOT, TreeShape, build_shape
 
@@ -53,6 +54,13 @@ class JsonText:
     def is_lines(self, node: int) -> bool:
         """Tell whether the value of a line is that of a bracket."""
         return self.lines[node].value[:1] in tuple("[]{}")
+
+    def inside(self, node: int) -> str:
+        """Say what a bracket holds: `12 keys`, `1 entry`; either of its two lines may be asked for."""
+        first = self.shape.parents[node] if self.lines[node].value in tuple("]}") else node
+        opening = self.lines[first].value
+        count = sum(1 for _ in self.shape.children(first)) - 1 if opening in _CLOSES else 0
+        return plural(count, "key") if opening.startswith("{") else plural(count, "entry", "entries")
 
     def plain(self, node: int) -> str:
         """Return a line as it would be written, without its indentation."""

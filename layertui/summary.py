@@ -11,6 +11,7 @@ from typing import Any
 
 from layerstore.model import Compression, IDMap
 from layertui.format import exact_size, plural, time_text
+from layertui.keynames import with_keys
 from layertui.model import StoreView
 from layertui.rows import LayerRow
 
@@ -68,11 +69,8 @@ def summarize(view: StoreView, row: LayerRow, details: Details, now: datetime) -
 
 def _identity(view: StoreView, row: LayerRow, now: datetime) -> Iterator[Field]:
     layer = row.layer
-    if row.fault:
-        yield Field("Problem", row.fault, tone="error")
-    for layer_id, text in view.problems:
-        if layer_id == row.id:
-            yield Field("Problem", text, tone="error")
+    told = [text for layer_id, text in view.problems if layer_id == row.id]
+    yield from _several("Problem", told or [row.fault] * bool(row.fault), "error")
     yield Field("ID", layer.id)
     for number, name in enumerate(layer.names):
         yield Field("Name" if not number else "", name, tone="strong")
@@ -100,8 +98,8 @@ def _identity(view: StoreView, row: LayerRow, now: datetime) -> Iterator[Field]:
 
 
 def _sizes(view: StoreView, row: LayerRow, details: Details) -> Iterator[Field]:
-    if row.size is not None:
-        yield Field("Own", exact_size(row.size), str(row.size))
+    if row.recorded_size is not None:
+        yield Field("Own", exact_size(row.recorded_size), str(row.recorded_size))
     if details.size is not None:
         inodes = f" in {plural(details.inodes, 'inode')}" if details.inodes is not None else ""
         yield Field("On disk", exact_size(details.size) + inodes, str(details.size))
@@ -114,7 +112,7 @@ def _sizes(view: StoreView, row: LayerRow, details: Details) -> Iterator[Field]:
     if row.children:
         above = len(view.subtree(row.id)) - 1
         text = plural(len(row.children), "child", "children")
-        yield Field("Built on it", text if above == len(row.children) else f"{text}, {plural(above, 'layer')} in all")
+        yield Field("Above", text if above == len(row.children) else f"{text}, {plural(above, 'layer')} in all")
 
 
 def _users(row: LayerRow) -> Iterator[Field]:
@@ -134,7 +132,8 @@ def _mount(row: LayerRow) -> Iterator[Field]:
     layer, mount = row.layer, row.mount
     if mount is not None and mount.stale:
         times = plural(mount.count, "time")
-        text = f"recorded as mounted {times}, but not mounted: stale since a reboot or a crash; press u to clear"
+        text = f"recorded as mounted {times}, but not mounted: stale since a reboot or a crash; "
+        text += with_keys("press {layer.unmount} to clear")
         yield Field("Stale", text, tone="warning")
     elif mount is not None and not mount.count:
         yield Field("Mounted", "yes, but nobody has counted it: a crash, or done by hand", tone="good")
@@ -154,7 +153,7 @@ def _diff(row: LayerRow) -> Iterator[Field]:
     if layer.diff_digest:
         yield Field("Digest", layer.diff_digest)
     if layer.diff_compression is not Compression.NONE or layer.compressed_diff_digest:
-        yield Field("Compression", layer.diff_compression.name.lower())
+        yield Field("Packed as", layer.diff_compression.name.lower())
     if layer.compressed_diff_digest:
         yield Field("Compressed", layer.compressed_diff_digest)
     if layer.compressed_size > 0:

@@ -55,6 +55,7 @@ LIGHT = Theme(
         "scrollbar-background-active": "#fbfbf9",
         "footer-key-foreground": "#0f766e",
         "input-selection-background": "#2f5fc4 30%",
+        "panel-lighten-1": "#d5dade",
     },
 )
 
@@ -87,6 +88,9 @@ CONTRAST = Theme(
         "scrollbar-background-active": "#000000",
         "footer-key-foreground": "#55ffff",
         "input-selection-background": "#0000aa",
+        "panel-lighten-1": "#555555",
+        "primary-muted": "#0000aa",
+        "error-muted": "#aa0000",
     },
 )
 """High contrast. Its colours are those that terminals with 16 have: there they arrive as they are, not as greys."""

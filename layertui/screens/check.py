@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from typing import ClassVar
 
 from textual import on
@@ -19,16 +20,22 @@ from layertui import checking, messages
 from layertui.findinglist import TITLES
 from layertui.format import plural
 from layertui.jobs import Job, JobChanged, JobFailed, JobRunner, JobState
+from layertui.keynames import key_of, with_keys
 from layertui.keys import CHECK_BINDINGS
 from layertui.model import StoreView
 from layertui.safe import safe
 from layertui.screens.error import ErrorDialog
 from layertui.screens.repair import RepairDialog, ResultsDialog
 from layertui.screens.text import MUTED
+from layertui.widgets.cells import broken
 from layertui.widgets.findings_tree import FindingsTree
 from layertui.widgets.jobs_strip import JobsStrip
 from layertui.widgets.key_bar import KeyBar
 from layertui.widgets.virtual_tree import VirtualTree
+
+_TITLE = 8
+_AROUND = 4  # cells beside the text: the padding, the scroll bar, a blank
+_LEAST = 20
 
 _runs = itertools.count(1)
 
@@ -36,7 +43,7 @@ _BROKEN_OFF = (JobState.CANCELLED, JobState.FAILED)
 
 _QUICK = (
     "Looked at: the records of {layers}, their names, parents, images and containers, the folders, links and files "
-    "that belong to them, leftovers on disk, and mounts.\nNot looked at: what is in the layers' files. D reads "
+    "that belong to them, leftovers on disk, and mounts.\nNot looked at: what is in the layers' files. {deep} reads "
     "every layer and compares it with the tar that it came in as."
 )
 _DEEP = (
@@ -57,7 +64,7 @@ class CheckScreen(Screen[bool]):
         FindingsTree { height: 1fr; }
         #check-nothing { height: 1fr; padding: 1 2; display: none; }
         &.-nothing { FindingsTree, #check-detail { display: none; } #check-nothing { display: block; } }
-        #check-detail { height: 40%; border-top: solid $border-blurred; padding: 0 1; }
+        #check-detail { height: 40%; border-top: solid $border-blurred; padding: 0 1; scrollbar-size-vertical: 1; }
         #check-detail:focus { border-top: solid $border; }
         #check-text { height: auto; }
     }
@@ -108,7 +115,7 @@ class CheckScreen(Screen[bool]):
         if name == "mark" and not self._tree.markable:
             return "Only what a repair can mend is marked"
         if name in ("deep", "again") and self.checking:
-            return "A check is under way: ctrl+x stops it"
+            return with_keys("A check is under way: {check.cancel} stops it")
         return ""
 
     # The check
@@ -147,7 +154,9 @@ class CheckScreen(Screen[bool]):
         nothing = self._complete and not self._findings
         self.set_class(nothing, "-nothing")
         if nothing:
-            what = (_DEEP if self._deep else _QUICK).format(layers=plural(len(self._view), "layer"))
+            what = (_DEEP if self._deep else _QUICK).format(
+                layers=plural(len(self._view), "layer"), deep=key_of("check.deep")
+            )
             found = Content.assemble(("✓ Nothing found", "bold $text-success"), "\n\n", what)
             self.query_one("#check-nothing", Static).update(found)
         self.query_one("#check-head", Static).update(self._head())
@@ -182,22 +191,33 @@ class CheckScreen(Screen[bool]):
         self.query_one(KeyBar).refresh()
 
     def _detail(self, finding: Finding) -> Content:
-        lines = [Content.styled(safe(finding.text), "bold")]
-        if finding.layer:
-            row = self._view.get(finding.layer)
-            names = f"  {safe(row.title)}" if row is not None and row.names else ""
-            lines.append(Content.assemble(("Layer   ", MUTED), (safe(finding.layer), "bold $text-primary"), names))
-        if finding.path:
-            lines.append(Content.assemble(("Path    ", MUTED), safe(finding.path)))
-        lines.append(Content.assemble(("Kind    ", MUTED), finding.kind.value))
-        for number, user in enumerate(finding.users):
-            title = "Affects " if number == 0 else "        "
-            lines.append(Content.assemble((title, MUTED), (safe(user), "$text-error")))
+        width = max(self.size.width - _AROUND, _LEAST)
+        lines = [Content.styled(line, "bold") for line in broken(safe(finding.text), width)]
+        for title, text, style in self._facts(finding):
+            for number, line in enumerate(broken(text, width - _TITLE)):
+                lines.append(Content.assemble((f"{'' if number else title:{_TITLE}}", MUTED), (line, style)))
+        return Content("\n").join(lines)
+
+    def _facts(self, finding: Finding) -> Iterator[tuple[str, str, str]]:
+        """Yield a title, what is safe to be shown behind it, and the style of that."""
         repair = safe(finding.repair or "none: nothing here can mend it")
         if finding.hint:
             repair = f"none here: {safe(finding.hint)}; a in the list of layers does it"
-        lines.append(Content.assemble(("Repair  ", MUTED), repair))
-        return Content("\n").join(lines)
+        yield "Repair", repair, ""
+        for number, user in enumerate(finding.users):
+            yield "" if number else "Affects", safe(user), "$text-error"
+        if finding.layer:
+            row = self._view.get(finding.layer)
+            yield "Layer", safe(finding.layer), "bold $text-primary"
+            if row is not None and row.names:
+                yield "", safe(row.title), ""
+        if finding.path:
+            yield "Path", safe(finding.path), ""
+        yield "Kind", finding.kind.value, ""
+
+    def on_resize(self) -> None:
+        """Break the lines anew."""
+        self._show_detail()
 
     def on_findings_tree_marks_changed(self) -> None:
         """Count the marks."""

@@ -14,11 +14,12 @@ from textual.widgets.option_list import Option
 
 from layerstore.model import Layer
 from layertui.safe import safe
-from layertui.screens.dialog import Dialog
+from layertui.screens.dialog import ChoiceList, Dialog
 from layertui.screens.text import MUTED, heading
 from layertui.widgets.cells import cut
 
-_ROOM = 58
+_WIDTH = 100
+_AROUND = 25  # cells of the box that are not the text: border, padding, the letter and what it is called, a scroll bar
 
 
 def choices(layer: Layer) -> Iterator[tuple[str, str, str]]:
@@ -44,7 +45,7 @@ class CopyMenu(Dialog[tuple[str, str]]):
 
     DEFAULT_CSS = """
     CopyMenu {
-        .dialog-box { width: 84; }
+        .dialog-box { width: 100; }
         OptionList { height: auto; max-height: 16; border: none; padding: 0; background: $surface; }
     }
     """
@@ -61,15 +62,16 @@ class CopyMenu(Dialog[tuple[str, str]]):
 
     def compose_body(self) -> ComposeResult:
         """Yield a line a choice."""
+        room = max(min(_WIDTH, self.app.size.width) - _AROUND, 8)
         options = [
             Option(
                 Content.assemble(
-                    (f"{key} ", "bold $text-accent"), f"{what:<14} ", (cut(safe(text[: _ROOM * 2]), _ROOM), MUTED)
+                    (f"{key} ", "bold $text-accent"), f"{what:<14} ", (cut(safe(text[: room * 2]), room), MUTED)
                 )
             )
             for key, what, text in self._choices
         ]
-        yield OptionList(*options, markup=False)
+        yield ChoiceList(*options, markup=False)
 
     @on(OptionList.OptionSelected)
     def _selected(self, event: OptionList.OptionSelected) -> None:

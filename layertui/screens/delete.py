@@ -128,6 +128,7 @@ class DeleteDialog(Dialog[DeleteRequest]):
         self._measure = measure
         self._above = plan.descendants() if plan.blocked else ()
         self._living: tuple[tuple[str, str], ...] = ()
+        self._on_disk: int | None = None
 
     def compose_body(self) -> ComposeResult:
         """Yield the plan, its sum, and what has to be said about it."""
@@ -154,16 +155,18 @@ class DeleteDialog(Dialog[DeleteRequest]):
         lines = self.query_one("#plan", LinesView)
         lines.lines = PlanLines(plan)
         lines.display = bool(plan.layers)
-        self.query_one("#sum", Static).update(_sum(plan, None))
+        self._on_disk = None
         if self._measure is not None and plan.layers:
             self._measure(plan.ids, self)
-        self.query_one("#sum").display = bool(plan.layers)
         include = self.query_one("#include", Button)
         include.display = bool(self._above)
         include.label = f"Include {plural(len(self._above), 'descendant')}"
         self._show_advice()
 
     def _show_advice(self) -> None:
+        total = self.query_one("#sum", Static)
+        total.update(_sum(self._plan, self._on_disk, refused=self._refused))
+        total.display = bool(self._plan.layers) and not any(self._plan.refused(Reason.READ_ONLY))
         advice = self._advice()
         self.query_one("#advice", Static).update(advice)
         self.query_one("#advice").display = bool(advice)
@@ -174,7 +177,8 @@ class DeleteDialog(Dialog[DeleteRequest]):
         """Show what really becomes free, unless the plan has changed meanwhile."""
         event.stop()
         if event.layer_ids == self._plan.ids:
-            self.query_one("#sum", Static).update(_sum(self._plan, event.size))
+            self._on_disk = event.size
+            self._show_advice()
 
     def on_plan_inhabited(self, event: PlanInhabited) -> None:
         """Refuse while processes live in a layer, unless the plan has changed meanwhile."""
@@ -262,16 +266,19 @@ def _afterwards(plan: DeletePlan) -> Content:
     return Content("\n").join([Content(text), *commands])
 
 
-def _sum(plan: DeletePlan, on_disk: int | None) -> Content:
+def _sum(plan: DeletePlan, on_disk: int | None, *, refused: bool) -> Content:
+    frees = "Would free" if refused else "Frees"
     if on_disk is not None:
-        parts = [("Frees ", ""), (size_text(on_disk), "bold"), (" on disk", "")]
+        parts = [(f"{frees} ", ""), (size_text(on_disk), "bold"), (" on disk", "")]
     elif plan.frees is not None:
-        parts = [("Frees ", ""), (size_text(plan.frees), "bold")]
+        parts = [(f"{frees} ", ""), (size_text(plan.frees), "bold")]
     elif plan.known_size:
         unknown = plural(plan.unknown_sizes, "layer")
-        parts = [("Frees at least ", ""), (size_text(plan.known_size), "bold"), (f" ({unknown} not measured)", "")]
+        parts = [(f"{frees} at least ", ""), (size_text(plan.known_size), "bold"), (f" ({unknown} not measured)", "")]
     else:
-        parts = [("What it frees is not measured yet", "")]
+        parts = [(f"What it {frees.lower()} is not measured yet", "")]
     if plan.missing:
         parts.append((f" · {plural(len(plan.missing), 'layer')} gone already", MUTED))
-    return Content.assemble(*parts, (" · cannot be undone", MUTED))
+    if not refused:
+        parts.append((" · cannot be undone", MUTED))
+    return Content.assemble(*parts)

@@ -10,14 +10,11 @@ from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
-from textual.widgets import Button, Footer, Static
+from textual.widgets import Button, Footer, OptionList, Static
 
 from layertui.safe import safe
 
 ResultT = TypeVar("ResultT")
-
-_AROUND_BODY = 8
-"""The rows of a box that are not its body: border, problem, buttons and keys."""
 
 
 class ButtonRow(Horizontal):
@@ -34,6 +31,12 @@ class ButtonRow(Horizontal):
         focused = self.screen.focused
         if isinstance(focused, Button) and focused in buttons:
             buttons[(buttons.index(focused) + by) % len(buttons)].focus()
+
+
+class ChoiceList(OptionList):
+    """Lines of which one is chosen; the footer of the dialog says so."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select", "Choose", key_display="⏎")]
 
 
 class Dialog(ModalScreen[ResultT], Generic[ResultT]):
@@ -81,10 +84,18 @@ class Dialog(ModalScreen[ResultT], Generic[ResultT]):
         ButtonRow Button {
             margin-left: 2;
             min-width: 10;
-            background: $panel;
-            &.-primary { background: $primary; }
-            &.-error { background: $error; }
-            &:disabled { background: $panel; }
+            &.-style-default {
+                color: $foreground;
+                background: $panel-lighten-1;
+                background-tint: $foreground 0%;
+                text-style: none;
+                &.-primary { background: $primary-muted; }
+                &.-error { background: $error-muted; }
+                &:hover { background-tint: $foreground 12%; }
+                &:disabled { color: $foreground 50%; text-opacity: 100%; background: $panel; }
+                &:focus { color: $background; background: $accent; text-style: bold; }
+                &.-error:focus { background: $error; }
+            }
         }
         OptionList, OptionList:focus {
             border: none;
@@ -103,7 +114,7 @@ class Dialog(ModalScreen[ResultT], Generic[ResultT]):
             dock: none;
             padding-left: 1;
             background: $surface;
-            FooterKey { margin-right: 2; }
+            &.-compact FooterKey { margin-right: 2; }
             FooterKey, .footer-key--key, .footer-key--description { background: $surface; }
         }
     }
@@ -138,7 +149,14 @@ class Dialog(ModalScreen[ResultT], Generic[ResultT]):
 
     def on_resize(self, event: events.Resize) -> None:
         """Leave room for what is not the body: in a box that fits its content only cells can limit it."""
-        self.query_one(".dialog-body").styles.max_height = max(3, event.size.height - _AROUND_BODY)
+        around = self.rows_around_body(event.size.height)
+        for body in self.query(".dialog-body"):  # none when the dialog is going
+            body.styles.max_height = max(3, event.size.height - around)
+
+    def rows_around_body(self, height: int) -> int:
+        """Return how many rows of a box are not its body: border, problem, buttons and keys."""
+        del height
+        return 8
 
     def compose_body(self) -> ComposeResult:
         """Yield what the dialog is about."""

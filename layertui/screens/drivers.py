@@ -16,7 +16,7 @@ from textual.widgets.option_list import Option
 from layerstore.driverstores import DriverStore
 from layertui.format import plural, time_text
 from layertui.safe import safe
-from layertui.screens.dialog import Dialog
+from layertui.screens.dialog import ChoiceList, Dialog
 from layertui.screens.text import MUTED
 
 
@@ -52,7 +52,7 @@ class DriverDialog(Dialog[str]):
         stores = f"the stores of {self._names()}" if len(self._stores) > 1 else f"the store of {self._names()} alone"
         where = f"{safe(self._root)} has {stores}. The arrow keys choose, Enter opens."
         yield Static(where, id="where", markup=False)
-        yield OptionList(*self._options(), id="stores", markup=False)
+        yield ChoiceList(*self._options(), id="stores", markup=False)
 
     def compose_buttons(self) -> ComposeResult:
         """Yield Cancel and Open."""

@@ -64,11 +64,11 @@ class LinesView(ScrollView, can_focus=True):
 
     def action_scroll_home(self) -> None:
         """Jump to the top, without an animation through 100,000 lines."""
-        self.scroll_home(animate=False)
+        self.scroll_home(animate=False, immediate=True)
 
     def action_scroll_end(self) -> None:
         """Jump to the bottom."""
-        self.scroll_end(animate=False)
+        self.scroll_end(animate=False, immediate=True)
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
         """Ask for a row a line, up to the share of the screen."""

@@ -16,7 +16,7 @@ from layerstore.files import Occurrence
 from layerstore.model import ChangeKind, Layer
 from layertui.format import plural, size_text
 from layertui.safe import safe
-from layertui.screens.dialog import Dialog
+from layertui.screens.dialog import ChoiceList, Dialog
 from layertui.screens.text import MUTED, layer_label, short_id
 
 _KINDS = {
@@ -40,7 +40,6 @@ class OccurrencesDialog(Dialog[str]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("j", "cursor(1)", "Down", show=False, id="where.down"),
         Binding("k", "cursor(-1)", "Up", show=False, id="where.up"),
-        Binding("enter", "go", "Go to", tooltip="Go to the layer in the list", id="where.go"),
     ]
 
     def __init__(self, path: str, occurrences: Sequence[Occurrence], layers: Mapping[str, Layer]) -> None:
@@ -52,7 +51,7 @@ class OccurrencesDialog(Dialog[str]):
     def compose_body(self) -> ComposeResult:
         """Yield the path and a line a layer."""
         yield Static(Content(safe(self._path)), id="path", markup=False)
-        yield OptionList(*(Option(self._line(found)) for found in self._occurrences), markup=False)
+        yield ChoiceList(*(Option(self._line(found)) for found in self._occurrences), markup=False)
 
     def compose_buttons(self) -> ComposeResult:
         """Yield Cancel and Go to."""

@@ -10,6 +10,7 @@ from textual.timer import Timer
 from layerstore.store import LayerStore
 from layertui import file_jobs, messages
 from layertui.jobs import Job, JobRunner, JobState
+from layertui.keynames import with_keys
 from layertui.model import StoreView
 from layertui.rows import LayerRow
 from layertui.safe import safe
@@ -41,6 +42,8 @@ class WasteFeed:
         self._row: LayerRow | None = None
         self._wanted: Chain = ()
         self._shown: object = None
+        self._seen = ""
+        """The layer whose report, new or old, is to be seen."""
         self._job: Job | None = None
         self._timer: Timer | None = None
 
@@ -72,19 +75,21 @@ class WasteFeed:
         self._view, self._row = view, row
         if row is None:
             self._wanted, self._shown = (), None
-            self.panel.show_note("No layer")
+            self._note("No layer")
             return
         chain = chain_of(view, row)
         table = self._reports.get(chain)
         if table is not None:
             self._wanted = chain
             if self._shown is not table:
+                again, self._seen = self._seen == row.id, row.id
                 self._shown = table
-                self.panel.show_report(table, self._title)
+                self.panel.show_report(table, self._title, start=not again)
         elif chain != self._wanted:
             self._wanted, self._shown = chain, None
             self._job = self._jobs.submit(file_jobs.waste_job(self._store, row.id, chain), self._screen)
-            self.panel.show_note(progress_note(0))
+            if self._seen != row.id:
+                self._note(progress_note(0))
             if self._timer is None:
                 self._timer = self._screen.set_interval(_LOOK, self._look)
 
@@ -92,14 +97,18 @@ class WasteFeed:
         """Say how far the work is."""
         job = self._job
         if job is not None and not job.state.ended:
-            if job.done:
-                self.panel.show_note(progress_note(job.done))
+            if job.done and not self._seen:
+                self._note(progress_note(job.done))
             return
         if job is not None and job.state is JobState.CANCELLED and self._shown is None and self._wanted:
-            self.panel.show_note("Stopped. R computes it again.")
+            self._note(with_keys("Stopped. {store.reload} computes it again."))
         if self._timer is not None:
             self._timer.stop()
             self._timer = None
+
+    def _note(self, note: str) -> None:
+        self._seen = ""
+        self.panel.show_note(note)
 
     def take(self, found: messages.WasteFound) -> None:
         """Remember a report."""
@@ -129,7 +138,7 @@ class WasteFeed:
         if job.key != file_jobs.WASTE:
             return False
         if job is self._job:
-            self.panel.show_note(failure_note(error))
+            self._note(failure_note(error))
         return True
 
 

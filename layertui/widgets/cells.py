@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
@@ -11,6 +12,7 @@ from rich.style import Style
 from layertui.safe import pieces, safe
 
 ELLIPSIS = "…"
+_WORD_END = re.compile("[ /]")
 _LONGEST = 8  # characters looked at for each cell: more of them cannot fit, but for piles of accents
 
 
@@ -38,10 +40,15 @@ class Line:
 
     def put_foreign(self, text: str, style: Style, escape: Style, most: int | None = None) -> None:
         """Append text from disk in at most `most` cells, escapes in a style of their own."""
-        limit = self.used + min(self.room, self.room if most is None else most)
-        shown = text[: max(1, (limit - self.used) * _LONGEST)]
+        room = self.room if most is None else min(self.room, most)
+        shown = text[: max(1, room * _LONGEST)]
         parts = [(part, escape if escaped else style) for part, escaped in pieces(shown)]
-        fits = len(shown) == len(text) and sum(cell_len(part) for part, _ in parts) <= limit - self.used
+        self.put_parts(parts, style, room, whole=len(shown) == len(text))
+
+    def put_parts(self, parts: Sequence[tuple[str, Style]], style: Style, room: int, *, whole: bool) -> None:
+        """Append parts that are fit for the screen, with an ellipsis unless they are the `whole` and have room."""
+        limit = self.used + room
+        fits = whole and sum([cell_len(part) for part, _ in parts]) <= room
         end = limit if fits else limit - 1
         for part, part_style in parts:
             cells = min(cell_len(part), end - self.used)
@@ -90,6 +97,63 @@ def cut_path(path: str, width: int) -> str:
     return path[:count] + ELLIPSIS + name
 
 
+def cut_name(name: str, width: int) -> str:
+    """Return a name from disk without what has no room in `width` cells: of `registry/team/name:tag` the end stays.
+
+    Where not even the last part has room it loses its middle: versions differ at their end, and families at their
+    beginning. The result is not made safe; shown safely, it fits.
+    """
+    if len(name) <= width and cell_len(safe(name)) <= width:
+        return name
+    if width < 2:
+        return ELLIPSIS if width else ""
+    start = name.rstrip("/").rfind("/", 0, -1)
+    while start > 0:
+        tail = name[start:]
+        if len(tail) >= width or cell_len(safe(tail)) > width - 1:
+            break
+        further = name.rfind("/", 0, start)
+        if further < 0 or cell_len(safe(name[further:])) > width - 1:
+            return ELLIPSIS + tail
+        start = further
+    last = name[start + 1 :]
+    if start > 0 and len(last) <= width and cell_len(safe(last)) <= width:
+        return last
+    count, used = _fitting(last[: width * _LONGEST], (width - 1) * 2 // 3)
+    end, _ = _fitting(reversed(last[-width * _LONGEST :]), width - 1 - used)
+    return last[:count] + ELLIPSIS + (last[-end:] if end else "")
+
+
+def broken(text: str, width: int) -> list[str]:
+    """Break a text that is fit for the screen into lines of at most `width` cells, at blanks, or behind slashes.
+
+    A word that is too long for a line, as a digest may be, comes in lines of one length, without a rest of few
+    characters.
+    """
+    width = max(width, 2)
+    lines = []
+    while cell_len(text) > width:
+        head = _head(text, width)
+        if text[len(head)] == " ":
+            end = len(head)
+        else:
+            end = head.rfind(" ", len(head) // 2) + 1 or head.rfind("/", len(head) // 2) + 1
+        if not end:
+            rest = cell_len(_WORD_END.split(text[len(head) :], maxsplit=1)[0])
+            start = max(head.rfind(" "), head.rfind("/")) + 1
+            whole = start and cell_len(head[start:]) + rest <= width
+            end = start if whole else len(_head(text, -(-(width + rest) // -(-(width + rest) // width))))
+        lines.append(text[:end].rstrip())
+        text = text[end:].lstrip(" ")
+    return [*lines, text]
+
+
+def _head(text: str, width: int) -> str:
+    """Return the beginning of a text that has room in `width` cells."""
+    head = set_cell_size(text, width)
+    return head if text.startswith(head) else head[:-1]  # a blank stands for half of a wide character
+
+
 def _fitting(characters: Iterable[str], width: int) -> tuple[int, int]:
     """Return how many of the first characters fit, and the cells that they take."""
     count = used = 0
@@ -111,6 +175,6 @@ def join_some(names: Iterable[str], room: int, separator: str = ", ") -> str:
         tail = f" +{rest}" if rest else ""
         if cell_len(longer) + len(tail) > room:
             missing = f" +{len(all_names) - number}" if number else tail
-            return f"{text or cut(name, room - len(missing))}{missing}"
+            return f"{text or cut_name(name, room - len(missing))}{missing}"
         text = longer
     return text

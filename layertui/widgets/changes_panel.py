@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
+from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
@@ -17,10 +18,33 @@ from textual.widgets import Static
 from layerstore.model import ChangeKind
 from layertui.changetree import ChangeFilter, ChangeTree, build_change_tree
 from layertui.format import size_text
+from layertui.keynames import with_keys
 from layertui.safe import safe
-from layertui.widgets.cells import Line
+from layertui.widgets.cells import Line, cut_name
 from layertui.widgets.changes_tree import ChangesTree
 from layertui.widgets.styles import base_style, layered
+
+_NO_MATCH = "Nothing matches the filter.\n\n{filter.clear} clears it."
+_NO_KIND = (
+    "Nothing of the kinds that are shown.\n\n{changes.added}, {changes.modified} and {changes.deleted} show the others."
+)
+
+
+class Compared(NamedTuple):
+    """What is compared: a layer, the one that it is compared with, and why that one; as they are on disk."""
+
+    title: str = ""
+    base: str = ""
+    why: str = ""
+
+    def text(self, width: int) -> str:
+        """Return it as a sentence; where it has no room, both names give way."""
+        if not self.base:
+            return f"{safe(cut_name(self.title, width - len(self.why) - 1))} {self.why}".strip()
+        room = width - len(self.why) - len(" against , ")
+        first = max(room // 2, room - cell_len(safe(self.base)))
+        title = safe(cut_name(self.title, first))
+        return f"{title} against {safe(cut_name(self.base, room - cell_len(title)))}, {self.why}"
 
 
 class ChangesSummary(Widget):
@@ -39,18 +63,19 @@ class ChangesSummary(Widget):
     COMPONENT_CLASSES: ClassVar[set[str]] = {"sum--dim", "sum--added", "sum--modified", "sum--deleted", "sum--off"}
 
     shown: reactive[ChangeTree | None] = reactive(None)
-    against: reactive[str] = reactive("")
+    against: reactive[Compared] = reactive(Compared())
 
     def render_line(self, y: int) -> Strip:
         """Draw a line."""
         base = base_style(self)
         dim = base + layered(self, "sum--dim")
-        line = Line(self.size.width)
+        line = Line(self.size.width - 1)
         line.put(" ", base)
         if y or self.shown is None:
-            line.put(self.against, dim)
+            line.put(self.against.text(line.room), dim)
         else:
             self._put_counts(line, self.shown)
+        line.width += 1
         line.fill_to(line.width, base)
         return Strip(line.segments, line.used)
 
@@ -77,8 +102,8 @@ class ChangesPanel(Vertical):
     DEFAULT_CSS = """
     ChangesPanel {
         height: 1fr;
-        & #changes-note { display: none; padding: 1; color: $foreground 70%; }
-        &.-note { & #changes-note { display: block; } & ChangesSummary { height: 1; } }
+        & #changes-note { display: none; }
+        &.-note { & #changes-note { display: block; } & ChangesSummary { height: 1; } & ChangesTree { height: 0; } }
     }
     """
 
@@ -102,7 +127,7 @@ class ChangesPanel(Vertical):
     def compose(self) -> ComposeResult:
         """Yield the counts and the tree."""
         yield ChangesSummary()
-        yield Static("", id="changes-note", markup=False)
+        yield Static("", id="changes-note", classes="note", markup=False)
         yield ChangesTree(id="changes-tree")
 
     @property
@@ -110,18 +135,19 @@ class ChangesPanel(Vertical):
         """The tree."""
         return self.query_one(ChangesTree)
 
-    def show_note(self, against: str, note: str) -> None:
+    def show_note(self, against: Compared, note: str) -> None:
         """Say why there is nothing to see, or that work is under way."""
         summary = self.query_one(ChangesSummary)
         summary.against, summary.shown = against, None
         self._put_note(note)
         self.tree_widget.show(_NOTHING, start=True)
 
-    def show_tree(self, tree: ChangeTree, against: str, *, start: bool) -> None:
+    def show_tree(self, tree: ChangeTree, against: Compared, *, start: bool) -> None:
         """Show changes."""
         summary = self.query_one(ChangesSummary)
         summary.against, summary.shown = against, tree
-        self._put_note("" if tree.whole.count else "Nothing changed.")
+        nothing = (_NO_MATCH if tree.filter.text else _NO_KIND) if tree.whole.count else "Nothing changed."
+        self._put_note("" if tree.names else with_keys(nothing))
         self.tree_widget.show(tree, start=start)
 
     def _put_note(self, note: str) -> None:

@@ -14,10 +14,11 @@ from layerstore.model import ChangeKind
 from layertui.changetree import LETTERS, UNCHANGED, ChangeTree
 from layertui.format import size_text
 from layertui.keys import CHANGES_BINDINGS
-from layertui.widgets.cells import Line
+from layertui.widgets.cells import Line, cut_name
 from layertui.widgets.virtual_tree import VirtualTree
 
 _SIZE = 9
+_EDGE = 1  # blank cells at the right, so that nothing touches the scroll bar
 _MANY = 400  # nodes up to which everything is unfolded at first
 _STYLES = ("changes--modified", "changes--added", "changes--deleted", "changes--folder")
 
@@ -108,13 +109,15 @@ class ChangesTree(VirtualTree):
         style = base + self.style_of(_STYLES[kind])
         line.put(f" {LETTERS[kind]} ", style + Style(bold=kind != UNCHANGED))
         line.put(self.guides(node, max(4, width // 2)), base + self.quiet_style_of("tree--guides", node))
-        line.width = max(width - _SIZE - 1, line.used)
+        line.width = max(width - _SIZE - _EDGE - 1, line.used)
         escape = base + self.style_of("tree--escape")
-        line.put_foreign(tree.names[node], style, escape, line.room - tree.folders[node])
+        hidden = f" +{tree.shape.ends[node] - node - 1:,}" if node in self.folding.folded else ""
+        room = line.room - tree.folders[node] - len(hidden)
+        line.put_foreign(cut_name(tree.names[node], room), style, escape, room)
         if tree.folders[node]:
             line.put("/", base + self.quiet_style_of("changes--folder", node))
-        if node in self.folding.folded:
-            line.put(f" +{tree.shape.ends[node] - node - 1:,}", base + self.quiet_style_of("tree--dim", node))
+        if hidden:
+            line.put(hidden, base + self.quiet_style_of("tree--dim", node))
         line.fill_to(line.width, base)
         line.width = width
         text = size_text(tree.sizes[node]) if tree.sizes[node] or not tree.folders[node] else ""

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import ClassVar
 
-from rich.cells import cell_len, set_cell_size
 from rich.style import Style
 from textual import events
 from textual.binding import BindingType
@@ -15,15 +14,18 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.strip import Strip
 
+from layertui.keynames import with_keys
 from layertui.keys import FIELDS_BINDINGS
 from layertui.safe import safe
 from layertui.summary import Field, Group
-from layertui.widgets.cells import Line, cut
+from layertui.widgets.cells import Line, broken, cut
 from layertui.widgets.line_view import LineView
-from layertui.widgets.styles import base_style, layered
+from layertui.widgets.styles import base_style, layered, one_band
 
-_LABEL = 11
+_LABEL = 10
+_BELOW = 2  # cells in front of a path that stands below its label
 _MOST_LINES = 8
+_ROOMY = 12  # lines of the panel from which groups stand apart
 _HEADING = -1
 
 
@@ -35,6 +37,8 @@ class _Row:
     label: str
     text: str
     tone: str = ""
+    below: bool = False
+    """Whether the text has the room of the label as well."""
 
 
 class FieldList(LineView, can_focus=True):
@@ -110,12 +114,13 @@ class FieldList(LineView, can_focus=True):
         self._rows = []
         rows = self._rows
         number = 0
+        apart = self.size.height >= _ROOMY
         for group in self._groups:
-            if rows:
+            if rows and apart:
                 rows.append(_Row(_HEADING, "", ""))
             rows.append(_Row(_HEADING, group.title, ""))
             for field in group.fields:
-                rows.extend(_field_rows(number, field, width - _LABEL - 2))
+                rows.extend(_field_rows(number, field, width))
                 number += 1
         self.set_line_count(len(rows))
 
@@ -137,20 +142,25 @@ class FieldList(LineView, can_focus=True):
         number = y + self.scroll_offset.y
         if number < len(self._rows):
             self._draw(line, self._rows[number], base)
-        elif not self._rows and y == 1:
-            line.put("  " + self._empty, base + self._style("dim"))
+        elif not self._rows and y == self.size.height // 2:
+            line.put(self._empty.center(width), base + self._style("dim"))
         line.fill_to(width, line.segments[-1].style or base if number < len(self._rows) and line.segments else base)
-        return Strip(line.segments, line.used)
+        cursor = number < len(self._rows) and self._is_chosen(self._rows[number])
+        return Strip(one_band(line.segments, base + self._style("cursor")) if cursor else line.segments, line.used)
+
+    def _is_chosen(self, row: _Row) -> bool:
+        return row.field == self.cursor and self.has_focus
 
     def _draw(self, line: Line, row: _Row, base: Style) -> None:
         if row.field == _HEADING:
             line.put(" " + row.label, base + self._style("heading"))
             line.fill_to(line.width, base)
             return
-        if row.field == self.cursor and self.has_focus:
+        if self._is_chosen(row):
             base += self._style("cursor")
-        line.put(" " + cut(row.label, _LABEL).ljust(_LABEL), base + self._style("label"))
-        line.put(" " + row.text, base + self._style(row.tone) if row.tone else base)
+        label = " " * _BELOW if row.below else cut(row.label, _LABEL).ljust(_LABEL)
+        line.put(" " + label, base + self._style("label"))
+        line.put(("" if row.below else " ") + row.text, base + self._style(row.tone) if row.tone else base)
         line.fill_to(line.width, base)
 
     def _style(self, tone: str) -> Style:
@@ -207,20 +217,19 @@ class FieldList(LineView, can_focus=True):
 
 
 def _field_rows(number: int, field: Field, width: int) -> list[_Row]:
-    width = max(width, 8)
+    """Break a value in lines that keep off the scroll bar, beside its label; a path below it if that spares a name."""
+    room = max(width - _LABEL - 3, 8)
     text = safe(field.value[: width * _MOST_LINES * 4])
-    parts = _broken(text, width)
+    parts = broken(text, room)
+    below = broken(text, max(width - _BELOW - 2, 8)) if text.startswith("/") and not _at_slashes(parts) else []
+    if below and _at_slashes(below):
+        lines = [_Row(number, "", part, field.tone, below=True) for part in below]
+        return [_Row(number, safe(field.label), ""), *lines]
     if len(parts) > _MOST_LINES:
-        parts = [*parts[: _MOST_LINES - 1], f"… {len(field.value):,} characters in all; y copies them"]
+        text = with_keys(f"… {len(field.value):,} characters in all; {{fields.copy}} copies them")
+        parts = [*parts[: _MOST_LINES - 1], text]
     return [_Row(number, "" if at else safe(field.label), part, field.tone) for at, part in enumerate(parts)]
 
 
-def _broken(text: str, width: int) -> list[str]:
-    """Break a text into lines of at most `width` cells, at a blank where there is one not too far back."""
-    lines = []
-    while cell_len(text) > width:
-        head = set_cell_size(text, width)
-        end = head.rfind(" ", len(head) * 2 // 3) + 1 or max(len(head.rstrip()), 1)
-        lines.append(text[:end].rstrip())
-        text = text[end:]
-    return [*lines, text]
+def _at_slashes(parts: Sequence[str]) -> bool:
+    return all(part.endswith("/") for part in parts[:-1])

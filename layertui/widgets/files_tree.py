@@ -17,10 +17,11 @@ from layertui.filetree import NO_FILES, FileTree, mode_text, owner_text
 from layertui.format import age_text, size_text
 from layertui.keys import FILES_BINDINGS
 from layertui.safe import safe
-from layertui.widgets.cells import Line, cut
+from layertui.widgets.cells import Line, cut, cut_name, cut_path
 from layertui.widgets.virtual_tree import VirtualTree
 
 _LINK_SIGN = {FileKind.FOLDER: "/", FileKind.FIFO: "|", FileKind.SOCKET: "="}
+_EDGE = 1  # blank cells at the right, so that nothing touches the scroll bar
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -195,7 +196,8 @@ class FilesTree(VirtualTree):
         style = base + self._style(node, entry, mark)
         line.put(f" {mark} ", style + Style(bold=True))
         line.put(self.guides(node, max(4, width // 2)), guides)
-        line.width = max(width - sum((columns.size, columns.mode, columns.age, columns.owner, columns.origin)) - 1, 0)
+        taken = sum((columns.size, columns.mode, columns.age, columns.owner, columns.origin))
+        line.width = max(width - taken - _EDGE - 1, 0)
         self._put_name(line, node, entry, style, base)
         line.fill_to(line.width, base)
         line.width = width
@@ -219,12 +221,13 @@ class FilesTree(VirtualTree):
         escape = base + self.style_of("tree--escape")
         sign = _LINK_SIGN.get(entry.kind, "")
         bold = Style(bold=True) if self.tree_shown.matched and self.tree_shown.matched[node] else Style.null()
-        line.put_foreign(entry.name, style + bold, escape, line.room - len(sign))
+        room = line.room - len(sign)
+        line.put_foreign(cut_name(entry.name, room), style + bold, escape, room)
         quiet = base + self.quiet_style_of("tree--dim", node)
         line.put(sign, quiet)
         if entry.target is not None:
             line.put(" → ", quiet)
-            line.put_foreign(entry.target, quiet, escape)
+            line.put_foreign(cut_path(entry.target, line.room), quiet, escape)
         if node in self.folding.folded and node not in self.tree_shown.unread:
             line.put(f" +{sum(1 for _ in self.shape.children(node)):,}", quiet)
 

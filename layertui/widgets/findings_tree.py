@@ -23,7 +23,7 @@ _STYLES = {
     Severity.NOTE: "findings--note",
 }
 _REPAIR = "repairable"
-_ROOM = 12
+_EDGE = 1  # blank cells at the right, so that nothing touches the scroll bar
 
 
 class FindingsTree(VirtualTree):
@@ -114,12 +114,11 @@ class FindingsTree(VirtualTree):
         marked = self.found.keys[node] in self.marks
         line.put(" ● " if marked else "   ", base + self.style_of("findings--mark"))
         line.put(self.guides(node, 4), base + self.quiet_style_of("tree--guides", node))
-        line.width = max(width - _ROOM - 1, line.used)
-        line.put_foreign(brief(finding), base, base + self.style_of("tree--escape"))
-        line.fill_to(line.width, base)
-        line.width = width
         can = _REPAIR if finding.repair is not None else ""
-        line.put_right(can, _ROOM, base + self.quiet_style_of("tree--dim", node))
+        line.width = max(width - len(can) - _EDGE - 2, line.used) if can else max(width - _EDGE, line.used)
+        line.put_foreign(brief(finding), base, base + self.style_of("tree--escape"))
+        line.width = width - _EDGE
+        line.put_right(can, line.room, base + self.quiet_style_of("tree--dim", node))
         return line.segments
 
     def _draw_group(self, line: Line, node: int, base: Style) -> None:

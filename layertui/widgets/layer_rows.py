@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -31,7 +30,7 @@ _ROOMY = 44  # cells of a label from which badges are written out
 _EDGE = 1  # blank cells at the right, so that nothing touches the scroll bar
 _GUIDES = 4  # cells that guides have in any case
 _LEAST = 8  # cells that a name has before badges are cut
-_QUIET = frozenset({"tree--dim", "tree--guides", "tree--users"})
+_QUIET = frozenset({"tree--dim", "tree--guides", "tree--users", "tree--size"})
 _PREFIXES = ("docker.io/library/", "docker.io/", "localhost/")
 
 
@@ -104,7 +103,6 @@ class LayerRows(VirtualTree):
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002 - Textual's word
         super().__init__(id=id, classes=classes)
         self.listing: Listing | None = None
-        self._measured: dict[str, int] = {}
 
     # What a subclass adds
 
@@ -140,11 +138,6 @@ class LayerRows(VirtualTree):
     def row_at(self, node: int) -> LayerRow | None:
         """Return the layer of a node."""
         return self.listing.rows[node] if self.listing is not None and node >= 0 else None
-
-    def set_measured(self, measured: Mapping[str, int]) -> None:
-        """Take sizes that the records do not have."""
-        self._measured = dict(measured)
-        self.forget_lines()
 
     def watch_now(self) -> None:
         """Draw the ages anew."""
@@ -202,12 +195,12 @@ class LayerRows(VirtualTree):
                 style = "tree--users-top" if row.tops or row.containers else "tree--users"
                 line.put(join_some(users_of(row), columns.users - 1), paint(style))
             line.fill_to(start + columns.users, paint("tree--dim"))
-        size = row.size if row.size is not None else self._measured.get(row.id)
+        size = row.size
         if columns.size:
             large = size is not None and size >= _LARGE
             line.put_right(size_text(size), columns.size, paint("tree--size-large" if large else "tree--size"))
         if columns.total:
-            line.put_right(total_text(row, size), columns.total, paint("tree--dim"))
+            line.put_right(total_text(row), columns.total, paint("tree--dim"))
         if columns.age:
             line.put_right(age_text(row.layer.created, self.now), columns.age, paint("tree--dim"))
 
@@ -229,9 +222,8 @@ class _Paint:
         return self._base + self._rows.style_of(name)
 
 
-def total_text(row: LayerRow, size: int | None) -> str:
+def total_text(row: LayerRow) -> str:
     """Return the size with everything below; with a + when a part of it is not known."""
     if row.total_is_exact:
         return size_text(row.total)
-    total = row.total + (size if row.size is None and size is not None else 0)
-    return f"{size_text(total)}+" if total else UNKNOWN
+    return f"{size_text(row.total)}+" if row.total else UNKNOWN

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from rich.segment import Segment
 from rich.style import Style
 from textual.widget import Widget
 
@@ -11,6 +14,17 @@ def layered(widget: Widget, *names: str) -> Style:
     own = widget.get_component_rich_style(*names, partial=True)
     mixed = widget.get_component_rich_style(*names)
     return own + Style.from_color(mixed.color if own.color else None, mixed.bgcolor if own.bgcolor else None)
+
+
+def one_band(segments: Iterable[Segment], base: Style) -> list[Segment]:
+    """Return a reversed line in the colours of its background alone; any other as it is.
+
+    Reversed, the colour of each word is behind it, and without colours that is a band of many greys.
+    """
+    if not base.reverse:
+        return list(segments)
+    plain = Style(color=base.color, bgcolor=base.bgcolor, reverse=True, dim=False)
+    return list(Segment.apply_style(segments, post_style=plain))
 
 
 def base_style(widget: Widget) -> Style:

@@ -19,7 +19,7 @@ from layertui.keys import TREE_BINDINGS
 from layertui.treeshape import ROOT, Folding, TreeShape, flat_shape
 from layertui.widgets.guides import fold_zone, guide_text
 from layertui.widgets.line_view import LineView
-from layertui.widgets.styles import base_style, layered
+from layertui.widgets.styles import base_style, layered, one_band
 
 _NOTHING = -1
 _NEAR = 200  # lines below the cursor, and above, that may stand in for its own
@@ -224,7 +224,7 @@ class VirtualTree(LineView, can_focus=True):
             base += self.style_of("tree--cursor" if focus else "tree--cursor-blurred")
         elif hover:
             base += self.style_of("tree--hover")
-        strip = Strip(self.render_node(node, width, base=base))
+        strip = Strip(one_band(self.render_node(node, width, base=base), base))
         return strip.adjust_cell_length(width, base).simplify()
 
     def guides(self, node: int, room: int) -> str:

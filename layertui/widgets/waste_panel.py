@@ -20,10 +20,11 @@ from layerstore.model import ChangeKind
 from layerstore.waste import Copy, LayerWaste, WasteEntry, WasteReport
 from layertui.changetree import LETTERS
 from layertui.format import plural, size_text
+from layertui.keynames import with_keys
 from layertui.keys import WASTE_BINDINGS
 from layertui.safe import safe
 from layertui.wastetree import WasteTable, by_layer, by_path
-from layertui.widgets.cells import Line, cut_path
+from layertui.widgets.cells import Line, cut_name, cut_path
 from layertui.widgets.styles import base_style, layered
 from layertui.widgets.virtual_tree import VirtualTree
 
@@ -31,6 +32,7 @@ _BAR = 20
 _SIZE = 10
 _COPIES = 8
 _LOW = 9
+_EDGE = 1  # blank cells at the right, so that nothing touches the scroll bar
 _KINDS = {ChangeKind.ADD: "added", ChangeKind.MODIFY: "replaced", ChangeKind.DELETE: "deleted"}
 
 MEANING = "Bytes of files that a layer further up replaces or deletes: pulled and stored, but never seen."
@@ -180,7 +182,8 @@ class WasteTree(VirtualTree):
             copies = sum(copy.kind is not ChangeKind.DELETE for copy in row.copies)
             line.put_right(f"{copies}", _COPIES, column)
             line.put(f" {self.guides(node, 8)}", base + self.quiet_style_of("tree--guides", node))
-            line.put_foreign(cut_path(row.path, line.room), base, escape)
+            room = line.room - _EDGE
+            line.put_foreign(cut_path(row.path, room), base, escape, room)
         elif isinstance(row, Copy):
             self._put_copy(line, node, row, base)
         else:
@@ -195,13 +198,18 @@ class WasteTree(VirtualTree):
         line.put(" " * _COPIES, base)
         line.put(f" {self.guides(node, 8)}", base + self.quiet_style_of("tree--guides", node))
         line.put(f"{LETTERS[row.kind]} {_KINDS[row.kind]:<9}", style)
-        line.put_foreign(self.title(row.layer), base, base + self.style_of("tree--escape"))
+        self._put_name(line, row.layer, base)
 
     def _put_layer(self, line: Line, row: LayerWaste, base: Style, column: Style) -> None:
         line.put_right(size_text(row.wasted), _SIZE, base + self.style_of("waste--wasted") if row.wasted else column)
         line.put_right(size_text(row.total), _SIZE, column)
         line.put_right(size_text(row.caused), _SIZE, column)
-        line.put_foreign(f"  {self.title(row.layer)}", base, base + self.style_of("tree--escape"))
+        line.put("  ", base)
+        self._put_name(line, row.layer, base)
+
+    def _put_name(self, line: Line, layer_id: str, base: Style) -> None:
+        room = line.room - _EDGE
+        line.put_foreign(cut_name(self.title(layer_id), room), base, base + self.style_of("tree--escape"), room)
 
 
 class WastePanel(Vertical):
@@ -210,7 +218,7 @@ class WastePanel(Vertical):
     DEFAULT_CSS = """
     WastePanel {
         height: 1fr;
-        & #waste-note { display: none; padding: 1; color: $foreground 70%; }
+        & #waste-note { display: none; }
         &.-note { & #waste-note { display: block; } & WasteSummary { display: none; } & WasteTree { height: 0; } }
         &.-clean { & WasteSummary { height: 1; } }
     }
@@ -238,7 +246,7 @@ class WastePanel(Vertical):
     def compose(self) -> ComposeResult:
         """Yield the numbers and the table."""
         yield WasteSummary()
-        yield Static("", id="waste-note", markup=False)
+        yield Static("", id="waste-note", classes="note", markup=False)
         yield WasteTree(id="waste-tree")
 
     def show_note(self, note: str) -> None:
@@ -250,12 +258,11 @@ class WastePanel(Vertical):
         self.query_one("#waste-note", Static).update(Content(note))
         self.set_class(bool(note), "-note")
 
-    def show_report(self, table: WasteTable, title: Callable[[str], str]) -> None:
-        """Show a report, as a table that was made in a thread."""
+    def show_report(self, table: WasteTable, title: Callable[[str], str], *, start: bool) -> None:
+        """Show a report, as a table that was made in a thread; from the top with `start`."""
         if self.by_layer:
             table = by_layer(table.report)
         self._title = title
-        start = self._report is not table.report
         self._report = table.report
         self._show(table, start=start)
 
@@ -292,7 +299,7 @@ class WastePanel(Vertical):
 def progress_note(done: int) -> str:
     """Return what is said while the layers are gone through."""
     so_far = f": {size_text(done)} so far" if done else ""
-    return f"Looking for waste in all layers of the chain{so_far}…\n\nctrl+x stops it."
+    return with_keys(f"Looking for waste in all layers of the chain{so_far}…\n\n{{jobs.cancel}} stops it.")
 
 
 def failure_note(error: Exception) -> str:
