@@ -11,6 +11,12 @@ from support import make_tar
 from tui.browser import Place
 
 
+@pytest.fixture(autouse=True)
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let Textual's pilot look more often whether a program has come to rest: most of the time goes into that."""
+    monkeypatch.setattr("textual._wait.SLEEP_GRANULARITY", 0.007)
+
+
 @pytest.fixture
 def place(tmp_path: Path) -> Place:
     return Place(tmp_path / "root", tmp_path / "run")

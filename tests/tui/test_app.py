@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -43,7 +41,7 @@ from layertui.screens.opening import OpeningScreen
 from layertui.widgets.header_bar import Following, HeaderBar
 from layertui.widgets.jobs_strip import JobsStrip
 from support import make_tar
-from tui.browser import NOW, Browser, Place, browsing, wait_for
+from tui.browser import Browser, Place, browsing, wait_for
 
 # Opening
 
@@ -112,11 +110,24 @@ async def test_a_corrupt_file_is_named_with_its_line_and_can_be_tried_again(plac
 async def test_an_empty_store_says_what_to_do(place: Place) -> None:
     async with browsing(place.open) as browser:
         assert "no layers yet" in str(browser.screen.query_one("#empty").render())
+        assert " ".join(browser.text("KeyBar").split()) == "n New c Check R Reload ? Help q Quit"
         keys = "m u e d r f y equals_sign U space o slash escape 1 2 4 R ctrl+x z z"
         await browser.press(*keys.split())
         other = place.open()
         other.create(names=["first"])
         await browser.until(lambda: browser.titles == ["first"])
+        assert {"Filter", "Sort"} < set(browser.text("KeyBar").split())
+        assert "Reload" not in browser.text("KeyBar")
+
+
+async def test_where_the_filter_finds_nothing_the_keys_clear_it(store: LayerStore, place: Place) -> None:
+    async with browsing(place.open) as browser:
+        await browser.press("slash", "z", "q", "z", "enter")
+        keys = " ".join(browser.text("KeyBar").split())
+        assert keys == "/ Filter n New c Check R Reload esc Clear filter ? Help q Quit"
+        await browser.press("escape")
+        assert "Clear filter" not in browser.text("KeyBar")
+        assert "space Mark" in browser.text("KeyBar")
 
 
 # Following
@@ -386,78 +397,3 @@ async def test_the_key_bar_shows_what_works_here(store: LayerStore, place: Place
         x = browser.text("KeyBar").index("? Help")
         await browser.pilot.click("KeyBar", offset=(x, 0))
         await browser.until(lambda: isinstance(browser.app.screen, HelpScreen))
-
-
-# Pictures
-
-
-class Pictured(LayerStore):
-    """A real store that says it is where such stores are."""
-
-    @property
-    def graph_root(self) -> Path:
-        return Path("/var/lib/containers/storage")
-
-    def paths(self, ref: str) -> dict[str, Path]:
-        return {"dir": self.graph_root / "vfs" / "dir" / self.lookup(ref)}
-
-
-@pytest.fixture
-def pictured(place: Place) -> Place:
-    """A store whose records are the same every time."""
-    store = place.open()
-    parent = None
-    tars = [
-        make_tar({"etc/os-release": b"ID=debian\n", "usr/bin/sh": b"#" * 90_000}),
-        make_tar({"usr/lib/python3.12/os.py": b"p" * 40_000, "usr/bin/python3": b"p" * 20_000}),
-        make_tar({"app/main.py": b"m" * 900, "etc/os-release": b"ID=app\n", "usr/bin/.wh.sh": b""}),
-    ]
-    for number, tar in enumerate(tars):
-        layer, _ = store.put(tar, id=f"{number + 1:x}{'c0ffee' * 10}abc"[:64], parent=parent)
-        parent = layer.id
-    for number, below in ((4, 1), (5, None), (6, 1)):
-        store.create(
-            id=f"{number:x}{'decade' * 10}abc"[:64], parent=f"{below}{'c0ffee' * 10}abc"[:64] if below else None
-        )
-
-    def freeze(records: list[dict[str, Any]]) -> None:
-        names = [["debian-base"], ["python"], ["web \x1b[31m[red]"], [], ["日本語のレイヤー"], []]
-        for at, record in enumerate(records):
-            record["created"] = (NOW - timedelta(days=40, hours=-at * 150)).isoformat().replace("+00:00", "Z")
-            record["names"] = names[at]
-        records[5]["flags"] = {"incomplete": True}
-        records[4]["parent"] = "9" * 64
-
-    place.rewrite(freeze)
-    place.users("images", [{"id": "a" * 64, "names": ["docker.io/library/web:2.3"], "layer": parent}])
-    place.users("containers", [{"id": "b" * 64, "names": ["web-1"], "layer": parent}])
-    return place
-
-
-@pytest.mark.parametrize("size", [(80, 24), (120, 36), (200, 50)], ids=str)
-@pytest.mark.parametrize(
-    ("keys", "theme"),
-    [("j", "layertui-dark"), ("j j space 2", "layertui-light"), ("j 4 slash w", "layertui-dark")],
-    ids=["summary", "changes", "lineage"],
-)
-def test_pictures(snap_compare: Any, pictured: Place, size: tuple[int, int], keys: str, theme: str) -> None:
-    def opened() -> LayerStore:
-        return Pictured.open(pictured.root, pictured.run, driver="vfs")
-
-    app = LayertuiApp(opened, clock=lambda: NOW)
-
-    async def before(pilot: Pilot[None]) -> None:
-        await wait_for(lambda: isinstance(app.screen, LayersScreen), pilot)
-        app.theme = theme
-        browser = Browser(app, pilot)
-        await browser.settle()
-        for key in keys.split():
-            await browser.press(key)
-        await browser.settle()
-
-    assert snap_compare(app, terminal_size=size, run_before=before)
-
-
-def test_the_record_files_are_left_as_they_were_by_looking(pictured: Place) -> None:
-    assert json.loads(pictured.layers_json.read_text())[5]["flags"] == {"incomplete": True}
-    assert os.stat(pictured.layers_json).st_size

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from textual.widgets import Button
 
-from layertui.messages import PlanInhabited
+from layertui.messages import PlanInhabited, PlanMeasured
 from layertui.plans import build_delete_plan
 from layertui.screens.delete import DeleteDialog, DeleteRequest, PlanLines
 from layertui.screens.fields import SafeInput
@@ -128,6 +128,7 @@ async def test_including_users_asks_for_the_word() -> None:
 async def test_a_store_that_cannot_be_written_refuses() -> None:
     async with shown(dialog(["top"], top={"read_only": True})) as (app, _):
         assert "open for reading only" in screen_text(app)
+        assert "free" not in screen_text(app).lower()
         assert button(app, "delete").disabled
         assert not button(app, "include").display
         assert not app.screen.query_one("#force-field").display
@@ -137,6 +138,17 @@ async def test_what_is_gone_already() -> None:
     async with shown(dialog(["elsewhere"])) as (app, _):
         assert "Nothing to delete" in screen_text(app)
         assert button(app, "delete").disabled
+
+
+async def test_what_is_refused_frees_nothing() -> None:
+    async with shown(dialog(["left"])) as (app, pilot):
+        app.screen.post_message(PlanMeasured(("left",), 4096))
+        await pilot.pause()
+        assert "Would free 4.1 kB on disk" in screen_text(app)
+        assert "cannot be undone" not in screen_text(app)
+        await pilot.press("i")
+        assert "Frees " in screen_text(app)
+        assert "cannot be undone" in screen_text(app)
 
 
 async def test_sizes_that_nobody_knows() -> None:
@@ -176,7 +188,3 @@ def test_picture(snap_compare: Any, size: tuple[int, int]) -> None:
         "top": {"names": ("[b]app[/]:latest",), "images": ("app:latest", "app:1.2"), "mount_count": 2},
     }
     assert snap_compare(Host(dialog(list(TREE), **more)), terminal_size=size, run_before=still)
-
-
-def test_picture_of_a_refusal(snap_compare: Any) -> None:
-    assert snap_compare(Host(dialog(["base"])), run_before=still)

@@ -13,7 +13,7 @@ from textual.widgets import Static
 
 from layerstore.store import LayerStore
 from layertui.jsontext import JsonText, parse_json
-from layertui.widgets.json_panel import JsonTree
+from layertui.widgets.json_panel import JsonTree, JsonValue
 from tui.browser import Place, browsing
 
 
@@ -149,3 +149,29 @@ async def test_why_a_record_cannot_be_read(store: LayerStore, place: Place, monk
         assert note.startswith("The record cannot be read: ")
         assert "\x1b" not in note
         assert len(browser.app.screen_stack) == 2
+
+
+async def test_a_value_that_is_cut_is_shown_below_in_full(store: LayerStore, place: Place) -> None:
+    said = json.dumps({"note": "kept for the audit " * 3})
+    store.set_metadata("base", said)
+    async with browsing(place.open) as browser:
+        await browser.press("6", "6")
+        browser.screen.query_one(JsonTree).go_to_key('//"metadata"')
+        await browser.settle()
+        assert said.replace(" ", "") == browser.text("JsonValue").replace("\n", "").replace(" ", "")
+        height = browser.screen.query_one(JsonValue).size.height
+        await browser.press("g")
+        assert browser.text("JsonValue").strip() == "10 keys; y copies all"
+        assert browser.screen.query_one(JsonValue).size.height == height
+
+
+async def test_a_value_without_end_is_counted(store: LayerStore, place: Place) -> None:
+    store.set_metadata("base", "\x1b[31m" + "m" * 5000)
+    async with browsing(place.open) as browser:
+        await browser.press("6", "6")
+        browser.screen.query_one(JsonTree).go_to_key('//"metadata"')
+        await browser.settle()
+        shown = browser.text("JsonValue")
+        assert "\\x1b[31mm" in shown
+        assert "\x1b" not in shown
+        assert "… 5,005 characters in all; y copies them" in shown

@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 
 from layerstore import Cancelled, Layer
 from layerstore.store import LayerStore
+from layertui.guide import legend
 from layertui.layerlist import build_lineage, build_listing, parse_query
 from layertui.model import Fault, StoreView
 from layertui.order import Order
 from layertui.plans import build_delete_plan
 from layertui.treeshape import ROOT
-from layertui.widgets.badges import badges_of
+from layertui.widgets.badges import BASE, HERE, badges_of
 from layertui.widgets.layer_rows import columns_for, short_image, users_of
 from tui.browser import NOW, Place, browsing, view_of
 
@@ -77,6 +78,29 @@ def test_measured_sizes_fill_gaps() -> None:
 
     view = view_of([Layer("a"), Layer("b", diff_size=3)])
     assert build_view(view.info, view.table, view.users, measured={"a": 7, "b": 8, "c": 9}).disk_use == 10
+
+
+@given(
+    st.lists(st.tuples(st.integers(-1, 9), st.integers(-1, 5)), max_size=10),
+    st.dictionaries(st.integers(0, 11), st.integers(0, 9)),
+)
+def test_sizes_that_come_later_are_the_same_as_those_that_were_there(
+    records: list[tuple[int, int]], measured: dict[int, int]
+) -> None:
+    from layertui.model import build_view
+
+    view = view_of(
+        [
+            Layer(str(own), parent=str(parent) if parent >= 0 else "", diff_size=size)
+            for own, (parent, size) in enumerate(records)
+        ]
+    )
+    sizes = {str(own): size for own, size in measured.items()}
+    before = view.disk_use
+    later, at_once = view.with_sizes(sizes), build_view(view.info, view.table, view.users, measured=sizes)
+    assert (later.sizes, later.totals, later.gaps) == (at_once.sizes, at_once.totals, at_once.gaps)
+    assert (later.disk_use, view.disk_use) == (at_once.disk_use, before)
+    assert later.with_sizes(sizes) is later
 
 
 def test_what_is_wrong_is_marked_and_nothing_is_lost() -> None:
@@ -200,8 +224,8 @@ def test_lineage_is_the_way_down_and_all_that_is_above(view: StoreView) -> None:
 @pytest.mark.parametrize("width", range(1, 220))
 def test_columns_never_take_more_than_there_is(width: int) -> None:
     columns = columns_for(width)
-    assert columns.label + columns.users + columns.size + columns.total + columns.age == width - 1  # a blank before the edge
-    assert columns.label >= min(width, 14)
+    assert columns.label + columns.users + columns.size + columns.total + columns.age == width - 1
+    assert columns.label >= min(width - 1, 14)
 
 
 def test_badges_say_what_is_unusual() -> None:
@@ -327,3 +351,38 @@ def test_sorting_and_filtering_are_quick_at_a_hundred_thousand() -> None:
     view = view_of(many)
     assert build_listing(view, "ff").matches > 100
     assert len(build_listing(view, "", Order.AGE).rows) == 100_000
+
+
+def test_the_help_explains_every_badge() -> None:
+    rows = view_of(
+        [
+            Layer("a", parent="x", mount_count=2, flags={"incomplete": True}),
+            Layer("b", read_only=True, volatile=True),
+            Layer("c", image_store="/shared"),
+        ]
+    )
+    badges = [*(badge for name in "abc" for badge in badges_of(rows[name])), BASE, HERE]
+    signs = [sign.plain for sign, _ in legend()]
+    assert [badge.text for badge in badges if badge.text not in signs] == []
+
+
+@pytest.mark.parametrize("width", [76, 118])
+async def test_in_deep_rows_names_give_way_and_badges_stay(place: Place, width: int) -> None:
+    store = place.open()
+    parent = None
+    for depth in range(30):
+        name = f"registry.example.org/team/service-{depth}/backend:2.{depth}"
+        layer = store.create(parent=parent, names=[name if depth < 29 else "n" * 300])
+        store.create(parent=parent)
+        parent = layer.id
+    store.mount(parent)
+    store.mount(parent)
+    place.rewrite(lambda records: records[-2].update(flags={"incomplete": True}))
+    async with browsing(place.open, size=(width + 4, 24)) as browser:
+        browser.tree.go_to_key(parent)
+        await browser.settle()
+        row = next(line for line in browser.lines("#layers") if "nn" in line)
+        assert "mnt×2" in row or "mounted×2" in row
+        assert "inc" in row
+        assert row.endswith(" now")
+        assert all(f".{depth}" in browser.text("#layers") for depth in (27, 28))

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from textual.widgets import Static
 
 from layerstore import Cancelled, Change, ChangeKind, IDMap, Layer
+from layerstore.model import DiskUsage
 from layerstore.store import LayerStore
+from layertui.app import LayertuiApp
 from layertui.changetree import UNCHANGED, ChangeFilter, build_change_tree, filter_changes
-from layertui.summary import Details, summarize
+from layertui.summary import Details, Field, summarize
+from layertui.widgets.changes_panel import ChangesPanel, Compared
 from layertui.widgets.changes_tree import ChangesTree
-from layertui.widgets.fields import FieldList
-from tui.browser import NOW, Place, browsing, view_of
+from layertui.widgets.fields import FieldList, _field_rows
+from tui.browser import NOW, Browser, Place, browsing, view_of, wait_for
 
 ADD, MODIFY, DELETE = ChangeKind.ADD, ChangeKind.MODIFY, ChangeKind.DELETE
 FOLDER = 0o040755
@@ -153,11 +160,11 @@ def test_the_summary_has_all_fields() -> None:
     assert fields["Layer/Created"].endswith("(2 hours ago)")
     assert fields["Size/Own"] == "2.0 kB (2,000 bytes)"
     assert fields["Size/Total"] == "2.0 kB (2,003 bytes) in 2 layers"
-    assert fields["Size/Built on it"] == "1 child"
+    assert fields["Size/Above"] == "1 child"
     assert fields["Mount/Mounted"] == "2 times"
     assert (fields["Mount/Path"], fields["Mount/Label"]) == ("/m", "system_u")
     assert (fields["Diff/Digest"], fields["Diff/Compressed"]) == ("sha256:d", "sha256:c")
-    assert (fields["Partial pull/TOC digest"], fields["Diff/Compression"]) == ("sha256:t", "gzip")
+    assert (fields["Partial pull/TOC digest"], fields["Diff/Packed as"]) == ("sha256:t", "gzip")
     assert fields["Big data/"] == "blob"
     assert (fields["Flags/note"], fields["Flags/n"]) == ('"x"', "1")
     assert (fields["Owners/UIDs"], fields["Metadata/"]) == ("0, 5", '{"x":1}')
@@ -214,6 +221,75 @@ async def test_the_summary_follows_the_cursor_and_measures(store: LayerStore, pl
         assert "measuring" not in shown
 
 
+class Slow(LayerStore):
+    """A real store that measures a layer only when it may, and says which it began and ended."""
+
+    may = threading.Event()
+    begun: ClassVar[list[str]] = []
+    ended: ClassVar[list[str]] = []
+
+    def usage(self, ref: str, **how: Any) -> DiskUsage:
+        self.begun.append(ref)
+        while not self.may.wait(0.005):
+            if how["should_stop"]():
+                raise Cancelled("measuring")
+        self.ended.append(ref)
+        return super().usage(ref, **how)
+
+
+async def test_every_layer_on_which_the_cursor_has_rested_is_measured_and_totals_follow(place: Place) -> None:
+    store = place.open()
+    below = None
+    for name in ("bottom", "middle", "top"):
+        below = store.create(names=[name], parent=below).id
+    Slow.may.clear()
+    Slow.begun.clear()
+    Slow.ended.clear()
+    async with browsing_slow(place) as browser:
+        ids = [store.lookup(name) for name in ("bottom", "middle", "top")]
+        await browser.until(lambda: Slow.begun == ids[:1])
+        await browser.pilot.press("6", "j")
+        await browser.until(lambda: Slow.begun == ids[:2])
+        await browser.pilot.press("j")
+        await browser.until(lambda: Slow.begun == ids)
+        assert not Slow.ended
+        assert not any(row.total_is_exact for row in browser.screen.view.rows)
+        Slow.may.set()
+        await browser.settle()
+        assert Slow.ended == [ids[2], ids[1], ids[0]]
+        view = browser.screen.view
+        assert all(row.total_is_exact for row in view.rows)
+        assert view[ids[2]].total == sum(store.usage(layer_id).size for layer_id in ids)
+        assert browser.tree.listing is not None
+        assert browser.tree.listing.view is view
+        assert "+" not in browser.lines("#layers")[2]
+
+
+@asynccontextmanager
+async def browsing_slow(place: Place) -> AsyncIterator[Browser]:
+    """Browse a store that keeps a thread waiting: the program does not come to rest before."""
+    app = LayertuiApp(lambda: Slow.open(place.root, place.run, driver="vfs"), clock=lambda: NOW)
+    async with app.run_test(size=(120, 36), notifications=True) as pilot:
+        try:
+            await wait_for(lambda: bool(app.screen.query("#layers")), pilot)
+            yield Browser(app, pilot)
+        finally:
+            Slow.may.set()
+
+
+def test_a_path_stands_below_its_label_where_that_keeps_its_names_whole() -> None:
+    path = "/var/lib/containers/storage/overlay/" + "c0ffee" * 10 + "abcd/merged"
+    rows = _field_rows(0, Field("merged", path), 77)
+    assert [(row.label, row.text, row.below) for row in rows] == [
+        ("merged", "", False),
+        ("", path[:36], True),
+        ("", path[36:], True),
+    ]
+    assert [row.text for row in _field_rows(0, Field("ID", "c" * 64), 77)] == ["c" * 64]
+    assert [row.text for row in _field_rows(0, Field("ID", "c" * 65), 77)] == ["c" * 33, "c" * 32]
+    assert [row.below for row in _field_rows(0, Field("merged", path), 200)] == [False]
+
+
 async def test_a_field_is_copied(store: LayerStore, place: Place) -> None:
     async with browsing(place.open) as browser:
         await browser.press("tab")
@@ -224,6 +300,24 @@ async def test_a_field_is_copied(store: LayerStore, place: Place) -> None:
         assert browser.app.clipboard == "base"
         await browser.press("G", "g", "pagedown", "pageup", "k", "enter")
         assert browser.app.clipboard == store.lookup("base")
+
+
+async def test_reading_again_leaves_the_summary_as_it_is(store: LayerStore, place: Place) -> None:
+    async with browsing(place.open, size=(120, 60)) as browser:
+        fields = browser.screen.query_one(FieldList)
+        assert "vfs/dir/" in browser.text("FieldList")
+        shown: list[str] = []
+        show = fields.show
+
+        def note(groups: Any, **how: Any) -> None:
+            shown.extend(field.value for group in groups for field in group.fields)
+            show(groups, **how)
+
+        fields.show = note  # type: ignore[method-assign]
+        await browser.press("R")
+        assert any("vfs/dir/" in value for value in shown)
+        assert "looking…" not in shown
+        assert "measuring…" not in shown
 
 
 # Changes
@@ -257,6 +351,40 @@ async def test_kinds_order_and_filter_of_changes(store: LayerStore, place: Place
         assert browser.screen.query_one(ChangesTree).has_focus
         await browser.press("escape")
         assert any(line.lstrip().startswith("D") for line in browser.lines("#changes-tree"))
+
+
+async def test_a_filter_that_nothing_matches_says_so(store: LayerStore, place: Place) -> None:
+    async with browsing(place.open) as browser:
+        await browser.press("j", "j", "j", "2", "2", "slash")
+        await browser.type("zzz")
+        note = browser.screen.query_one("#changes-note", Static)
+        assert "Nothing matches the filter" in str(note.render())
+        await browser.press("escape")
+        assert not note.display
+        await browser.press("A", "M", "D")
+        assert not note.display
+
+
+async def test_reading_again_leaves_the_changes_where_they_are(store: LayerStore, place: Place) -> None:
+    async with browsing(place.open) as browser:
+        await browser.press("j", "j", "j", "2", "2", "G")
+        before, cursor = browser.text("#changes-tree"), browser.screen.query_one(ChangesTree).cursor_line
+        assert cursor
+        shown: list[str] = []
+        panel = browser.screen.query_one(ChangesPanel)
+        panel.show_note = lambda against, note: shown.append(note)  # type: ignore[method-assign]
+        await browser.press("R")
+        assert browser.text("#changes-tree") == before
+        assert browser.screen.query_one(ChangesTree).cursor_line == cursor
+        assert shown == []
+
+
+def test_what_is_compared_is_told_in_the_room_there_is() -> None:
+    compared = Compared("registry.example.org/shop:2.3", "registry.example.org/team/backend:12", "its parent")
+    assert compared.text(200) == f"{compared.title} against {compared.base}, its parent"
+    assert compared.text(44) == "…/shop:2.3 against …/backend:12, its parent"
+    assert len(Compared("x" * 300, "y" * 300, "its parent").text(40)) == 40
+    assert Compared("base", why="is a base layer").text(40) == "base is a base layer"
 
 
 async def test_changes_against_a_marked_layer(store: LayerStore, place: Place) -> None:

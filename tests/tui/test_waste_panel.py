@@ -134,6 +134,21 @@ async def test_a_layer_without_a_digest_is_looked_at_again_when_the_store_change
         await browser.until(lambda: "/usr/bin/tool" in browser.text("#waste-tree"))
 
 
+async def test_reading_again_leaves_the_table_and_the_cursor_where_they_are(store: LayerStore, place: Place) -> None:
+    async with browsing(place.open) as browser:
+        await to_waste(browser, "tool")
+        await browser.press("5", "enter", "G")
+        panel = browser.screen.query_one(WastePanel)
+        tree = browser.screen.query_one(WasteTree)
+        before, cursor = browser.text("#waste-tree"), tree.cursor_key
+        assert tree.cursor_line
+        told: list[str] = []
+        panel.show_note = told.append  # type: ignore[method-assign]
+        await browser.press("R")
+        assert (browser.text("#waste-tree"), tree.cursor_key) == (before, cursor)
+        assert told == []
+
+
 async def test_it_can_be_stopped(store: LayerStore, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = LayerStore.waste
     slow = threading.Event()
