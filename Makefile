@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.layertui-ready
+# Tests of the screen wait a third of their time for a program to come to rest.
+WORKERS ?= $(shell expr \( $$(nproc 2>/dev/null || echo 2) \* 3 + 1 \) / 2)
 
 .PHONY: help demo test soak check format screenshots snapshots bench bench-screen clean
 .DEFAULT_GOAL := help
@@ -21,7 +23,7 @@ demo: $(READY) ## make a demo store, without root, and browse it
 	@$(BIN)/layertui demo
 
 test: $(READY) ## run the tests on all processors
-	$(BIN)/pytest -n auto --dist worksteal $(ARGS)
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 soak: $(READY) ## let Podman, Buildah and us work on one store for ten minutes, as root
 	LAYERTUI_SOAK_SECONDS=$${LAYERTUI_SOAK_SECONDS:-600} LAYERTUI_REQUIRE_ALL=1 \
@@ -46,8 +48,9 @@ screenshots: $(READY) ## make the README's pictures from the real program
 bench: $(READY) ## measure the core beside containers-storage
 	$(BIN)/python benchmarks/core.py $(ARGS)
 
-bench-screen: $(READY) ## measure the browser through a real terminal
+bench-screen: $(READY) ## measure the browser through a real terminal, beside dive where that is on PATH
 	$(BIN)/python benchmarks/screen.py $(ARGS)
+	$(BIN)/python benchmarks/dive_peer.py
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

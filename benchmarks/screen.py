@@ -102,7 +102,7 @@ def browse_layers(root: Path, count: int, presses: int, starts: int) -> Row:
     with closing(Terminal(command)) as terminal:
         row.filled = terminal.wait_for(f"{count:,}".encode())
         terminal.settle(1.5)
-        press_all(row, terminal, presses, fold=[HOME, *[b"h", b"l"] * (presses // 8)])
+        press_all(row, terminal, presses, fold=[HOME, *[b"\r"] * (presses // 4)])
         type_filter(row, terminal, [b"a3f7", b"9c01", b"layer-00"], f" of {count:,}".encode())
         row.mib = terminal.resident_mib()
     return row
@@ -117,8 +117,9 @@ def browse_changes(root: Path, count: int, presses: int) -> Row:
         terminal.settle(1)
         os.write(terminal.descriptor, b"\t")
         terminal.settle(1)
-        # In the first folder are others of a hundred files each, folded.
-        press_all(row, terminal, presses, fold=[HOME, DOWN, *[b"l", b"h"] * (presses // 8)])
+        terminal.press(b"+")  # or there would be no more lines than keys are pressed
+        terminal.settle(1)
+        press_all(row, terminal, presses, fold=[HOME, DOWN, *[b"\r"] * (presses // 4)])
         type_filter(row, terminal, [b"1234", b"er-00", b"so"], None)
         row.mib = terminal.resident_mib()
     return row
