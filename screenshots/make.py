@@ -1,4 +1,7 @@
-"""Make the README's pictures from the real program on Podman's store, or on the demo store: `make screenshots`."""
+"""Make the README's pictures from the real program on Podman's store, or on the demo store: `make screenshots`.
+
+Each is taken in the dark theme (NAME.svg) and in the light one (NAME-light.svg).
+"""
 
 from __future__ import annotations
 
@@ -35,24 +38,23 @@ class Shot:
     name: str
     on: str
     keys: str
-    light: bool = False
 
 
 SHOTS = (
-    Shot("changes", "worker:2.3", "2 2", light=True),
+    Shot("changes", "worker:2.3", "2 2"),
     Shot("summary", "shop:2.3", "1"),
     Shot("lineage", "python:3.11", "4"),
-    Shot("files", "shop:2.3", "3 3 right down down down down down down enter", light=True),
+    Shot("files", "shop:2.3", "3 3 right down down down down down down enter"),
     Shot("where", "shop:2.3", "3 3 right down down down down w"),
     Shot("compare", "shop:2.3", "equals_sign down down down 2"),
     Shot("waste", "shop:2.3", "5 5 enter"),
     Shot("json", "shop:2.3", "6 6"),
     Shot("filter", "", "/ i s : u n u s e d"),
     Shot("export", "shop:2.3", "e"),
-    Shot("delete", "shop:2.3", "d", light=True),
+    Shot("delete", "shop:2.3", "d"),
     Shot("create", "shop:2.3", "n"),
     Shot("apply", "shop-2024", "a / s r v / s h o p minus 2 0 2 4 . t a r"),
-    Shot("check", "", "c D g down down", light=True),
+    Shot("check", "", "c D g down down"),
     Shot("repair", "", "c D space space f"),
     Shot("help", "", "question_mark"),
 )
@@ -62,9 +64,9 @@ SHOTS = (
 Clock = Callable[[], datetime]
 
 
-async def take(shot: Shot, open_store: Callable[[], LayerStore], clock: Clock, theme: str, path: Path) -> None:
-    """Open the program, press the keys, take the picture."""
-    app = LayertuiApp(open_store, clock=clock, settings=Settings(theme=theme))
+async def take(shot: Shot, open_store: Callable[[], LayerStore], clock: Clock) -> None:
+    """Open the program, press the keys, take the picture in both themes."""
+    app = LayertuiApp(open_store, clock=clock, settings=Settings(theme="layertui-dark"))
     async with app.run_test(size=SIZE, notifications=True) as pilot:
         await _settle(app, pilot)
         async with asyncio.timeout(_PATIENCE):
@@ -78,8 +80,10 @@ async def take(shot: Shot, open_store: Callable[[], LayerStore], clock: Clock, t
             await pilot.press(_NAMES.get(key, key))
             await _settle(app, pilot)
         app.clear_notifications()
-        await pilot.pause(0.1)
-        app.save_screenshot(path.name, path=str(path.parent))
+        for theme, file in (("dark", f"{shot.name}.svg"), ("light", f"{shot.name}-light.svg")):
+            app.theme = f"layertui-{theme}"
+            await pilot.pause(0.1)
+            app.save_screenshot(file, path=str(HERE))
 
 
 def _layer_of(screen: LayersScreen, name: str) -> str:
@@ -105,9 +109,7 @@ async def take_all(place: StorePlace, clock: Clock, wanted: list[str]) -> None:
 
     for shot in SHOTS:
         if not wanted or shot.name in wanted:
-            await take(shot, open_store, clock, "layertui-dark", HERE / f"{shot.name}.svg")
-            if shot.light:
-                await take(shot, open_store, clock, "layertui-light", HERE / f"{shot.name}-light.svg")
+            await take(shot, open_store, clock)
 
 
 @contextmanager
