@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from textual.message import Message
@@ -32,7 +31,7 @@ class DriverChoice:
     ask: bool = True
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class StoreOpened(Message):
     """The store is open, and this is what is in it."""
 
@@ -40,14 +39,14 @@ class StoreOpened(Message):
     listing: Listing
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class DriversFound(Message):
     """These are the stores of one graph root."""
 
     stores: Sequence[DriverStore]
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class LockSeen(Message):
     """This lock of the store is held by these processes now, as far as the system tells; `path` is "" if none is."""
 
@@ -59,20 +58,11 @@ def lock_job(graph_root: str) -> Job:
     """Find out which lock of the store keeps readers waiting, and who holds it."""
 
     def work(job: Job) -> Message:
-        from layerstore.errors import LayerStoreError, LockTimeout  # noqa: PLC0415 - see above
-        from layerstore.lockfile import LockFile  # noqa: PLC0415 - the same
+        from layerstore.lockfile import busy_lock  # noqa: PLC0415 - see above
 
         del job
-        root = Path(graph_root)
-        for path in (root / "storage.lock", *sorted(root.glob("*-*/*.lock"))):
-            try:
-                with LockFile(str(path), timeout=0, optional=True).read():
-                    pass
-            except LockTimeout as error:
-                return LockSeen(error.path, error.holders)
-            except (LayerStoreError, OSError):
-                continue  # what cannot be locked is told by the one who opens the store
-        return LockSeen()
+        busy = busy_lock(graph_root)
+        return LockSeen(busy.path, busy.holders) if busy is not None else LockSeen()
 
     return Job("look who has the lock", work, quiet=True, key="lock")
 

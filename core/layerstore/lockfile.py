@@ -17,10 +17,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from filelock import BaseFileLock, Timeout
 
-from layerstore.errors import LockTimeout, StoreAccess, StoreReadOnly
+from layerstore.errors import LayerStoreError, LockTimeout, StoreAccess, StoreReadOnly
 from layerstore.lockholders import holders
 
 TOKEN_SIZE = 64
@@ -184,3 +185,20 @@ class LockFile:
         """Make the missing lock file, since the first reader of a new store comes before its first writer."""
         os.close(os.open(self.path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644))
         return self._acquire(ReadLock, timeout)
+
+
+def busy_lock(graph_root: str) -> LockTimeout | None:
+    """Return what a reader of a store would wait for now: the first lock of any driver's that is not free.
+
+    Guarantees to make no file and to wait for nothing. A lock that cannot be looked at counts as free.
+    """
+    root = Path(graph_root)
+    for path in (root / "storage.lock", *sorted(root.glob("*-*/*.lock"))):
+        try:
+            with LockFile(str(path), timeout=0, optional=True).read():
+                pass
+        except LockTimeout as error:
+            return error
+        except (LayerStoreError, OSError):
+            continue  # whoever opens the store is told
+    return None
