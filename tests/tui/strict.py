@@ -32,7 +32,8 @@ _TOKEN = re.compile(
     "|(?P<line>\r\n(?=\x1b\\[\\d+;\\d+H))"  # between two rows, each of which begins with a move
     "|(?P<text>[^\x00-\x1f\x7f-\x9f]+)"
 )
-_PLAIN = re.compile("[\n\t]|\r(?:\x1b\\[K)?")  # what a shell writes, and a meter on one line
+# What a shell writes, and a meter on one line, which may arrive in two pieces.
+_PLAIN = re.compile("[\n\t]|\r\x1b\\[K|\r(?!(?:\x1b\\[?)?\\Z)")
 _UNFINISHED = re.compile("(?:\r\n?)?(?:\x1b(?:]52;[^\x07\x1b]*|[^\x07\x1b]{0,40}))?$")
 _SYNC_QUERY = "\x1b[?2026$p"
 _SYNC_ANSWER = b"\x1b[?2026;1$y"
