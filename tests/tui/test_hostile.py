@@ -146,7 +146,7 @@ def locked() -> Iterator[Walk]:
             assert process.stdout is not None
             process.stdout.readline()
             walk = Walk(store, *store.arguments, "--driver", "vfs")
-            walk.terminal.wait_for("locked: waiting")
+            walk.terminal.wait_for(r"\x1b]0;evil\x07p\u009b (PID ", "has the store locked")
             yield walk
             walk.terminal.close()
             process.stdout.close()
