@@ -1,19 +1,18 @@
-"""Changes as a tree of folders with totals, in flat arrays. Built in a worker; free of any UI."""
+"""Changes as a tree of folders with totals, in columns. Built in a worker; free of any UI."""
 
 from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import accumulate, compress
 from operator import mul
-from typing import NamedTuple
 
 from layerstore.errors import Cancelled
 from layerstore.model import Change, ChangeKind
-from layertui.marks import both, either, picked
+from layertui.columns import Column, Picked, both, either, neither, numbers_to
 from layertui.treeorder import preorder
 from layertui.treeshape import ROOT, TreeShape, build_shape, prune
 
@@ -59,11 +58,6 @@ class ChangeSet:
     count: int
 
     @cached_property
-    def inner(self) -> Sequence[int]:
-        """The nodes that have others below them: few, beside those that have not."""
-        return self.shape.inner()
-
-    @cached_property
     def folded_names(self) -> Sequence[str]:
         """The names without upper case."""
         return [name if name == folded else folded for name in self.names for folded in (name.casefold(),)]
@@ -71,22 +65,48 @@ class ChangeSet:
 
 @dataclass(frozen=True, eq=False)
 class ChangeTree:
-    """Nodes in preorder: `names` are last parts of paths; `sizes` are sums for folders; `kinds` may be UNCHANGED.
+    """Those changes of `whole` that a filter leaves, and the folders that they are in, as if nothing else had changed.
 
-    `counts` has the number of changes of each kind, `size` the bytes of what was added or modified; both leave out what
-    the filter leaves out. `nodes` has each node's number in `whole`, which is everything that changed.
+    Nodes are in preorder, in the order that the filter asks for; `nodes` has each one's number in `whole`, and
+    `chosen` marks there what is wanted itself. `counts` is the number of changes of each kind.
     """
 
     whole: ChangeSet
     nodes: Sequence[int]
-    names: Sequence[str]
-    kinds: bytes
-    sizes: Sequence[int]
-    folders: bytes
     shape: TreeShape
+    chosen: bytes
     filter: ChangeFilter
-    counts: tuple[int, int, int] = (0, 0, 0)
-    size: int = 0
+    counts: tuple[int, ...]
+    taken: _Sums
+
+    def __len__(self) -> int:
+        return len(self.nodes)
+
+    @property
+    def size(self) -> int:
+        """The bytes of what was added or modified."""
+        return self.taken.total
+
+    @cached_property
+    def names(self) -> Column[str]:
+        """The last parts of the paths."""
+        return Picked(self.whole.names, self.nodes)
+
+    @cached_property
+    def kinds(self) -> Column[int]:
+        """The kinds, UNCHANGED for folders that are only there for what is in them."""
+        only_folders = self.chosen.translate(bytes([UNCHANGED]) + bytes(255))  # all bits where nothing is chosen
+        return Picked(either(self.whole.kinds, only_folders), self.nodes)
+
+    @cached_property
+    def folders(self) -> Column[int]:
+        """1 for what is a folder, empty or not."""
+        return Picked(self.whole.folders, self.nodes)
+
+    @cached_property
+    def sizes(self) -> Column[int]:
+        """What changes weigh in bytes, folders with all that is in them but what was deleted."""
+        return _Sizes(self)
 
     def path(self, node: int) -> str:
         """Return the path of a node, from the layer's root."""
@@ -115,10 +135,56 @@ class ChangeTree:
 
     def deep_folders(self) -> Iterator[int]:
         """Yield what is folded at first where there is much: what has something in it, from the second level on."""
-        for number in self.whole.inner:
-            node = self.place_of(number)
-            if node is not None and self.shape.parents[node] != ROOT and not self.shape.is_leaf(node):
-                yield node
+        parents = self.shape.parents
+        return (node for node in self.shape.inner if parents[node] != ROOT)
+
+
+class _Sums:
+    """Sums of a column's marked values; known for some places, from which others are found with a short way to go."""
+
+    _STEP = 64
+
+    def __init__(self, column: array[int], marks: bytes) -> None:
+        self._column, self._marks = column, marks
+        self._sums = [
+            *accumulate((self._sum(at, at + self._STEP) for at in range(0, len(marks), self._STEP)), initial=0)
+        ]
+
+    @property
+    def total(self) -> int:
+        """The sum of all that is marked."""
+        return self._sums[-1]
+
+    def before(self, place: int) -> int:
+        """Return the sum of what is marked before a place."""
+        step, rest = divmod(place, self._STEP)
+        return self._sums[step] + self._sum(place - rest, place)
+
+    def _sum(self, start: int, stop: int) -> int:
+        return sum(compress(self._column[start:stop], self._marks[start:stop]))
+
+
+class _Sizes:
+    """What the nodes of a tree weigh."""
+
+    def __init__(self, tree: ChangeTree) -> None:
+        self._tree = tree
+
+    def __len__(self) -> int:
+        return len(self._tree)
+
+    def __getitem__(self, node: int) -> int:
+        tree, whole = self._tree, self._tree.whole
+        number = tree.nodes[node]
+        own, end = whole.sizes[number] * tree.chosen[number], whole.shape.ends[number]
+        return own if end == number + 1 else own + tree.taken.before(end) - tree.taken.before(number + 1)
+
+    def __iter__(self) -> Iterator[int]:
+        tree = self._tree
+        sizes = [*map(mul, Picked(tree.whole.sizes, tree.nodes), Picked(tree.chosen, tree.nodes))]
+        for node in tree.shape.inner:
+            sizes[node] = self[node]
+        return iter(sizes)
 
 
 def build_change_tree(
@@ -141,29 +207,17 @@ def filter_changes(
         Cancelled: when `should_stop` says so.
     """
     chosen = _chosen(whole, wanted, should_stop)
-    counts = [both(_of_kind(whole, {kind}), chosen).count(1) for kind in ChangeKind]
-    if sum(counts) == whole.count:
-        totals = _totals(whole.kinds, whole.sizes, whole.shape, whole.inner)
-        parts = _Parts(range(len(whole.names)), whole.names, whole.kinds, totals, whole.folders, whole.shape)
-    else:
-        parts = _pruned(whole, chosen)
+    counts = tuple(both(_of_kind(whole, {kind}), chosen).count(1) for kind in ChangeKind)
+    nodes: Sequence[int] = range(len(whole.names))
+    shape = whole.shape
+    if sum(counts) != whole.count:
+        nodes = array("i", [*compress(nodes, _with_folders(whole, chosen))])
+        shape = prune(shape, nodes)
     if should_stop():
         raise Cancelled("filtering the changes")
-    if wanted.by_size:
-        parts = _by_size(parts)
-    stays = both(_of_kind(whole, {ChangeKind.ADD, ChangeKind.MODIFY}), chosen)
-    return ChangeTree(whole, *parts, wanted, (counts[0], counts[1], counts[2]), sum(compress(whole.sizes, stays)))
-
-
-class _Parts(NamedTuple):
-    """The columns of a tree."""
-
-    nodes: Sequence[int]
-    names: Sequence[str]
-    kinds: bytes
-    sizes: Sequence[int]
-    folders: bytes
-    shape: TreeShape
+    taken = _Sums(whole.sizes, both(chosen, neither(_of_kind(whole, {ChangeKind.DELETE}))))
+    tree = ChangeTree(whole, nodes, shape, chosen, wanted, counts, taken)
+    return _by_size(tree) if wanted.by_size else tree
 
 
 def _collect(changes: Iterable[Change], should_stop: Callable[[], bool]) -> ChangeSet:
@@ -174,8 +228,10 @@ def _collect(changes: Iterable[Change], should_stop: Callable[[], bool]) -> Chan
             raise Cancelled("building the tree of changes")
         nodes.add(change)
     shape = build_shape(nodes.parents)
-    inner = bytes([end != node + 1 for node, end in enumerate(shape.ends)])
-    return ChangeSet(nodes.names, bytes(nodes.kinds), nodes.sizes, either(nodes.folders, inner), shape, count)
+    for node in shape.inner:
+        nodes.folders[node] = 1
+    numbers_to(len(shape))  # made here, so that the event loop finds them
+    return ChangeSet(nodes.names, bytes(nodes.kinds), nodes.sizes, bytes(nodes.folders), shape, count)
 
 
 def _path_key(change: Change) -> str:
@@ -256,7 +312,7 @@ def _with_word(whole: ChangeSet, word: str) -> bytearray:
     else:
         marks = bytearray([last in name for name in names])
     ends = whole.shape.ends
-    for node in whole.inner:
+    for node in whole.shape.inner:
         if marks[node]:
             marks[node : ends[node]] = b"\1" * (ends[node] - node)
     return marks
@@ -283,50 +339,19 @@ class _Above(dict[int, bool]):
         return self[node]
 
 
-def _pruned(whole: ChangeSet, chosen: bytes) -> _Parts:
-    """Keep the chosen changes, and the folders that they are in, as if nothing else had changed."""
-    kept, sizes = bytearray(chosen), whole.sizes[:]
-    old_ends = whole.shape.ends
-    for node in whole.inner:
-        if not kept[node] and chosen.find(1, node, old_ends[node]) >= 0:
-            kept[node], sizes[node] = 1, 0
-    only_folders = chosen.translate(bytes([UNCHANGED]) + bytes(255))  # all bits where nothing is chosen
-    kinds = either(whole.kinds, only_folders)
-    if len(kinds) == kept.count(1):
-        totals = _totals(kinds, sizes, whole.shape, whole.inner)
-        return _Parts(range(len(kept)), whole.names, kinds, totals, whole.folders, whole.shape)
-    nodes = array("i", [*compress(range(len(kept)), kept)])
-    kinds = bytes(picked(kinds, nodes, kept))
-    sizes = array("q", [*picked(sizes, nodes, kept)])
-    shape = prune(whole.shape, nodes, kept, whole.inner)
-    inner = [bisect_left(nodes, node) for node in whole.inner if kept[node]]
-    totals = _totals(kinds, sizes, shape, inner)
-    names, folders = picked(whole.names, nodes, kept), picked(whole.folders, nodes, kept)
-    return _Parts(nodes, [*names], kinds, totals, bytes(folders), shape)
+def _with_folders(whole: ChangeSet, chosen: bytes) -> bytearray:
+    """Mark what is chosen and the folders that it is in."""
+    kept, ends = bytearray(chosen), whole.shape.ends
+    for node in whole.shape.inner:
+        if not kept[node] and chosen.find(1, node, ends[node]) >= 0:
+            kept[node] = 1
+    return kept
 
 
-def _totals(kinds: bytes, sizes: Sequence[int], shape: TreeShape, inner: Sequence[int]) -> array[int]:
-    """Give folders the sum of what is in them; what was deleted takes no room."""
-    taken: Iterable[int] = sizes
-    if ChangeKind.DELETE in kinds:
-        taken = map(mul, sizes, kinds.translate(bytes(kind != ChangeKind.DELETE for kind in range(256))))
-    sums = [*accumulate(taken, initial=0)]
-    totals = array("q", sizes)
-    for node in inner:
-        totals[node] += sums[shape.ends[node]] - sums[node + 1]
-    return totals
-
-
-def _by_size(tree: _Parts) -> _Parts:
+def _by_size(tree: ChangeTree) -> ChangeTree:
     """Return the same tree with the largest of each folder first."""
-    sizes = tree.sizes
+    sizes = [*tree.sizes]
     falling = sorted(range(len(sizes)), key=sizes.__getitem__, reverse=True)
-    order, parents, _ = preorder(tree.shape.parents, falling)
-    return _Parts(
-        array("i", [tree.nodes[node] for node in order]),
-        [tree.names[node] for node in order],
-        bytes([tree.kinds[node] for node in order]),
-        array("q", [sizes[node] for node in order]),
-        bytes([tree.folders[node] for node in order]),
-        build_shape(parents),
-    )
+    order, parents, _ = preorder([*tree.shape.parents], falling)
+    nodes = array("i", Picked(tree.nodes, order))
+    return replace(tree, nodes=nodes, shape=build_shape(parents))

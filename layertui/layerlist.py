@@ -13,8 +13,8 @@ from typing import Any
 from layerstore.errors import Cancelled
 from layerstore.model import ShouldStop
 from layerstore.table import NO_PARENT, UNKNOWN_SIZE, State
+from layertui.columns import both, neither
 from layertui.format import parse_size
-from layertui.marks import both, neither
 from layertui.model import StoreView
 from layertui.order import Order
 from layertui.rows import Rows
@@ -230,6 +230,4 @@ def _pruned(view: StoreView, chosen: bytes, text: str) -> Listing:
     if len(dimmed) == len(kept):
         return Listing(view, view.rows, view.shape, Order.TREE, text, chosen.count(1), dimmed)
     numbers = array("i", [*compress(every, kept)])
-    return Listing(
-        view, Rows(view, numbers), prune(view.shape, numbers, kept), Order.TREE, text, chosen.count(1), dimmed
-    )
+    return Listing(view, Rows(view, numbers), prune(view.shape, numbers), Order.TREE, text, chosen.count(1), dimmed)

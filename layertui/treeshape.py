@@ -11,10 +11,11 @@ from array import array
 from bisect import bisect_left, insort
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate, compress
-from operator import ne
+from functools import cached_property
+from itertools import compress, islice
+from operator import lt
 
-from layertui.marks import few, picked
+from layertui.columns import Column, Picked, numbers_to
 
 ROOT = -1
 """The parent of a node that hangs from nothing."""
@@ -22,7 +23,7 @@ ROOT = -1
 _STRIDE = 256  # nodes of a long chain from one whose head is remembered to the next
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class TreeShape:
     """Two flat arrays, one value a node: its parent, and one past the last node below it.
 
@@ -30,8 +31,8 @@ class TreeShape:
     that it stands in; elsewhere every node is its own.
     """
 
-    parents: Sequence[int]
-    ends: Sequence[int]
+    parents: Column[int]
+    ends: Column[int]
     compact: bool = False
     _heads: dict[int, int] = field(default_factory=dict, repr=False)
 
@@ -54,9 +55,10 @@ class TreeShape:
             yield child
             child = self.ends[child]
 
-    def inner(self) -> array[int]:
-        """Return the nodes that others hang from."""
-        return array("i", compress(range(len(self)), map(ne, self.ends, range(1, len(self) + 1))))
+    @cached_property
+    def inner(self) -> Sequence[int]:
+        """The nodes that others hang from."""
+        return array("i", compress(range(len(self)), map(lt, range(1, len(self) + 1), self.ends)))
 
     def sibling(self, node: int, step: int) -> int | None:
         """Return the next (1) or previous (-1) node with the same parent, None at the end."""
@@ -120,25 +122,37 @@ def build_shape(parents: Sequence[int], *, compact: bool = False) -> TreeShape:
     return TreeShape(array("i", parents), array("i", ends), compact)
 
 
-def prune(shape: TreeShape, nodes: Sequence[int], kept: Sequence[int], inner: Sequence[int] | None = None) -> TreeShape:
-    """Return the shape of some nodes, the parents of all of them among them: their numbers in order, and 1 for each.
+def prune(shape: TreeShape, nodes: Sequence[int]) -> TreeShape:
+    """Return the shape of some nodes, in their order, the parents of all of them among them.
 
-    `inner` are all nodes of `shape` that others hang from, for a caller who knows them and that they are not many.
+    It is worked out for those that are looked at: of many a filter shows a screenful.
     """
-    old_parents = picked(shape.parents, nodes, kept)
-    if few(nodes, kept):
-        parents = [ROOT if parent == ROOT else bisect_left(nodes, parent) for parent in old_parents]
-        ends = array("i", [bisect_left(nodes, shape.ends[node]) for node in nodes])
-        return TreeShape(array("i", parents), ends, shape.compact)
-    places = [*accumulate(kept, initial=0)]  # how many are kept of those before
-    if inner is None:  # from a list an array is made more quickly
-        ends = array("i", [*map(places.__getitem__, picked(shape.ends, nodes, kept))])
-    else:
-        ends = array("i", [*range(1, len(nodes) + 1)])
-        for node in compress(inner, map(kept.__getitem__, inner)):
-            ends[places[node]] = places[shape.ends[node]]
-    places[-1] = ROOT  # what `ROOT` finds
-    return TreeShape(array("i", [*map(places.__getitem__, old_parents)]), ends, shape.compact)
+    return _Pruned(_Places(shape.parents, nodes), _Places(shape.ends, nodes), shape.compact, shape=shape, nodes=nodes)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _Pruned(TreeShape):
+    """Some nodes of a shape."""
+
+    shape: TreeShape
+    nodes: Sequence[int]
+
+    @cached_property
+    def inner(self) -> Sequence[int]:
+        """The nodes whose next one still stands below them."""
+        next_ones = islice(self.nodes, 1, None)
+        return array("i", compress(range(len(self)), map(lt, next_ones, Picked(self.shape.ends, self.nodes))))
+
+
+class _Places(Picked[int]):
+    """Nodes that a column has for some nodes, as their places among these."""
+
+    def __getitem__(self, place: int) -> int:
+        node = super().__getitem__(place)
+        return ROOT if node == ROOT else bisect_left(self.numbers, node)
+
+    def __iter__(self) -> Iterator[int]:
+        return map(self.__getitem__, range(len(self)))
 
 
 def flat_shape(count: int) -> TreeShape:
@@ -153,7 +167,7 @@ class Folding:
         self.shape = shape
         self.folded = set(folded)
         self._sorted = array("i")
-        self.visible: Sequence[int] = ()
+        self.visible = array("i")
         self._rebuild()
 
     def __len__(self) -> int:
@@ -178,7 +192,7 @@ class Folding:
         self.folded.add(node)
         insort(self._sorted, node)
         start, stop = self._below(node)
-        del self._lines()[start:stop]
+        del self.visible[start:stop]
 
     def unfold(self, node: int) -> None:
         """Show what is below `node`, but for what other folded nodes hide."""
@@ -188,7 +202,7 @@ class Folding:
         del self._sorted[bisect_left(self._sorted, node)]
         if self.is_visible(node):
             start, _ = self._below(node)
-            self._lines()[start:start] = self._walk(node + 1, self.shape.ends[node])
+            self.visible[start:start] = self._walk(node + 1, self.shape.ends[node])
 
     def reveal(self, node: int) -> None:
         """Unfold everything that hides `node`, outermost first."""
@@ -209,25 +223,19 @@ class Folding:
         start = bisect_left(self.visible, node + 1)
         return start, bisect_left(self.visible, self.shape.ends[node], start)
 
-    def _lines(self) -> array[int]:
-        """Return the nodes to be seen as an array, which they are not before something is folded."""
-        if not isinstance(self.visible, array):
-            self.visible = array("i", self.visible)
-        return self.visible
-
     def _rebuild(self) -> None:
         self._sorted = array("i", sorted(self.folded))
-        self.visible = self._walk(0, len(self.shape)) if self.folded else range(len(self.shape))
+        self.visible = self._walk(0, len(self.shape))
 
     def _walk(self, node: int, end: int) -> array[int]:
         """Return what is to be seen of a range: runs of nodes from one fold to the next."""
         seen = array("i")
-        folded, ends = self._sorted, self.shape.ends
+        folded, ends, every = self._sorted, self.shape.ends, numbers_to(len(self.shape))
         at = bisect_left(folded, node)
         while at < len(folded) and folded[at] < end:
             fold = folded[at]
-            seen.extend(range(node, fold + 1))
+            seen += every[node : fold + 1]
             node = ends[fold]
             at = bisect_left(folded, node, at + 1)
-        seen.extend(range(node, end))
+        seen += every[node:end]
         return seen

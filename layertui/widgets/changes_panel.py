@@ -147,7 +147,7 @@ class ChangesPanel(Vertical):
         summary = self.query_one(ChangesSummary)
         summary.against, summary.shown = against, tree
         nothing = (_NO_MATCH if tree.filter.text else _NO_KIND) if tree.whole.count else "Nothing changed."
-        self._put_note("" if tree.names else with_keys(nothing))
+        self._put_note("" if len(tree) else with_keys(nothing))
         self.tree_widget.show(tree, start=start)
 
     def _put_note(self, note: str) -> None:

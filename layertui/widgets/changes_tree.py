@@ -30,7 +30,7 @@ class _Paths:
         self._tree = tree
 
     def __len__(self) -> int:
-        return len(self._tree.names)
+        return len(self._tree)
 
     def __iter__(self) -> Iterator[str]:
         return map(self._tree.path, range(len(self)))
@@ -74,7 +74,7 @@ class ChangesTree(VirtualTree):
         before, self.tree_shown = self.tree_shown, tree
         if start or before is None:
             self._folded_elsewhere.clear()
-            self.start_nodes(tree.shape, _Paths(tree), tree.deep_folders() if len(tree.names) > _MANY else ())
+            self.start_nodes(tree.shape, _Paths(tree), tree.deep_folders() if len(tree) > _MANY else ())
         elif before.whole is tree.whole:
             folded = self._folded_elsewhere | {before.nodes[node] for node in self.folding.folded}
             places = {number: tree.place_of(number) for number in folded}
@@ -90,7 +90,7 @@ class ChangesTree(VirtualTree):
         tree = self.tree_shown
         if tree is None:
             return None
-        node, end = 0, len(tree.names)
+        node, end = 0, len(tree)
         found = None
         for part in key.strip("/").split("/"):
             while node < end and tree.names[node] != part:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable
 from itertools import chain
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 from rich.segment import Segment
 from rich.style import Style
@@ -15,6 +15,7 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.strip import Strip
 
+from layertui.columns import Column
 from layertui.keys import TREE_BINDINGS
 from layertui.treeshape import ROOT, Folding, TreeShape, flat_shape
 from layertui.widgets.guides import fold_zone, guide_text
@@ -23,14 +24,6 @@ from layertui.widgets.styles import base_style, layered, one_band
 
 _NOTHING = -1
 _NEAR = 200  # lines below the cursor, and above, that may stand in for its own
-
-
-class Keys(Protocol):
-    """The key of each node, by its number; may be made up when it is asked for."""
-
-    def __len__(self) -> int: ...
-    def __iter__(self) -> Iterator[str]: ...
-    def __getitem__(self, node: int, /) -> str: ...
 
 
 class _TreeMessage(Message):
@@ -85,7 +78,7 @@ class VirtualTree(LineView, can_focus=True):
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002 - Textual's word
         super().__init__(id=id, classes=classes)
         self.folding = Folding(flat_shape(0))
-        self._keys: Keys = ()
+        self._keys: Column[str] = ()
         self._places: dict[str, int] | None = None
         self._wanted: str | None = None
         self._lines: LRUCache[tuple[object, ...], Strip] = LRUCache(512)
@@ -117,7 +110,7 @@ class VirtualTree(LineView, can_focus=True):
     def show_nodes(
         self,
         shape: TreeShape,
-        keys: Keys,
+        keys: Column[str],
         folded: Iterable[int] = (),
         *,
         now_at: Callable[[int], int | None] | None = None,
@@ -147,7 +140,7 @@ class VirtualTree(LineView, can_focus=True):
         """Put the cursor on this key when nodes are shown the next time."""
         self._wanted = key
 
-    def start_nodes(self, shape: TreeShape, keys: Keys, folded: Iterable[int] = ()) -> None:
+    def start_nodes(self, shape: TreeShape, keys: Column[str], folded: Iterable[int] = ()) -> None:
         """Show something else: the cursor goes to the first line, and exactly the nodes `folded` are folded."""
         self._keys, self._places = keys, None
         self.folding = Folding(shape, folded)
@@ -389,7 +382,7 @@ class VirtualTree(LineView, can_focus=True):
 
     def action_fold_all(self) -> None:
         """Fold everything but the outermost nodes."""
-        self._fold_exactly([node for node in range(len(self.shape)) if not self.shape.is_leaf(node)])
+        self._fold_exactly(self.shape.inner)
 
     def action_unfold_all(self) -> None:
         """Unfold everything."""

@@ -44,7 +44,7 @@ def changes() -> list[Change]:
 
 def test_folders_hold_what_is_in_them() -> None:
     tree = build_change_tree(changes())
-    nodes = [(tree.path(node), tree.kinds[node], tree.sizes[node]) for node in range(len(tree.names))]
+    nodes = [(tree.path(node), tree.kinds[node], tree.sizes[node]) for node in range(len(tree))]
     assert nodes == [
         ("/etc", MODIFY, 510),
         ("/etc/a", ADD, 10),
@@ -69,7 +69,7 @@ def test_folders_hold_what_is_in_them() -> None:
 )
 def test_filters_and_order(wanted: ChangeFilter, paths: list[str]) -> None:
     tree = build_change_tree(changes(), wanted)
-    assert [tree.path(node) for node in range(len(tree.names))] == paths
+    assert [tree.path(node) for node in range(len(tree))] == paths
 
 
 def test_building_can_be_stopped() -> None:
@@ -87,7 +87,7 @@ names = st.text(st.sampled_from("ab-.é\udcff"), min_size=1, max_size=3)
 )
 def test_every_change_is_in_the_tree_once(sizes: dict[str, int]) -> None:
     tree = build_change_tree([Change(path, ADD, size) for path, size in sorted(sizes.items())])
-    paths = [tree.path(node) for node in range(len(tree.names))]
+    paths = [tree.path(node) for node in range(len(tree))]
     assert len(set(paths)) == len(paths)
     assert {path for node, path in enumerate(paths) if tree.kinds[node] == ADD} == set(sizes)
     for node, path in enumerate(paths):
@@ -113,7 +113,7 @@ def test_a_filter_finds_what_its_words_are_in_the_path_of(
         for path, kind in kinds.items()
         if kind in wanted and all(word in path.casefold() for word in text.casefold().split())
     }
-    paths = [tree.path(node) for node in range(len(tree.names))]
+    paths = [tree.path(node) for node in range(len(tree))]
     assert {path for node, path in enumerate(paths) if tree.kinds[node] != UNCHANGED} == found
     assert all(any(other.startswith(path + "/") for other in found) for path in set(paths) - found)
     assert len(paths) == len(set(paths))

@@ -74,8 +74,10 @@ def test_what_is_kept_of_a_shape_has_the_shape_of_its_own_parents(parents: list[
     numbers = [node for node in range(len(parents)) if kept[node]]
     left = [ROOT if parents[node] == ROOT else numbers.index(parents[node]) for node in numbers]
     whole = build_shape(parents, compact=True)
-    assert prune(whole, numbers, kept) == build_shape(left, compact=True)
-    assert prune(whole, numbers, kept, whole.inner()) == build_shape(left, compact=True)
+    pruned, made = prune(whole, numbers), build_shape(left, compact=True)
+    for column in ("parents", "ends", "inner"):
+        assert [*getattr(pruned, column)] == [*getattr(made, column)]
+    assert [pruned.path(node) for node in range(len(pruned))] == [made.path(node) for node in range(len(made))]
 
 
 @given(parent_lists(), st.data())
