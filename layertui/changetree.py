@@ -103,10 +103,10 @@ class ChangeTree:
         """1 for what is a folder, empty or not."""
         return Picked(self.whole.folders, self.nodes)
 
-    @cached_property
+    @property
     def sizes(self) -> Column[int]:
         """What changes weigh in bytes, folders with all that is in them but what was deleted."""
-        return _Sizes(self)
+        return _Sizes(self)  # made anew: kept, it and the tree would hold each other in memory
 
     def path(self, node: int) -> str:
         """Return the path of a node, from the layer's root."""
