@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from rich.console import RenderableType
 from textual import events
-from textual.app import App, ComposeResult, SystemCommand
+from textual.app import App, SystemCommand
 from textual.binding import BindingType
 from textual.screen import Screen
 
@@ -82,12 +82,20 @@ class LayertuiApp(App[None]):
         self._open_store = open_store
         self._choice = choice
         self._clock = clock
+        self._styled_for = ""
 
-    def compose(self) -> ComposeResult:
-        """Yield nothing; take the theme before any style is read: later all of them would be read once more."""
+    def get_default_screen(self) -> Screen[object]:
+        """Take keys and theme: with the first screen the styles are read, and with another theme all once more."""
         use_keymap(self._settings.keymap)
         self._take_theme()
-        yield from ()
+        self.stylesheet.set_variables(self.get_css_variables())
+        return super().get_default_screen()
+
+    def refresh_css(self, animate: bool = True) -> None:
+        """Read the styles anew, unless it is for the theme that they were read with at first."""
+        if self.theme != self._styled_for:
+            self._styled_for = ""
+            super().refresh_css(animate=animate)
 
     def on_mount(self) -> None:
         """Open the store."""
@@ -118,7 +126,7 @@ class LayertuiApp(App[None]):
             wanted = self._session.theme(wanted)
         if wanted not in self.available_themes:
             wanted = usual_theme("" if self.is_headless else self.console.color_system)
-        self.theme = self._first_theme = wanted
+        self.theme = self._first_theme = self._styled_for = wanted
 
     def _open(self) -> LayerStore:
         """Open the store, and load the code of the browser meanwhile: the first frame does not wait for it."""

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from textual.binding import Binding
+from textual.css.stylesheet import Stylesheet
 from textual.widgets import ContentSwitcher
 
 import layertui
@@ -373,6 +374,28 @@ async def test_the_palette_has_every_action_with_its_key(store: LayerStore, plac
 
 
 # Themes
+
+
+async def test_the_styles_are_read_once_and_anew_for_another_theme_and_back(
+    store: LayerStore, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read_for: list[str] = []
+    reparse = Stylesheet.reparse
+
+    def noted(sheet: Stylesheet) -> None:
+        read_for.append(app.theme)
+        reparse(sheet)
+
+    monkeypatch.setattr(Stylesheet, "reparse", noted)
+    app = app_of(place, Settings(theme="layertui-light"))
+    async with app.run_test(size=(120, 36)) as pilot:
+        await wait_for(lambda: bool(app.screen.query("#layers")), pilot)
+        assert read_for == []
+        light = app.screen.styles.background
+        for theme, seen in (("layertui-contrast", False), ("layertui-light", True)):
+            app.theme = theme
+            await wait_for(lambda theme=theme: read_for[-1:] == [theme], pilot)
+            assert (app.screen.styles.background == light) is seen
 
 
 def test_our_themes_can_be_chosen_and_sixteen_colours_get_the_one_made_of_them() -> None:
