@@ -12,7 +12,7 @@ import pytest
 
 from layerstore import rootless
 from support import need_program, skip
-from users import User, build_images, ordinary_user, wait_for_end
+from users import User, wait_for_end
 
 OPEN = """
 import hashlib
@@ -42,13 +42,6 @@ status = (merged / "two").stat()
 seen = {"how": entered.how.name, "pid": entered.pid, "merged": merged, "names": sorted(os.listdir(merged)),
     "kind": kind, "owner": [status.st_uid, status.st_gid], "id": top.id}
 """
-
-
-@pytest.fixture(scope="module")
-def the_user() -> Iterator[User]:
-    with ordinary_user() as user:
-        build_images(user)
-        yield user
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from collections.abc import AsyncIterator, Callable
@@ -80,7 +81,7 @@ class Browser:
 
     async def settle(self) -> None:
         """Wait until nothing runs and all is drawn."""
-        await self.pilot.pause(0.06)
+        await asyncio.sleep(0.06)
         await wait_for(lambda: self.app.jobs.idle, self.pilot)
         await self.pilot.pause()
         await self.pilot.pause()

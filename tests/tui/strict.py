@@ -67,6 +67,7 @@ class StrictTerminal:
         self._decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
         self._rest = ""
         self._received = 0
+        self._lines = (-1, "")
         self._full_screen = False
         self._last = ""
         self.pid, self._terminal = pty.fork()
@@ -106,7 +107,11 @@ class StrictTerminal:
     @property
     def shown(self) -> str:
         """The screen as lines."""
-        return "\n".join(line.rstrip() for line in self.screen.display)
+        received, lines = self._lines
+        if received != self._received:
+            lines = "\n".join(line.rstrip() for line in self.screen.display)
+            self._lines = (self._received, lines)
+        return lines
 
     @property
     def written(self) -> str:
@@ -119,35 +124,39 @@ class StrictTerminal:
             os.write(self._terminal, _SYNC_ANSWER)
         self._rest = ""
         at = 0
+        drawn: list[str] = []
         while at < len(text):
             token = _TOKEN.match(text, at)
             if token is None and not self._full_screen and (plain := _PLAIN.match(text, at)):
-                self._stream.feed(plain[0])
+                drawn.append(plain[0])
                 at = plain.end()
             elif token is None:
                 if _UNFINISHED.match(text, at):
                     self._rest = text[at:]
-                    return
+                    break
                 self._complain(text[at : at + 1], text[max(0, at - 80) : at + 80])
                 at += 1
             else:
-                self._take(token)
+                drawn.append(self._take(token))
                 at = token.end()
+        self._stream.feed("".join(drawn))
 
-    def _take(self, token: re.Match[str]) -> None:
+    def _take(self, token: re.Match[str]) -> str:
+        """Take note of a token; return what the emulator is to get of it."""
         kind, text = token.lastgroup, token[0]
-        if kind == "mode" and "1049" in text:
-            self._full_screen = text.endswith("h")
-        elif kind == "copied":
-            self.copied.append(base64.b64decode(token["copied"], validate=True).decode())
-        elif kind == "text":
+        if kind == "text":
             odd = unfit(text)
             if odd:
                 self._complain(odd, text)
             self._texts.append(text)
-            self._stream.feed(text)
-        elif kind == "draw":
-            self._stream.feed(text)
+            return text
+        if kind == "draw":
+            return text
+        if kind == "mode" and "1049" in text:
+            self._full_screen = text.endswith("h")
+        elif kind == "copied":
+            self.copied.append(base64.b64decode(token["copied"], validate=True).decode())
+        return ""
 
     def _complain(self, what: str, where: str) -> None:
         if len(self.problems) < 20:

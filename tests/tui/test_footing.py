@@ -21,7 +21,7 @@ from layerstore import LayerStore, StorePlace
 from layerstore.rootless import Entered, Entry
 from layertui.footing import Footing, take_footing
 from support import make_tar, need_program
-from users import User, build_images, ordinary_user
+from users import User
 
 _SIZE = (40, 120)
 
@@ -77,13 +77,6 @@ class Terminal:
                 self._stream.feed(os.read(self._terminal, 1 << 16))
             except OSError:
                 time.sleep(0.05)
-
-
-@pytest.fixture(scope="module")
-def the_user() -> Iterator[User]:
-    with ordinary_user() as user:
-        build_images(user)
-        yield user
 
 
 @pytest.fixture
