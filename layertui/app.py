@@ -22,6 +22,7 @@ from textual.app import App, SystemCommand
 from textual.binding import BindingType
 from textual.screen import Screen
 
+from layertui.collector import Collector
 from layertui.footing import Footing
 from layertui.jobs import JobRunner
 from layertui.keynames import use_keymap, with_keys
@@ -40,8 +41,8 @@ if TYPE_CHECKING:
     from layertui.opening_jobs import DriversFound, OpenStore, StoreOpened
     from layertui.screens.layers import LayersScreen
 
-_FREEZE_AFTER = 0.5
-_COLLECT_AFTER = 10.0  # at the latest, when no store could be opened
+_COLLECT_AFTER = 0.5  # seconds from the first picture of a store on
+_COLLECT_ANYHOW = 10.0  # when none could be opened
 _LOOK_FOR_TERMINAL = 5.0
 _NOTICE_SECONDS = 30.0
 _SWITCH = 0.0002  # seconds that a thread which works keeps a key press waiting, each time that one has to wait
@@ -83,6 +84,7 @@ class LayertuiApp(App[None]):
         self._choice = choice
         self._clock = clock
         self._styled_for = ""
+        self._collector = Collector()
 
     def get_default_screen(self) -> Screen[object]:
         """Take keys and theme: with the first screen the styles are read, and with another theme all once more."""
@@ -97,6 +99,10 @@ class LayertuiApp(App[None]):
             self._styled_for = ""
             super().refresh_css(animate=animate)
 
+    def post_display_hook(self) -> None:
+        """Let the collector work when it is due."""
+        self._collector.drawn()
+
     def on_mount(self) -> None:
         """Open the store."""
         self.set_keymap(dict(self._settings.keymap))
@@ -106,7 +112,7 @@ class LayertuiApp(App[None]):
         self.push_screen(OpeningScreen(self._open, self.jobs, choice, self._clock, graph_root=self._graph_root))
         if not self.is_headless:
             self.set_interval(_LOOK_FOR_TERMINAL, self._leave_without_terminal)
-            self.set_timer(_COLLECT_AFTER, gc.enable)
+            self.set_timer(_COLLECT_ANYHOW, gc.enable)
             sys.setswitchinterval(_SWITCH)
             if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
                 asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._hang_up)
@@ -153,7 +159,7 @@ class LayertuiApp(App[None]):
         self.switch_screen(self._browser)
         self.show_notice()
         if not self.is_headless:
-            self.set_timer(_FREEZE_AFTER, _freeze)
+            self.set_timer(_COLLECT_AFTER, self._collector.begin)
 
     def show_notice(self) -> None:
         """Say what does not go as usual for this user and why, if something does."""
@@ -322,9 +328,3 @@ def _terminal_gone() -> bool:
     poll = select.poll()
     poll.register(0, 0)
     return any(event & (select.POLLHUP | select.POLLERR | select.POLLNVAL) for _, event in poll.poll(0))
-
-
-def _freeze() -> None:
-    """Take what is there by now out of the garbage collector's sight: it is here to stay, and large; then start it."""
-    gc.freeze()
-    gc.enable()
