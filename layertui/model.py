@@ -141,19 +141,20 @@ class StoreView(Mapping[str, LayerRow]):
         return tuple(mount for mount in self.mounts if mount.stale)
 
     def with_sizes(self, measured: Mapping[str, int]) -> StoreView:
-        """Return this view with sizes of layers that had none, and the totals that follow; itself if there are none."""
-        found = [(layer_id, size) for layer_id, size in measured.items() if layer_id in self]
-        found = [(layer_id, size) for layer_id, size in found if self.sizes[self.number(layer_id)] == UNKNOWN_SIZE]
+        """Return this view with measured sizes of layers whose record has none, and the totals that follow."""
+        recorded, positions = self.table.sizes, self.table.positions
+        places = {positions[layer_id]: size for layer_id, size in measured.items() if layer_id in positions}
+        found = [(self.places[at], size) for at, size in places.items() if recorded[at] == UNKNOWN_SIZE]
+        found = [(number, size) for number, size in found if self.sizes[number] != size]
         if not found:
             return self
         sizes, totals, gaps = self.sizes[:], self.totals[:], self.gaps[:]
         parents, ends = self.shape.parents, self.shape.ends
-        for layer_id, size in found:
-            number = self.number(layer_id)
-            above = range(number, ends[number])
+        for number, size in found:
+            more = size - max(sizes[number], 0)
             sizes[number] = size
-            totals[number : ends[number]] = array("q", [total + size for total in totals[number : ends[number]]])
-            for row in above:
+            totals[number : ends[number]] = array("q", [total + more for total in totals[number : ends[number]]])
+            for row in range(number, ends[number]):
                 gaps[row] = sizes[row] == UNKNOWN_SIZE or (parents[row] != ROOT and gaps[parents[row]])
         view = copy(self)  # with all that was worked out
         view.__dict__.update(sizes=sizes, totals=totals, gaps=gaps)
@@ -188,9 +189,8 @@ class StoreView(Mapping[str, LayerRow]):
     @cached_property
     def disk_use(self) -> int:
         """Return the sum of all sizes that are known, without those of image stores."""
-        known = sum(size for size in self.sizes if size != UNKNOWN_SIZE)
         if not self.info.image_stores:
-            return known
+            return sum(self.sizes) - UNKNOWN_SIZE * self.sizes.count(UNKNOWN_SIZE)
         return sum(
             size
             for number, size in enumerate(self.sizes)
@@ -219,8 +219,8 @@ def build_view(
     faults = {places[position]: Fault.MISSING_PARENT for position in table.lost_parents}
     faults |= {places[table.positions[layer_id]]: Fault.DUPLICATE for layer_id in table.duplicates}
     faults |= {places[position]: Fault.CIRCLE for position in cut}
-    sizes, totals, gaps = _sizes(table, order, parents, places, measured or {})
-    return StoreView(
+    sizes, totals, gaps = _sizes(table, order, parents)
+    view = StoreView(
         info=info,
         table=table,
         users=users,
@@ -236,16 +236,11 @@ def build_view(
         mounts=tuple(mounts),
         tops=_tops(users),
     )
+    return view.with_sizes(measured or {})
 
 
-def _sizes(
-    table: LayerTable, order: array[int], parents: array[int], places: array[int], measured: Mapping[str, int]
-) -> tuple[array[int], array[int], bytearray]:
+def _sizes(table: LayerTable, order: array[int], parents: array[int]) -> tuple[array[int], array[int], bytearray]:
     sizes = array("q", map(table.sizes.__getitem__, order))
-    for layer_id, size in measured.items():
-        position = table.positions.get(layer_id)
-        if position is not None and sizes[places[position]] == UNKNOWN_SIZE:
-            sizes[places[position]] = size
     totals = [0] * (len(order) + 1)  # the last stands for what a root hangs from
     gaps = bytearray(len(totals))
     counted: Iterable[int] = sizes

@@ -86,6 +86,7 @@ def changes_job(store: LayerStore, layer_id: str, base: str, wanted: ChangeFilte
     def work(job: Job) -> Message:
         changes = store.changes(layer_id, base or None, should_stop=job.should_stop)
         tree = build_change_tree(changes, wanted, should_stop=job.should_stop)
+        _ = tree.whole.folded_names  # so that the first letter of a filter does not wait for them
         return messages.ChangesLoaded(layer_id, base, tree)
 
     return Job("compare layers", work, quiet=True, key="changes")

@@ -49,8 +49,8 @@ class PanelFeed:
         self._stale = ""
         """The layer whose details are to be looked up again, and are shown as they were until that is done."""
         self._asked: dict[str, tuple[tuple[object, ...], Job]] = {}
-        self._stale_size = ""
-        """The layer whose size is to be measured again, for the same reason."""
+        self._stale_sizes: set[str] = set()
+        """The layers whose sizes are to be measured again when they are looked at, and stand until then."""
         self._measuring = MeasureFeed(screen, store, jobs)
         self.files = FilesFeed(screen, store, jobs)
         self.waste = WasteFeed(screen, store, jobs)
@@ -76,8 +76,12 @@ class PanelFeed:
         self.waste.forget()
         self.json.forget()
         self._measuring.forget()
-        self._stale = self._stale_size = self.row.id if self.row is not None else ""
-        self._details = {known: details for known, details in self._details.items() if known == self._stale}
+        self._stale = self.row.id if self.row is not None else ""
+        self._stale_sizes = {*self.measured}
+        self._details = {
+            known: details if known == self._stale else Details(size=details.size, inodes=details.inodes)
+            for known, details in self._details.items()
+        }
         self._trees.clear()
         self._shown = {panel: shown for panel, shown in self._shown.items() if panel in (SUMMARY, CHANGES)}
         self._failed.clear()
@@ -123,8 +127,8 @@ class PanelFeed:
     def _measure(self, row: LayerRow) -> None:
         """Measure a layer on which the cursor rests, unless its size is known or cannot be."""
         known = self._details.get(row.id, Details()).size is not None
-        unknown = self._stale_size == row.id if known else row.size is None
-        self._stale_size = ""
+        unknown = row.id in self._stale_sizes if known else row.size is None
+        self._stale_sizes.discard(row.id)
         if unknown and "measure" not in self._failed.get(row.id, ()):
             self._measuring.ask(row.id)
 

@@ -265,6 +265,32 @@ async def test_every_layer_on_which_the_cursor_has_rested_is_measured_and_totals
         assert "+" not in browser.lines("#layers")[2]
 
 
+async def test_sizes_stand_when_all_is_read_again_until_they_are_measured_anew(place: Place) -> None:
+    store = place.open()
+    ids = [store.create(names=[name]).id for name in ("one", "two")]
+    Slow.may.set()
+    Slow.begun.clear()
+    async with browsing_slow(place) as browser:
+        await browser.settle()
+        await browser.press("j")
+        assert sorted(Slow.begun) == sorted(ids)
+        here, other = Slow.begun[1], Slow.begun[0]
+        for layer_id in ids:
+            (place.root / "vfs/dir" / layer_id / "file").write_bytes(bytes(50_000))
+        Slow.may.clear()
+        await browser.pilot.press("R")
+        await browser.until(lambda: len(Slow.begun) == 3)
+        assert all(row.size is not None and row.size < 50_000 for row in browser.screen.view.rows)
+        Slow.may.set()
+        await browser.settle()
+        assert (Slow.begun[2:], browser.screen.view[here].size) == ([here], store.usage(here).size)
+        await browser.press("k")
+        assert (Slow.begun[3:], browser.screen.view[other].size) == ([other], store.usage(other).size)
+        assert browser.screen.view[other].size > 50_000
+        await browser.press("j")
+        assert len(Slow.begun) == 4
+
+
 @asynccontextmanager
 async def browsing_slow(place: Place) -> AsyncIterator[Browser]:
     """Browse a store that keeps a thread waiting: the program does not come to rest before."""
