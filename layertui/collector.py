@@ -1,7 +1,7 @@
-"""When Python's garbage collector works: after a picture, never in the middle of one.
+"""When Python's garbage collector works: after a picture, never between a key and its picture.
 
-Each line that Textual draws refers to itself, so that a page of lines is freed by the collector only. A full collection
-takes 20 to 50 ms, which one sees where it lies between a key and its picture, and does not see after it.
+Each line that Textual draws refers to itself, so that only the collector frees it: a page of them is some thousand
+objects, which takes a few milliseconds, and a full collection 20 to 50. After the picture nobody waits for it.
 """
 
 from __future__ import annotations
@@ -9,9 +9,8 @@ from __future__ import annotations
 import asyncio
 import gc
 
-_YOUNG, _MIDDLE = 700, 10  # Python's own
-_DUE = 10  # collections of the middle generation until a full one is due, Python's own as well
-_OVERDUE = 100  # until there is one in any case: while nothing is drawn, or without a pause
+_MANY = (20_000, 10, 10)  # until it works unasked: more than a picture needs, for threads that make much at once
+_DUE = (700, 4, 4)  # from here on it works after a picture; of both, the count of each generation
 _WRITTEN = 0.005  # seconds after which a picture has left for the terminal
 
 
@@ -24,16 +23,17 @@ class Collector:
     def begin(self) -> None:
         """Take what is there by now out of the collector's sight: it is here to stay, and large. Then start it."""
         gc.freeze()
-        gc.set_threshold(_YOUNG, _MIDDLE, _OVERDUE)
+        gc.set_threshold(*_MANY)
         gc.enable()
         self._begun = True
 
     def drawn(self) -> None:
-        """Plan a full collection if one is due; called on the event loop after each picture."""
-        if self._begun and not self._planned and gc.get_count()[2] > _DUE:
+        """Plan a collection of what is due; called on the event loop after each picture."""
+        if self._begun and not self._planned and gc.get_count()[0] >= _DUE[0]:
             self._planned = True
             asyncio.get_running_loop().call_later(_WRITTEN, self._collect)
 
     def _collect(self) -> None:
         self._planned = False
-        gc.collect()
+        _, middle, old = gc.get_count()
+        gc.collect(2 if old >= _DUE[2] else 1 if middle >= _DUE[1] else 0)
