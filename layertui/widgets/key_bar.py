@@ -39,6 +39,7 @@ class KeyBar(SpotLine):
         super().__init__()
         self._refusal = refusal
         self._offered = offered
+        self._in_order: list[ActiveBinding] | None = None  # until the bindings change: to find them takes 2 ms
 
     def on_mount(self) -> None:
         """Follow the bindings of the screen."""
@@ -46,19 +47,15 @@ class KeyBar(SpotLine):
 
     def _bindings_updated(self, screen: Screen[object]) -> None:
         if screen is self.screen:
+            self._in_order = None
             self.refresh()
 
     def spots(self) -> list[Spot]:
         """Return the keys that do something now."""
-        return [spot for name, spot in self._active() if name not in self.ALWAYS]
-
-    def fixed_spots(self) -> list[Spot]:
-        """Return help and quit."""
-        return [spot for name, spot in self._active() if name in self.ALWAYS]
-
-    def _active(self) -> list[tuple[str, Spot]]:
+        if self._in_order is None:
+            self._in_order = self._active()
         found: dict[str, Spot] = {}
-        for active in self._in_order():
+        for active in self._in_order:
             binding = active.binding
             name = binding.id or binding.action
             label = self._offered(name) or (binding.description if binding.show else "")
@@ -69,10 +66,11 @@ class KeyBar(SpotLine):
                 ((key, "key-bar--key"), (" " + label, "key-bar--label")),
                 partial(self.app.simulate_key, binding.key),
                 binding.tooltip,
+                fixed=name in self.ALWAYS,
             )
-        return list(found.items())
+        return list(found.values())
 
-    def _in_order(self) -> list[ActiveBinding]:
+    def _active(self) -> list[ActiveBinding]:
         """Return the bindings of the widget in focus first, each widget's in their own order, remapped or not."""
         active = list(self.screen.active_bindings.values())
         nodes = list(dict.fromkeys(binding.node for binding in active))

@@ -15,11 +15,15 @@ from layertui.widgets.one_line import OneLine
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """A place to click: pieces of text with the component style of each, what a click does, and a tip."""
+    """A place to click: pieces of text with the component style of each, what a click does, and a tip.
+
+    One that is `fixed` stands at the right, and is never left out.
+    """
 
     parts: tuple[tuple[str, str], ...]
     click: Callable[[], object] | None = None
     tip: str = ""
+    fixed: bool = False
 
     @property
     def cells(self) -> int:
@@ -28,7 +32,7 @@ class Spot:
 
 
 class SpotLine(OneLine):
-    """Draws spots from the left, as many as fit; those of `fixed_spots` stand at the right and always do."""
+    """Draws spots from the left, as many as fit."""
 
     GAP = 2
 
@@ -40,18 +44,17 @@ class SpotLine(OneLine):
         """Return the spots, the most important first."""
         raise NotImplementedError
 
-    def fixed_spots(self) -> list[Spot]:
-        """Return the spots that are never left out."""
-        return []
-
     def fill(self, line: Line, base: Style) -> None:
         """Draw the spots and remember where each is."""
         self._places = []
-        fixed = self.fixed_spots()
+        spots = self.spots()
+        fixed = [spot for spot in spots if spot.fixed]
         end = line.width - sum(spot.cells + self.GAP for spot in fixed)
         gap = self.GAP if fixed else 0
         line.put(" ", base)
-        for spot in self.spots():
+        for spot in spots:
+            if spot.fixed:
+                continue
             if line.used + spot.cells + gap > end:
                 break
             self._place(line, spot, base)
