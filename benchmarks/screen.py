@@ -3,7 +3,7 @@
 Start to first picture beside an empty Textual program's, start to the panes filled, resident memory, and the time from
 a key to the end of the picture after it: with 1,000, 10,000 and 100,000 layers, and with one layer of 10,000 and of
 500,000 changes; beside Textual's own Tree with the same rows. Of each series of keys the median, the 95th percentile
-and the worst are told, in ms.
+and the worst are told, in ms. One line is of keys pressed while another process writes to the store all the time.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import os
 import platform
 import random
 import statistics
+import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -25,6 +26,15 @@ from terminal import SYNC_END, Terminal
 
 EMPTY_APP = "from textual.app import App; App().run()"
 DOWN, PAGE_DOWN, PAGE_UP, END, HOME = b"\x1b[B", b"\x1b[6~", b"\x1b[5~", b"\x1b[F", b"\x1b[H"
+WRITER = """
+import sys, time
+from layerstore import LayerStore
+store = LayerStore.open(sys.argv[1], sys.argv[2], driver="vfs")
+layer = store.layers()[0].id
+while True:
+    store.set_metadata(layer, str(time.time()))
+    time.sleep(2)
+"""
 TREE_PEER = Path(__file__).with_name("tree_peer.py")
 
 
@@ -73,6 +83,8 @@ def main() -> None:
             if not options.no_peer:
                 records = str(root / "graph/vfs-layers/layers.json")
                 tell(browse_peer("layers", records, count, options.presses), empty)
+        if options.layers:
+            tell(browse_while_written(root, count, options.presses), empty)
         for count in options.changes:
             root = Path(folder) / f"{count}-changes"
             write_files(root / "graph", count)
@@ -105,6 +117,20 @@ def browse_layers(root: Path, count: int, presses: int, starts: int) -> Row:
         press_all(row, terminal, presses, fold=[HOME, *[b"\r"] * (presses // 4)])
         type_filter(row, terminal, [b"a3f7", b"9c01", b"layer-00"], f" of {count:,}".encode())
         row.mib = terminal.resident_mib()
+    return row
+
+
+def browse_while_written(root: Path, count: int, presses: int) -> Row:
+    """Browse layers while another process writes their records every two seconds, and each time they are read anew."""
+    row = Row(f"layertui, {count:,} layers, written to")
+    command = [sys.executable, "-c", WRITER, str(root / "graph"), str(root / "run")]
+    with closing(Terminal(browser(root))) as terminal, subprocess.Popen(command) as writer:
+        row.filled = terminal.wait_for(f"{count:,}".encode())
+        terminal.settle(1.5)
+        row.series["down"] = press(terminal, [DOWN] * presses * 3)
+        row.series["page"] = press(terminal, [PAGE_DOWN] * presses)
+        row.mib = terminal.resident_mib()
+        writer.kill()
     return row
 
 
