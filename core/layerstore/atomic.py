@@ -35,6 +35,7 @@ class PendingFile:
         """Make the new content durable and visible; return its stat. On failure the old file stays."""
         try:
             self.file.flush()
+            self._keep_owner()
             os.fchmod(self.file.fileno(), self._mode)
             if self._sync:
                 os.fsync(self.file.fileno())
@@ -47,6 +48,15 @@ class PendingFile:
         if self._sync:
             sync_folder(self._directory)
         return status
+
+    def _keep_owner(self) -> None:
+        """Let root take the file away from nobody: of a user's store he must go on reading the records."""
+        if os.geteuid() != 0:
+            return
+        with suppress(OSError):  # there is none yet; or it is an owner that this user namespace does not know
+            old, new = os.lstat(self.path), os.fstat(self.file.fileno())
+            if (old.st_uid, old.st_gid) != (new.st_uid, new.st_gid):
+                os.fchown(self.file.fileno(), old.st_uid, old.st_gid)
 
     def abort(self) -> None:
         """Leave no trace."""
@@ -68,25 +78,45 @@ class PendingFile:
 
 
 def write_file(path: str, data: bytes, *, mode: int = 0o600, sync: bool = True) -> os.stat_result:
-    """Replace the content of `path` with `data`, whole or not at all; return the new file's stat."""
-    pending = PendingFile(path, mode=mode, sync=sync)
+    """Replace the content of `path` with `data`, whole or not at all; return the new file's stat.
+
+    Raises:
+        OSError: it cannot be written; the error names it, or the temporary file.
+    """
     try:
-        pending.file.write(data)
-    except BaseException:
-        pending.abort()
+        pending = PendingFile(path, mode=mode, sync=sync)
+        try:
+            pending.file.write(data)
+        except BaseException:
+            pending.abort()
+            raise
+        return pending.commit()
+    except OSError as error:
+        if error.filename is None:  # as on a full disk
+            error.filename = path
         raise
-    return pending.commit()
 
 
-def remove_abandoned(folder: str) -> None:
-    """Delete temporary files that somebody began to write in the folder an hour ago or earlier, and never finished."""
-    latest = time.time() - _ABANDONED
+def remove_abandoned(folder: str) -> float:
+    """Delete temporary files that somebody began to write in the folder an hour ago or earlier, and never finished.
+
+    Returns the time, in seconds since 1970, before which there can be no other to delete: looking costs 80 ms for
+    100,000 files.
+    """
+    oldest = time.time()
+    latest = oldest - _ABANDONED
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.startswith(_PREFIX):
                 with suppress(FileNotFoundError):
-                    if entry.is_file(follow_symlinks=False) and entry.stat(follow_symlinks=False).st_mtime < latest:
+                    written = entry.stat(follow_symlinks=False).st_mtime
+                    if not entry.is_file(follow_symlinks=False):
+                        continue
+                    if written < latest:
                         os.unlink(entry.path)
+                    else:
+                        oldest = min(oldest, written)
+    return oldest + _ABANDONED
 
 
 def sync_folder(path: str) -> None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from layerstore.check_tree import Faults, Rules, compare
 from layerstore.drivers.overlay_whiteouts import marks_of
-from layerstore.errors import BadArchive, DamagedLayer, LayerStoreError, NotSupported, StoreCorrupt
+from layerstore.errors import BadArchive, DamagedLayer, LayerStoreError, NotSupported, StoreCorrupt, UnusableID
 from layerstore.findings import Finding, Kind, Severity, short
 from layerstore.model import Layer, ShouldStop
 
@@ -31,7 +31,9 @@ _SHOWN = 3
 
 def can_check(backend: Backend, layer: Layer) -> bool:
     """Tell whether there is something to compare the layer's files with."""
-    return not layer.incomplete and os.path.exists(backend.tar_split(layer))
+    with contextlib.suppress(UnusableID):  # which the quick check tells
+        return not layer.incomplete and os.path.exists(backend.tar_split(layer))
+    return False
 
 
 def check_content(backend: Backend, layer: Layer, *, told: Told, should_stop: ShouldStop | None) -> list[Finding]:

@@ -14,10 +14,11 @@ from layerstore.check_records import removal
 from layerstore.check_scene import Scene
 from layerstore.drivers import tempdirs
 from layerstore.drivers.overlay_links import FOLDER
-from layerstore.errors import UnusableID
+from layerstore.errors import StoreCorrupt, UnusableID
 from layerstore.findings import Finding, Kind, Severity, short
 from layerstore.layout import file_name
 from layerstore.model import Layer
+from layerstore.storefile import open_file
 
 TAR_SPLIT_SUFFIX = ".tar-split.gz"
 STAGING_LOCK = "staging.lock"
@@ -108,9 +109,11 @@ def _tar_split(scene: Scene, layer: Layer) -> Iterator[Finding]:
     path = scene.backend.tar_split(layer)
     reason = ""
     try:
-        with open(path, "rb") as file:
+        with open_file(path) as file:
             if file.read(2) != _GZIP:
                 reason = f"its tar-split {path} is no gzip file"
+    except StoreCorrupt:
+        reason = f"its tar-split {path} is no file, and so no gzip file"
     except FileNotFoundError:
         if layer.toc_digest:
             return  # it came in piece by piece, and no tar was seen

@@ -13,6 +13,7 @@ from layerstore.atomic import write_file
 from layerstore.drivers.overlay_links import FOLDER, Links, is_layer_name
 from layerstore.errors import NotSupported, StoreCorrupt, UnusableID
 from layerstore.layout import file_name
+from layerstore.storefile import open_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,9 +230,9 @@ class LinkSurvey(Links):
 
 def _read_lower(path: str) -> str | None:
     try:
-        with open(path, "rb") as file:
+        with open_file(path) as file:
             return file.read(1 << 20).decode("ascii", "backslashreplace").strip("\n")
-    except OSError:
+    except (StoreCorrupt, OSError):
         return None
 
 

@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-import msgspec
-
 from layerstore import mounting
 from layerstore.check_links import LinkSurvey
 from layerstore.drivers.overlay_links import is_layer_name
@@ -18,17 +16,9 @@ from layerstore.errors import NotSupported, StoreCorrupt, UnusableID
 from layerstore.findings import Finding, unreadable
 from layerstore.layout import Layout, file_name
 from layerstore.model import MountState
-from layerstore.records import Records, read_if_there
-from layerstore.references import References, UsersOfLayers
+from layerstore.records import Records
+from layerstore.references import References, Transient, UsersOfLayers
 from layerstore.transaction import Backend
-
-
-class _Wanted(msgspec.Struct, gc=False):
-    id: str = ""
-    layer: str = ""
-
-
-_wanted_decoder = msgspec.json.Decoder(list[_Wanted] | None)
 
 
 @dataclass
@@ -79,21 +69,19 @@ class Scene:
             return {}
 
     @cached_property
+    def below_run_root(self) -> Transient:
+        """The containers and layers of a store with `transient_store`; none where they cannot be read."""
+        try:
+            return self.backend.reference_files.load_transient()
+        except StoreCorrupt as error:
+            self.trouble.append(unreadable(error))
+            return Transient([], {})
+
+    @cached_property
     def transient(self) -> frozenset[str]:
-        """IDs that only files below the run root name: there a store with `transient_store` keeps its containers."""
-        layout, found = self.layout, set()
-        containers = os.path.join(layout.run_root, f"{layout.driver}-containers")
-        for path in (
-            os.path.join(layout.run_layers, "volatile-layers.json"),
-            os.path.join(containers, "volatile-containers.json"),
-            os.path.join(containers, "containers.json"),
-        ):
-            try:
-                for wanted in _wanted_decoder.decode(read_if_there(path) or b"[]") or ():
-                    found.add(wanted.layer or wanted.id)
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
-                self.trouble.append(unreadable(StoreCorrupt(path, str(error))))
-        return frozenset(found - {""})
+        """IDs that only files below the run root name."""
+        found = self.below_run_root
+        return frozenset({*found.parents, *(container.layer for container in found.containers)} - {""})
 
     @cached_property
     def orphans(self) -> frozenset[str]:
@@ -140,7 +128,7 @@ class Scene:
         if self.backend.image_stores:
             known = {image.id for image in self.images}
             others = [image for image in self.backend.image_stores.users() if image.id not in known]
-        return References.of(parents, [*self.images, *others], self.containers)
+        return References.of(parents, [*self.images, *others], self.containers, self.below_run_root)
 
     @cached_property
     def bases(self) -> dict[str, str]:

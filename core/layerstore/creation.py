@@ -22,6 +22,7 @@ from layerstore.errors import (
 from layerstore.idmap import NO_MAPS, IDMappings
 from layerstore.layout import file_name
 from layerstore.model import INCOMPLETE_FLAG, Layer, Progress, ShouldStop
+from layerstore.mounting import refuse_under_mounts
 from layerstore.records import Records, check_names, without_flag
 from layerstore.replacing import replace_content
 from layerstore.transaction import Transaction
@@ -65,6 +66,9 @@ class NewLayer:
         check_id(layer_id)
         if layer_id in all_records.by_id:
             raise DuplicateID(layer_id)
+        left = tx.leftover(layer_id)
+        if left:
+            raise DuplicateID(layer_id, left)
         parent, maps = "", self.maps or NO_MAPS
         if self.parent:
             try:
@@ -148,7 +152,11 @@ def apply_diff(tx: Transaction, layer: Layer, source: Source) -> int:
 
     The work is done on a copy under an ID of its own, which takes the layer's place at the end: until then, and after
     any failure or crash, the layer is as it was; see `replacing`.
+
+    Raises:
+        LayerInUse: the layer, or one based on it, is mounted or lived in.
     """
+    refuse_under_mounts(tx, layer.id)
     staged = Layer(
         id=fresh_id(tx.records), parent=layer.parent, created=datetime.now(UTC), flags={INCOMPLETE_FLAG: True}
     )
@@ -191,6 +199,8 @@ def _outcome(result: IngestResult) -> dict[str, Any]:
 
 def _discard(tx: Transaction, layer: Layer) -> None:
     try:
-        tx.remove(layer)
+        now = tx.records.by_id[layer.id]
+        tx.settle(now)
+        tx.remove(now)
     except (LayerStoreError, OSError):
         _log.exception("layer %s stays marked incomplete; it could not be removed after a failure", layer.id)

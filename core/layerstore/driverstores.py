@@ -14,7 +14,9 @@ from layerstore.records import count_records
 
 @dataclass(frozen=True, slots=True)
 class DriverStore:
-    """One driver's store. `layers` is None where its records cannot be read, `path` is the folder of its layers' files.
+    """One driver's store below a graph root.
+
+    `layers` is how many records it has, None where these cannot be read; `path` is the folder of its layers' files.
 
     `last_write` is when records were last written, None where they never were; `known` is False for a driver that this
     package cannot open.

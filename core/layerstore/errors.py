@@ -15,7 +15,10 @@ class LayerStoreError(Exception):
 
 
 class LayerUnknown(LayerStoreError, LookupError):
-    """No layer has this ID or name, and no single ID starts with it (the seed's ErrLayerUnknown)."""
+    """No layer has this ID or name, and no single ID starts with it (the seed's ErrLayerUnknown).
+
+    `ref` is what was asked for; `candidates` are the IDs that start with it, up to 16, where there are several.
+    """
 
     def __init__(self, ref: str, candidates: Sequence[str] = ()) -> None:
         self.ref = ref
@@ -29,7 +32,10 @@ class LayerUnknown(LayerStoreError, LookupError):
 
 
 class ParentUnknown(LayerStoreError, LookupError):
-    """A layer's parent has no record (the seed's ErrParentUnknown)."""
+    """A layer's parent has no record (the seed's ErrParentUnknown).
+
+    `layer` is the ID of the layer, "" for a new one without; `parent` is what was named as its parent.
+    """
 
     def __init__(self, layer: str, parent: str) -> None:
         self.layer = layer
@@ -39,15 +45,21 @@ class ParentUnknown(LayerStoreError, LookupError):
 
 
 class DuplicateID(LayerStoreError, ValueError):
-    """A layer with this ID is there already."""
+    """A layer with the ID `layer_id` is there already; or files of one are, at `path`, without a record.
 
-    def __init__(self, layer_id: str) -> None:
+    They are left as they are. `path` is "" where the layer has a record.
+    """
+
+    def __init__(self, layer_id: str, path: str | PathLike[str] = "") -> None:
         self.layer_id = layer_id
-        super().__init__(f"a layer with ID {layer_id!r} is there already")
+        self.path = fspath(path)
+        what = "a layer" if not path else f"{self.path}, without a record, of a layer"
+        hint = ": take another ID, or check the store" if path else ""
+        super().__init__(f"{what} with ID {layer_id!r} is there already{hint}")
 
 
 class UnusableID(LayerStoreError, ValueError):
-    """The ID cannot be the name of a folder, so there can be no such layer on disk."""
+    """The ID `layer_id` cannot be the name of a folder, so there can be no such layer on disk."""
 
     def __init__(self, layer_id: str) -> None:
         self.layer_id = layer_id
@@ -55,7 +67,7 @@ class UnusableID(LayerStoreError, ValueError):
 
 
 class DuplicateName(LayerStoreError, ValueError):
-    """Another layer has this name."""
+    """Another layer, of the ID `holder`, has this `name`."""
 
     def __init__(self, name: str, holder: str) -> None:
         self.name = name
@@ -66,7 +78,8 @@ class DuplicateName(LayerStoreError, ValueError):
 class LayerInUse(LayerStoreError, RuntimeError):
     """Something depends on the layer; every holder is listed, not the first one only. `hint` is the way out, if known.
 
-    `processes` are such as "sleep 300 (PID 812)".
+    `layer` and `children` are IDs, `images` and `containers` names, `mounts` paths, `processes` such as "sleep 300 (PID
+    812)", as far as this user may see them.
     """
 
     def __init__(
@@ -99,7 +112,7 @@ class LayerInUse(LayerStoreError, RuntimeError):
 
 
 class StoreMissing(LayerStoreError, FileNotFoundError):
-    """There is no store at this path."""
+    """There is no store at `path`."""
 
     def __init__(self, path: str | PathLike[str], hint: str = "") -> None:
         self.path = fspath(path)
@@ -109,7 +122,8 @@ class StoreMissing(LayerStoreError, FileNotFoundError):
 class StoreCorrupt(LayerStoreError, ValueError):
     """A file of the store does not say what it must; it was left as it is.
 
-    `file` is its path; `line` and `column` count from 1 and are 0 where the fault has no place in the text.
+    `file` is its path, `reason` what is wrong, `hint` the way out, if known; `line` and `column` count from 1 and are 0
+    where the fault has no place in the text.
     """
 
     def __init__(
@@ -125,9 +139,10 @@ class StoreCorrupt(LayerStoreError, ValueError):
 
 
 class StoreReadOnly(LayerStoreError, PermissionError):
-    """The store was opened for reading only, or its files cannot be written.
+    """The store was opened for reading only, or a layer is not its own; nothing was changed.
 
-    `layer` is the ID of a layer that lies in an additional image store, and `path` is that store.
+    `path` is the store and `action` what was to be done, such as "mount". `layer` is the ID of a layer that lies in an
+    additional image store, and `path` is then that store.
     """
 
     def __init__(self, path: str | PathLike[str], action: str = "change it", *, layer: str = "") -> None:
@@ -142,7 +157,7 @@ class StoreReadOnly(LayerStoreError, PermissionError):
 
 
 class StoreAccess(LayerStoreError, PermissionError):
-    """The system did not let this user read or write a file of the store."""
+    """The system did not let this user read or write a file of the store: `path`; `reason`, and `hint` for a way."""
 
     def __init__(self, path: str | PathLike[str], reason: str, hint: str = "") -> None:
         self.path = fspath(path)
@@ -152,7 +167,10 @@ class StoreAccess(LayerStoreError, PermissionError):
 
 
 class LockTimeout(LayerStoreError, TimeoutError):
-    """The lock was not free in time. `holders` names the processes that hold it, as far as the system tells."""
+    """The lock file `path` was not free for `seconds`; nothing was changed.
+
+    `holders` names the processes that hold it, as far as the system tells.
+    """
 
     def __init__(self, path: str | PathLike[str], seconds: float, holders: Sequence[str] = ()) -> None:
         self.path = fspath(path)
@@ -163,7 +181,11 @@ class LockTimeout(LayerStoreError, TimeoutError):
 
 
 class BadArchive(LayerStoreError, ValueError):
-    """A tar stream cannot be read, or asks for what must not be done. `entry` is the name it is about, if any."""
+    """A tar stream cannot be read, or asks for what must not be done; nothing of it stays.
+
+    `entry` is the name that it is about, "" for none, surrogate-escaped and not safe for a screen; `offset` counts the
+    bytes of the plain tar, None where no place is known.
+    """
 
     def __init__(self, reason: str, *, entry: str = "", offset: int | None = None) -> None:
         self.reason = reason
@@ -175,7 +197,10 @@ class BadArchive(LayerStoreError, ValueError):
 
 
 class DamagedLayer(LayerStoreError, ValueError):
-    """A layer's files are no longer what came in, so its diff would not be the tar that it was made from."""
+    """A layer's files are no longer what came in, so its diff would not be the tar that it was made from.
+
+    `layer` is its ID, `path` the first file in it that is another, "" where no single one can be named.
+    """
 
     def __init__(self, layer: str, reason: str, *, path: str = "") -> None:
         self.layer = layer
@@ -197,7 +222,7 @@ class Cancelled(LayerStoreError):
 
 
 class NoSuchFile(LayerStoreError, FileNotFoundError):
-    """A layer's file system has no file of this path."""
+    """The file system of the layer with the ID `layer` has no file of this `path`."""
 
     def __init__(self, layer: str, path: str) -> None:
         self.layer = layer
@@ -206,7 +231,10 @@ class NoSuchFile(LayerStoreError, FileNotFoundError):
 
 
 class UnusableFile(LayerStoreError, OSError):
-    """A file of a layer cannot be used in this way; nothing was changed."""
+    """A file of a layer cannot be used in this way; nothing was changed.
+
+    `layer` is the ID, `path` the file's in the layer; `reason`, and `hint` for a way where there is one.
+    """
 
     def __init__(self, layer: str, path: str, reason: str, hint: str = "") -> None:
         self.layer = layer
@@ -217,7 +245,7 @@ class UnusableFile(LayerStoreError, OSError):
 
 
 class TargetExists(LayerStoreError, FileExistsError):
-    """There is something already where a file was to be written; it was left alone."""
+    """There is something at `path` already, where a file was to be written; it was left alone."""
 
     def __init__(self, path: str | PathLike[str]) -> None:
         self.path = fspath(path)

@@ -43,7 +43,10 @@ class Skipped:
 
 @dataclass(slots=True)
 class Extracted:
-    """What was written: `files` are all but folders, `size` is the bytes that were copied, without holes."""
+    """What was written at `target`: `files` are all but folders, `size` is the bytes that were copied, without holes.
+
+    `skipped` lists what could not be read or made, each with the reason; no other file is.
+    """
 
     target: str
     files: int = 0

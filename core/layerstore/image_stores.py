@@ -17,8 +17,9 @@ from layerstore.errors import LayerStoreError, LockTimeout
 from layerstore.layout import Layout, drivers_in
 from layerstore.lockfile import Held, LockFile
 from layerstore.model import Layer
-from layerstore.records import FileStamp, Problem, RecordFiles
+from layerstore.records import Problem, RecordFiles
 from layerstore.references import ReferenceFiles, UsersOfLayers
+from layerstore.storefile import FileStamp
 
 PROBLEM = "image-store"
 """The kind of the problem that an image store cannot be read; it is about no layer."""

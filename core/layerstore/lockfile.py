@@ -74,7 +74,7 @@ class ReadLock(_RecordLock):
     """Excludes writers. Needs no more than permission to read."""
 
     _kind = fcntl.F_RDLCK
-    _flags = os.O_RDONLY
+    _flags = os.O_RDONLY | os.O_NONBLOCK  # for what is no file
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +94,18 @@ class Held:
 
         Done before the data is written: a crash in between costs the others a reload, the other order would hide an
         update from them.
+
+        Raises:
+            OSError: the lock file cannot be written, as a new one on a full disk; it is named.
         """
         if not self.writing or self._descriptor is None:
             raise StoreReadOnly(self.lock.path, "record a write")
         token = new_token()
-        os.pwrite(self._descriptor, token, 0)
+        try:
+            os.pwrite(self._descriptor, token, 0)
+        except OSError as error:
+            error.filename = self.lock.path
+            raise
         return token
 
 
@@ -139,7 +146,7 @@ class LockFile:
     def peek(self) -> bytes:
         """Return the last write's token without the lock: enough to see that something changed, not what."""
         try:
-            descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError:
             return b""
         try:

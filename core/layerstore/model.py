@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, IntEnum
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -20,12 +20,25 @@ Progress = Callable[[int, int | None], None]
 ShouldStop = Callable[[], bool]
 """Asked often during a long call; when it says True the call ends with `Cancelled`."""
 
+Int64 = Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
+"""What containers/storage has as int64: a record with a number beyond that is refused, as there."""
+
 INCOMPLETE_FLAG = "incomplete"
+REPLACES_FLAG = "layertui-replaces"
+"""On the copy that is to take a layer's place: `layer`, `inode` of its own folder, `digest` of the new diff."""
+
 COMPRESSION_FLAG = "diff-compression"
 
 
+BAD_JSON = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What decoding a file's JSON raises that is not what it must be; the last is for what is nested too deep."""
+
+
 class Compression(IntEnum):
-    """How a diff was compressed when it came in: the numbers of layers.json (pkg/archive.Compression)."""
+    """How a diff was compressed when it came in: the numbers of layers.json (pkg/archive.Compression).
+
+    All of them are read, and diffs are made in all of them.
+    """
 
     NONE = 0
     BZIP2 = 1
@@ -35,7 +48,7 @@ class Compression(IntEnum):
 
 
 class ChangeKind(IntEnum):
-    """What happened to a path (pkg/archive.ChangeType)."""
+    """What happened to a path; the numbers are those of pkg/archive.ChangeType."""
 
     MODIFY = 0
     ADD = 1
@@ -60,7 +73,10 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class MountPoint:
-    """A line of mountpoints.json: the layer, the path it is mounted at and how many times it was asked for."""
+    """A line of mountpoints.json: the layer's ID, the path it is mounted at and how many times it was asked for.
+
+    What the line says need not be so: see `MountState`.
+    """
 
     id: str
     path: str
@@ -104,11 +120,11 @@ class DiskUsage:
 
 
 class IDMap(msgspec.Struct, frozen=True, gc=False):
-    """A range of container IDs and the host IDs that stand for them (pkg/idtools.IDMap)."""
+    """A range of container IDs and the host IDs that stand for them (pkg/idtools.IDMap), unchecked."""
 
-    container_id: int
-    host_id: int
-    size: int
+    container_id: Int64
+    host_id: Int64
+    size: Int64
 
 
 class Layer(
@@ -131,12 +147,13 @@ class Layer(
         "image_store": "-image-store",
     },
 ):
-    """A layer's record, and where it is mounted.
+    """A layer's record (Layer in layers.go), and where it is mounted. The values are those of the file, unchecked.
 
-    `flags` must not be changed: it is shared with other holders of the snapshot. `mount_point`, `mount_count`,
-    `read_only`, `volatile` and `image_store` are not part of the record: they come from mountpoints.json, from the way
-    the store was opened and from the file that the record stands in. `image_store` is the folder of the additional
-    image store that the layer lies in, and "" for a layer of the store itself.
+    Texts may hold anything, control characters too; `parent` need not exist; sizes are 0 and digests "" where they are
+    not known. `flags` must not be changed: it is shared with other holders of the snapshot. `mount_point`,
+    `mount_count`, `read_only`, `volatile` and `image_store` are not part of the record: they come from
+    mountpoints.json, from the way the store was opened and from the file that the record stands in. `image_store` is
+    the folder of the additional image store that the layer lies in, and "" for a layer of the store itself.
     """
 
     id: str
@@ -146,10 +163,10 @@ class Layer(
     mount_label: str = ""
     created: datetime | None = None
     compressed_diff_digest: str = ""
-    compressed_size: int = 0
+    compressed_size: Int64 = 0
     diff_digest: str = ""
-    diff_size: int = 0
-    compression: int = 0
+    diff_size: Int64 = 0
+    compression: Int64 = 0
     toc_digest: str = ""
     uidset: tuple[int, ...] = ()
     gidset: tuple[int, ...] = ()
@@ -165,8 +182,8 @@ class Layer(
 
     @property
     def incomplete(self) -> bool:
-        """True while the layer's content is not all there, or is being deleted."""
-        return self.flags.get(INCOMPLETE_FLAG) is True
+        """True while the layer's content is not all there, or is being deleted; so is a copy that `apply_diff` made."""
+        return self.flags.get(INCOMPLETE_FLAG) is True or REPLACES_FLAG in self.flags
 
     @property
     def diff_compression(self) -> Compression:

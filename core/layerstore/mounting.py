@@ -6,6 +6,7 @@ The count is what people asked for, the kernel's mount table what there is; `sur
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from layerstore.model import Layer, MountPlace, MountPoint, MountState
 from layerstore.mountpoints import MountTable
 from layerstore.mounttable import KernelMount, Place, Process, command_of, elsewhere, overlay_mounts, processes_in
 from layerstore.references import References
+from layerstore.table import Parents
 from layerstore.transaction import Backend, Transaction
 
 _ENTER = "run layertui inside it (podman unshare, nsenter), or end what runs there (podman stop, podman unmount)"
@@ -142,6 +144,32 @@ def refuse_living(backend: Backend, layer_id: str, state: MountState | None) -> 
     if processes:
         hint = "stop them first (podman stop), or leave the folder"
         raise LayerInUse(layer_id, mounts=(place.path,), processes=tuple(map(str, processes)), hint=hint)
+
+
+def refuse_under_mounts(tx: Transaction, layer_id: str) -> None:
+    """Raise `LayerInUse` if other content in the layer would take away files that somebody has before his eyes.
+
+    An overlay whose lower folder changes places shows nothing any more; with vfs it is the processes in the layer.
+    """
+    backend, mounts = tx.backend, survey(tx.backend)
+    if backend.layout.driver != "overlay":
+        if layer_id in mounts:
+            refuse_living(backend, layer_id, mounts[layer_id])
+        return
+    parents = {**Parents(tx.records.layers), **backend.reference_files.load_transient().parents}
+    seen = [state.path for state in mounts.values() if not state.stale and layer_id in _chain(parents, state.id)]
+    if seen:
+        hint = "they would show an empty folder: unmount them first (podman stop, podman unmount)"
+        raise LayerInUse(layer_id, mounts=seen, hint=hint)
+
+
+def _chain(parents: Mapping[str, str], layer_id: str) -> set[str]:
+    """Return a layer and those that it is based on."""
+    chain: set[str] = set()
+    while layer_id and layer_id not in chain:
+        chain.add(layer_id)
+        layer_id = parents.get(layer_id, "")
+    return chain
 
 
 def place_of(backend: Backend, layer_id: str) -> Place:

@@ -13,8 +13,8 @@ from layerstore.atomic import write_file
 from layerstore.errors import NotSupported
 from layerstore.layout import Layout
 from layerstore.lockfile import Held
-from layerstore.model import MountPoint
-from layerstore.records import FileStamp, corrupt, file_stamp, read_if_there
+from layerstore.model import BAD_JSON, MountPoint
+from layerstore.storefile import FileStamp, corrupt, file_stamp, read_if_there
 
 
 class _Line(msgspec.Struct, gc=False):
@@ -76,7 +76,7 @@ class MountsFile:
             return []
         try:
             lines, raws = _lines_decoder.decode(data) or [], _raws_decoder.decode(data) or []
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except BAD_JSON as error:
             raise corrupt(self._path, data, error) from error
         return list(zip(lines, raws, strict=True))
 

@@ -8,28 +8,23 @@ disk byte for byte, also what this version of the program does not know.
 from __future__ import annotations
 
 import gc
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from operator import gt
-from typing import Any, BinaryIO
+from typing import Any
 
 import msgspec
 from msgspec import Raw
 
 from layerstore.atomic import write_file
-from layerstore.errors import LayerStoreError, LayerUnknown, StoreAccess, StoreCorrupt
+from layerstore.errors import LayerStoreError, LayerUnknown, StoreCorrupt
 from layerstore.layout import Layout
 from layerstore.lockfile import Held
-from layerstore.model import Layer
+from layerstore.model import BAD_JSON, Layer
+from layerstore.storefile import FileStamp, corrupt, file_stamp, open_if_there, read_if_there
 from layerstore.table import NO_PARENT, Found, LayerTable, RecordText, State
 from layerstore.truncindex import TruncIndex
 
-FileStamp = tuple[int, int, int]
-"""Modification time in ns, inode and size: what changes when a file is replaced."""
-
-_MISSING: FileStamp = (0, 0, -1)
 _raws_decoder = msgspec.json.Decoder(list[Raw] | None)
 _record_decoder = msgspec.json.Decoder(dict[str, Raw])
 
@@ -43,7 +38,10 @@ _ids_decoder = msgspec.json.Decoder(list[_Identified] | None)
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something in the records that is not as it should be. `layer` is the ID it is about, `text` is for people."""
+    """Something in the records that is not as it should be. `layer` is the ID it is about, `text` is for people.
+
+    `kind` is "duplicate", "incomplete", "circle" or "no-parent", or "image-store", which is about no layer ("").
+    """
 
     layer: str
     kind: str
@@ -111,8 +109,11 @@ class Records:
 
     def incomplete(self) -> list[Layer]:
         """Return the layers whose making or removal was interrupted, children before parents."""
-        states = self.layers.states
-        return [self.layers[number] for number in range(len(states) - 1, -1, -1) if states[number] & State.INCOMPLETE]
+        return [self.layers[number] for number in reversed(self._marked(State.INCOMPLETE))]
+
+    def _marked(self, state: State) -> list[int]:
+        bit = int(state)  # an IntFlag takes twenty times as long
+        return [number for number, marks in enumerate(self.layers.states) if marks & bit]
 
     def problems(self) -> list[Problem]:
         """Return what is wrong with the records; the store opens all the same."""
@@ -122,8 +123,7 @@ class Records:
         ]
         table = self.layers
         circular = self._in_circles()
-        bit = int(State.INCOMPLETE)  # an IntFlag takes twenty times as long
-        incomplete = {number for number, state in enumerate(table.states) if state & bit}
+        incomplete = set(self._marked(State.INCOMPLETE))
         for position in sorted(incomplete | circular | table.lost_parents.keys()):
             layer_id = table.ids[position]
             if position in incomplete:
@@ -179,7 +179,7 @@ class RecordFiles:
         try:
             texts = [text for files in (self, *others) for text in files.texts()]
             return Records(LayerTable(texts, read_only=read_only))
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except BAD_JSON:
             self._complain()
             raise
         finally:
@@ -202,7 +202,7 @@ class RecordFiles:
             data = self._read(path)
             try:
                 msgspec.json.decode(data or b"[]", type=list[dict[str, Any]] | None)
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            except BAD_JSON as error:
                 raise corrupt(path, data, error) from error
 
     def _read(self, path: str) -> bytes:
@@ -218,7 +218,8 @@ class RecordFiles:
     def save(self, held: Held, edits: Mapping[str, Edit], added: Sequence[Layer] = ()) -> None:
         """Apply `edits`, by layer ID, and append the records of `added`.
 
-        Each file that changes is replaced whole; layers.json is on disk when this returns.
+        Each file that changes is replaced whole; layers.json is on disk when this returns. Of both, the one with the
+        first edit is replaced first: so a name that moves is never on nobody.
 
         Raises:
             LayerUnknown: an edit's layer has no record.
@@ -233,7 +234,8 @@ class RecordFiles:
             touched, text = _edited(path, data, edits, new)
             missing -= touched
             if touched or new:
-                pending.append((path, text))
+                at = 0 if next(iter(edits), None) in touched else len(pending)
+                pending.insert(at, (path, text))
         if missing:
             raise LayerUnknown(min(missing))
         for path, text in pending:
@@ -265,7 +267,7 @@ def count_records(layout: Layout) -> int:
         data = read_if_there(path) or b"[]"
         try:
             count += len(_raws_decoder.decode(data) or [])
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except BAD_JSON as error:
             raise corrupt(path, data, error) from error
     return count
 
@@ -290,61 +292,10 @@ def without_flag(layer: Layer, flag: str) -> dict[str, Any] | None:
     return {key: value for key, value in layer.flags.items() if key != flag} or None
 
 
-def file_stamp(path: str) -> FileStamp:
-    """Return what differs after the file was replaced or removed."""
-    try:
-        status = os.stat(path)
-    except FileNotFoundError:
-        return _MISSING
-    except PermissionError as error:
-        raise StoreAccess(path, "this user may not look at it", "use sudo") from error
-    return status.st_mtime_ns, status.st_ino, status.st_size
-
-
-@contextmanager
-def open_if_there(path: str) -> Iterator[BinaryIO | None]:
-    """Open a file for reading; yield None where there is none."""
-    try:
-        file = open(path, "rb")  # noqa: SIM115 - what goes wrong inside the block is not about opening
-    except FileNotFoundError:
-        yield None
-        return
-    except PermissionError as error:
-        raise StoreAccess(path, "this user may not read it", "use sudo") from error
-    with file:
-        yield file
-
-
-def read_if_there(path: str) -> bytes | None:
-    """Return the content of a file, None where there is none."""
-    with open_if_there(path) as file:
-        return None if file is None else file.read()
-
-
-def corrupt(path: str, data: bytes, error: Exception) -> StoreCorrupt:
-    """Turn a decoder's complaint into one with the line and column, as far as it names a place."""
-    reason = str(error)
-    line = column = 0
-    offset = _offset(data, reason)
-    if offset is not None:
-        line = data.count(b"\n", 0, offset) + 1
-        column = offset - (data.rfind(b"\n", 0, offset) + 1) + 1
-    hint = "the file was left as it is; mend it by hand or put a backup in its place"
-    return StoreCorrupt(path, reason, line=line, column=column, hint=hint)
-
-
-def _offset(data: bytes, reason: str) -> int | None:
-    if "truncated" in reason:
-        return len(data)
-    _, found, tail = reason.partition("(byte ")
-    digits = tail.partition(")")[0]
-    return int(digits) if found and digits.isdigit() else None
-
-
 def _split(path: str, data: bytes) -> tuple[list[_Identified], list[Raw]]:
     try:
         return _ids_decoder.decode(data) or [], _raws_decoder.decode(data) or []
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except BAD_JSON as error:
         raise corrupt(path, data, error) from error
 
 

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections import ChainMap
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
+from layerstore.errors import StoreAccess
 from layerstore.layout import Layout
 from layerstore.lockfile import LockFile
-from layerstore.records import FileStamp, corrupt, file_stamp, read_if_there
+from layerstore.model import BAD_JSON
+from layerstore.storefile import FileStamp, corrupt, file_stamp, read_if_there
+
+_Record = TypeVar("_Record")
 
 
 class _User(msgspec.Struct, gc=False):
@@ -34,21 +40,48 @@ class _User(msgspec.Struct, gc=False):
 UsersOfLayers = list[_User]
 """Images or containers, in the order of their files."""
 
+
+class _Below(msgspec.Struct, gc=False):
+    id: str
+    parent: str = ""
+
+
+class Transient(NamedTuple):
+    """What a store with `transient_store` keeps below its run root: containers, and their layers' parents by ID.
+
+    These layers are in no other file (newLayerStore and newContainerStore in containers/storage).
+    """
+
+    containers: UsersOfLayers
+    parents: dict[str, str]
+
+
 _users_decoder = msgspec.json.Decoder(list[_User] | None)
+_below_decoder = msgspec.json.Decoder(list[_Below] | None)
 
 
 @dataclass(frozen=True)
 class References:
-    """Who uses which layers. A user of a layer also uses all its ancestors; names are in the order of the files."""
+    """Who uses which layers, by images.json, containers.json, volatile-containers.json and a transient store's files.
+
+    A user of a layer also uses all its ancestors; names are in the order of the files, and may be anything. `parents`
+    gives each layer's parent by ID, `unlisted` those of layers that only files below the run root name. A snapshot: not
+    known are users in other graph roots that have this one as an image store, and images of image stores that cannot be
+    read.
+    """
 
     parents: Mapping[str, str]
     image_tops: tuple[tuple[str, tuple[str, ...]], ...] = ()
     container_tops: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    unlisted: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, parents: Mapping[str, str], images: Iterable[_User], containers: Iterable[_User]) -> References:
+    def of(
+        cls, parents: Mapping[str, str], images: Iterable[_User], containers: Iterable[_User], transient: Transient
+    ) -> References:
         """Put together who uses which layers; `parents` gives each layer's parent."""
-        return cls(parents, _tops(images), _tops(containers))
+        chained = ChainMap(transient.parents, parents) if transient.parents else parents  # type: ignore[arg-type]
+        return cls(chained, _tops(images), _tops([*containers, *transient.containers]), transient.parents)
 
     def images(self, layer_id: str) -> tuple[str, ...]:
         """Return all names of all images that need this layer; a nameless image is its short ID."""
@@ -66,6 +99,10 @@ class References:
         """Return the names of the images whose topmost layer this is."""
         return tuple(label for label, tops in self.image_tops if layer_id in tops)
 
+    def unlisted_children(self, layer_id: str) -> tuple[str, ...]:
+        """Return the IDs of the layers based on this one that are not among the store's own records."""
+        return tuple(child for child, parent in self.unlisted.items() if parent == layer_id)
+
     @cached_property
     def _images(self) -> dict[str, tuple[str, ...]]:
         return _spread(self.image_tops, self.parents)
@@ -76,19 +113,29 @@ class References:
 
 
 class ReferenceFiles:
-    """The files of images and containers beside a layer store; a store without them has no users."""
+    """The files of images and containers beside a layer store; a store without them has no users.
 
-    def __init__(self, layout: Layout, *, lock_timeout: float) -> None:
+    With `read_only` those below a run root that this user may not look into count as missing.
+    """
+
+    def __init__(self, layout: Layout, *, lock_timeout: float, read_only: bool = False) -> None:
+        self._read_only = read_only
         images, containers = layout.references("images"), layout.references("containers")
         self._images = os.path.join(images, "images.json")
         self._containers = tuple(os.path.join(containers, f"{kind}containers.json") for kind in ("", "volatile-"))
         self._images_lock = LockFile(os.path.join(images, "images.lock"), timeout=lock_timeout, optional=True)
         containers_lock = os.path.join(containers, "containers.lock")
         self._containers_lock = LockFile(containers_lock, timeout=lock_timeout, optional=True)
+        self._transient_layers = os.path.join(layout.run_layers, "volatile-layers.json")
+        transient = os.path.join(layout.run_root, f"{layout.driver}-containers")
+        self._transient_containers = os.path.join(transient, "volatile-containers.json")
+        transient_lock = os.path.join(transient, "containers.lock")
+        self._transient_lock = LockFile(transient_lock, timeout=lock_timeout, optional=True)
 
     def stamp(self) -> tuple[FileStamp, ...]:
         """Return what differs after any of the files was replaced."""
-        return tuple(file_stamp(path) for path in (self._images, *self._containers))
+        transient = (self._transient_containers, self._transient_layers)
+        return tuple(file_stamp(path) for path in (self._images, *self._containers, *transient))
 
     def load(self, parents: Mapping[str, str], *, others: Sequence[_User] = ()) -> References:
         """Read the files under their locks. `parents` gives each layer's parent, `others` are images of other stores.
@@ -105,7 +152,7 @@ class ReferenceFiles:
             if image.id not in seen:
                 seen.add(image.id)
                 images.append(image)
-        return References.of(parents, images, self.load_containers())
+        return References.of(parents, images, self.load_containers(), self.load_transient())
 
     def load_images(self) -> UsersOfLayers:
         """Read images.json under its lock; raises what `load` does."""
@@ -117,14 +164,30 @@ class ReferenceFiles:
         with self._containers_lock.read():
             return [user for path in self._containers for user in _load(path)]
 
+    def load_transient(self) -> Transient:
+        """Read the files below the run root, the containers' under their lock; raises what `load` does."""
+        try:
+            with self._transient_lock.read():
+                containers = _load(self._transient_containers)
+            layers = _decoded(self._transient_layers, _below_decoder)
+        except StoreAccess:
+            if not self._read_only:
+                raise
+            return Transient([], {})
+        return Transient(containers, {layer.id: layer.parent for layer in layers})
+
 
 def _load(path: str) -> UsersOfLayers:
+    return _decoded(path, _users_decoder)
+
+
+def _decoded(path: str, decoder: msgspec.json.Decoder[list[_Record] | None]) -> list[_Record]:
     data = read_if_there(path)
     if not data:
         return []
     try:
-        return _users_decoder.decode(data) or []
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return decoder.decode(data) or []
+    except BAD_JSON as error:
         raise corrupt(path, data, error) from error
 
 

@@ -15,7 +15,11 @@ from layerstore.transaction import Transaction
 
 @dataclass(frozen=True, slots=True)
 class Dependents:
-    """All that depends on a layer: IDs of its children, names of images and containers, paths of its mounts."""
+    """All that depends on a layer: IDs of its children, names of images and containers, paths of its mounts.
+
+    Children are those of the records and, of a store with `transient_store`, those below the run root. Mounts that are
+    on file only do not count. A snapshot, with the limits of `References` and `MountState`.
+    """
 
     layer: str
     children: tuple[str, ...] = ()
@@ -40,7 +44,7 @@ def dependents(records: Records, references: References, mounts: Mapping[str, Mo
     mount = mounts.get(layer_id)
     return Dependents(
         layer_id,
-        tuple(records.children(layer_id)),
+        (*records.children(layer_id), *references.unlisted_children(layer_id)),
         references.images(layer_id),
         references.containers(layer_id),
         (mount.path,) if mount is not None and not mount.stale else (),
@@ -69,7 +73,7 @@ def wipe(tx: Transaction, *, force: bool, should_stop: ShouldStop | None) -> Non
     references = backend.references(records)
     for layer in records.layers:
         found = dependents(records, references, mounts, layer.id)
-        replace(found, children=()).refuse(force=force)  # the children go, too
+        replace(found, children=references.unlisted_children(layer.id)).refuse(force=force)  # the others go, too
         if found.mounts or found.containers:
             refuse_living(backend, layer.id, mounts.get(layer.id))
     for layer_id in children_first(records, [layer.id for layer in records.layers]):

@@ -1,9 +1,9 @@
 """Giving a layer other content in one step, which a crash leaves done or not done.
 
 Two things must change together, the layer's files and its record. The copy that is to take the layer's place therefore
-says so in a flag before they change places; whoever finds that flag on an incomplete layer finishes the change if the
-record tells of it, and else takes it back. containers/storage does not know the flag: should it come first after such a
-crash, it removes the copy, and the layer's diff is refused as damaged from then on.
+says so in a flag before they change places; whoever finds that flag finishes the change if the record tells of it, and
+else takes it back. containers/storage does not know the flag. So the copy is not marked incomplete meanwhile: should it
+come first after such a crash, it leaves the copy, which may be all that is left of the old content.
 """
 
 from __future__ import annotations
@@ -13,34 +13,32 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from layerstore.model import COMPRESSION_FLAG, INCOMPLETE_FLAG, Layer
+from layerstore.model import COMPRESSION_FLAG, REPLACES_FLAG, Layer
+from layerstore.mounting import refuse_under_mounts
 from layerstore.records import without_flag
 
 if TYPE_CHECKING:
     from layerstore.transaction import Transaction
 
-REPLACES_FLAG = "layertui-replaces"
-"""On an incomplete layer: `layer` whose place it is to take, `inode` of its own folder, `digest` of the new diff."""
-
 
 def replace_content(tx: Transaction, layer: Layer, staged: Layer, values: Mapping[str, Any]) -> None:
     """Give `layer` the content and the tar-split of `staged`, and its record these values by JSON key.
 
-    `staged` is left with the old content, for the caller to remove.
+    `staged` is left with the old content, for the caller to settle and remove, whatever is raised.
     """
     intent = {"layer": layer.id, "inode": _inode(tx, staged.id), "digest": values["diff-digest"]}
-    tx.edit(staged.id, {"flags": {INCOMPLETE_FLAG: True, REPLACES_FLAG: intent}})
+    tx.edit(staged.id, {"flags": {REPLACES_FLAG: intent}})
     tx.driver.replace(layer.id, staged.id)
-    try:
-        tx.edit(layer.id, {**values, "flags": without_flag(layer, COMPRESSION_FLAG)})
-    except BaseException:
-        tx.driver.replace(layer.id, staged.id)
-        raise
+    tx.edit(layer.id, {**values, "flags": without_flag(layer, COMPRESSION_FLAG)})
     _take_tar_split(tx, layer, staged)
 
 
 def settle(tx: Transaction, staged: Layer) -> None:
-    """Finish or take back a change that a crash interrupted; `staged` can be removed then."""
+    """Finish or take back a change that a crash or an error interrupted; `staged` can be removed then.
+
+    Raises:
+        LayerInUse: it cannot be taken back under a mount.
+    """
     intent = staged.flags.get(REPLACES_FLAG)
     if not isinstance(intent, dict):
         return
@@ -53,6 +51,7 @@ def settle(tx: Transaction, staged: Layer) -> None:
         with suppress(FileNotFoundError):
             _take_tar_split(tx, layer, staged)
     else:
+        refuse_under_mounts(tx, layer.id)
         tx.driver.replace(layer.id, staged.id)
 
 

@@ -10,33 +10,42 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import msgspec
-
 from layerstore import creation, mounting, removal
 from layerstore.config import default_run_root
 from layerstore.drivers import best_driver
 from layerstore.errors import LayerStoreError
 from layerstore.idmap import IDMappings
 from layerstore.layout import Layout, choose_driver
-from layerstore.model import DiskUsage, Layer, MountPoint, MountState, Progress, ShouldStop
+from layerstore.model import Layer, Progress, ShouldStop
 from layerstore.options import DriverOptions
 from layerstore.records import Edit, check_names, without_flag
-from layerstore.references import References
-from layerstore.table import LayerTable
 from layerstore.transaction import Backend
 from layerstore.verbs_check import CheckVerbs
 from layerstore.verbs_diff import DiffVerbs
+from layerstore.verbs_look import LookVerbs
+from layerstore.verbs_mount import MountVerbs
 
 
-class LayerStore(DiffVerbs, CheckVerbs):
+class LayerStore(LookVerbs, DiffVerbs, MountVerbs, CheckVerbs):
     """A store of layers, shared with other processes and with other threads of this one.
 
-    `ref` is a layer's ID, one of its names, or the beginning of its ID alone. Every method takes the locks it needs and
-    gives them back; `LockTimeout` after `lock_timeout` seconds. What comes back are snapshots. Every change is on disk
-    when its method returns.
+    `ref` is a layer's ID, one of its names, or the beginning of its ID alone. What comes back are snapshots. Every
+    method takes the locks it needs, those of containers/storage, and gives them back.
+
+    Guaranteed: a change of records is on disk, whole, when its method returns; a process that is killed at any moment
+    leaves a layer as it was, or one marked incomplete; a file that does not parse is never written, and what this
+    version does not know in a record stays. Not guaranteed: that the files of a layer, and records of containers'
+    layers (volatile-layers.json), outlive a crash of the machine that comes before the system wrote them, as with
+    containers/storage; and that nobody else changes a layer's files, which no lock keeps from it.
 
     Unlike the seed, opening a store for a look changes nothing: incomplete layers are removed by the first method that
-    changes records, or by `load`.
+    changes records, or by `load`, except those that others are based on or that cannot be removed.
+
+    Raises (from every method):
+        LockTimeout: a lock was not free within `lock_timeout` seconds.
+        StoreCorrupt, StoreAccess: a file of the store does not parse, or this user may not read it.
+        StoreReadOnly: (from those that change something) the store was opened so, or the layer is in an image store.
+        OSError: (from those too) the disk is full or broken; what was begun is undone.
     """
 
     def __init__(self, backend: Backend) -> None:
@@ -55,6 +64,8 @@ class LayerStore(DiffVerbs, CheckVerbs):
         lock_timeout: float = 10.0,
     ) -> LayerStore:
         """Open the store below `graph_root`, or make one there if `create` and not `read_only`.
+
+        Nothing of a store that is there is changed. The records are read once, to see whether they can be.
 
         Args:
             graph_root: the folder that holds `<driver>-layers`, as `containers-storage -g`.
@@ -113,74 +124,6 @@ class LayerStore(DiffVerbs, CheckVerbs):
         own += [("Image Store", path) for path in self._backend.image_stores.paths]
         return own + self._backend.driver.status()
 
-    # Looking up
-
-    def layers(self) -> list[Layer]:
-        """Return all layers, in the order of the records, those of image stores last (Layers)."""
-        with self._backend.reading() as records:
-            mounts = self._backend.mounts().by_id
-            if not mounts:
-                return list(records.layers)
-            return [_with_mount(layer, mounts.get(layer.id)) for layer in records.layers]
-
-    def table(self) -> LayerTable:
-        """Return all layers as columns, for who shows many; without where they are mounted, which `mounts` tells."""
-        with self._backend.reading() as records:
-            return records.layers
-
-    def get(self, ref: str) -> Layer:
-        """Return one layer; raises `LayerUnknown` (Get)."""
-        with self._backend.reading() as records:
-            layer = records.find(ref)
-            return _with_mount(layer, self._backend.mounts().by_id.get(layer.id))
-
-    def lookup(self, ref: str) -> str:
-        """Return the layer's ID; raises `LayerUnknown` (Lookup)."""
-        with self._backend.reading() as records:
-            return records.find(ref).id
-
-    def exists(self, ref: str) -> bool:
-        """Tell whether `ref` names a layer (Exists)."""
-        try:
-            self.lookup(ref)
-        except LookupError:
-            return False
-        return True
-
-    def record(self, ref: str) -> bytes:
-        """Return the layer's record in JSON as it stands on disk."""
-        with self._backend.reading() as records:
-            layer = records.find(ref)
-            return self._backend.records_of(layer).record(layer.id)
-
-    def references(self) -> References:
-        """Return which images and containers use which layers."""
-        with self._backend.reading() as records:
-            return self._backend.references(records)
-
-    def dependents(self, ref: str) -> removal.Dependents:
-        """Return all that depends on the layer."""
-        with self._backend.reading() as records:
-            references, mounts = self._backend.references(records), mounting.survey(self._backend)
-            return removal.dependents(records, references, mounts, records.find(ref).id)
-
-    def paths(self, ref: str) -> dict[str, Path]:
-        """Return the folders that make up the layer on disk, by the driver's word for each."""
-        return self._backend.driver.paths(self.lookup(ref))
-
-    def big_data(self, ref: str) -> dict[str, int | None]:
-        """Return the names of the blobs that are kept with the layer, and their bytes; None where one is gone."""
-        from layerstore.bigdata import blob_sizes
-
-        with self._backend.reading() as records:
-            layer = records.find(ref)
-            store = self._backend.image_stores.store_of(layer)
-            return blob_sizes(self._backend.layout if store is None else store.layout, layer)
-
-    def usage(self, ref: str, *, progress: Progress | None = None, should_stop: ShouldStop | None = None) -> DiskUsage:
-        """Return what the layer's own files take on disk. Looks at every file, without a lock."""
-        return self._backend.driver.usage(self.lookup(ref), progress=progress, should_stop=should_stop)
-
     # Making layers
 
     def create(
@@ -200,8 +143,11 @@ class LayerStore(DiffVerbs, CheckVerbs):
         `maps` are those of the user namespace that the layer is for, and None those of the parent: no others can be
         had on top of it.
 
+        `flags` are kept with the layer; `options` are for the driver; without an `id` the layer gets a random one.
+
         Raises:
-            ParentUnknown, DuplicateID, DuplicateName: it cannot be made so; nothing was changed.
+            ParentUnknown, DuplicateID, DuplicateName, UnusableID, NotSupported: it cannot be made so; nothing was
+                changed. `DuplicateID` also where files of that ID are on disk without a record: they stay.
         """
         new = creation.NewLayer(id, parent, tuple(names), mount_label, options, writable, dict(flags or {}), maps)
         return self._put(new, None)[0]
@@ -224,9 +170,10 @@ class LayerStore(DiffVerbs, CheckVerbs):
         """Make a layer from a tar, compressed or not; return it and the bytes of the files in it (Put).
 
         The owners in the tar are those that a container sees: on disk the files get the ones that `maps` has for them.
+        No entry can write outside of the layer. The write lock is held all the time.
 
         Raises:
-            ParentUnknown, DuplicateID, DuplicateName, BadArchive, Cancelled, OSError: nothing of the layer stays.
+            BadArchive, Cancelled, OSError, and what `create` does: nothing of the layer stays.
         """
         source = _source(diff, progress, should_stop)
         new = creation.NewLayer(id, parent, tuple(names), mount_label, options, writable, dict(flags or {}), maps)
@@ -247,10 +194,12 @@ class LayerStore(DiffVerbs, CheckVerbs):
     ) -> int:
         """Apply a tar, compressed or not, to a layer; return the bytes of the files in it (ApplyDiff).
 
-        From then on the layer's diff is this tar. On any failure the layer is as it was.
+        From then on the layer's diff is this tar, and layers and images that have it keep their IDs and digests, which
+        name another. The work is done on a copy: after any failure or crash the layer is as it was.
 
         Raises:
-            LayerUnknown, BadArchive, Cancelled, OSError: nothing was changed.
+            LayerInUse: an overlay of it, or of a layer based on it, is mounted; with vfs, processes live in it.
+            LayerUnknown, StoreReadOnly, BadArchive, Cancelled, OSError: nothing was changed.
         """
         with self._backend.writing("apply a diff") as tx:
             tx.tidy()
@@ -259,7 +208,13 @@ class LayerStore(DiffVerbs, CheckVerbs):
     # Changing records
 
     def set_names(self, ref: str, names: Iterable[str]) -> None:
-        """Give the layer these names and no others; a name that another layer has moves (SetNames)."""
+        """Give the layer these names and no others; a name that another layer has moves (SetNames).
+
+        A crash half-way leaves no name on nobody.
+
+        Raises:
+            LayerUnknown; LayerStoreError: a name is empty, or has characters that cannot be printed.
+        """
         wanted = check_names(names)
         with self._backend.writing("change names") as tx:
             tx.tidy()
@@ -272,19 +227,26 @@ class LayerStore(DiffVerbs, CheckVerbs):
             tx.save(edits)
 
     def metadata(self, ref: str) -> str:
-        """Return the text that was kept with the layer (Metadata)."""
+        """Return the text that was kept with the layer (Metadata); raises `LayerUnknown`."""
         return self.get(ref).metadata
 
     def set_metadata(self, ref: str, metadata: str) -> None:
-        """Keep a text with the layer (SetMetadata)."""
+        """Keep a text with the layer (SetMetadata); raises `LayerUnknown`."""
         self._edit(ref, "change metadata", lambda _: {"metadata": metadata or None})
 
     def set_flag(self, ref: str, flag: str, value: Any) -> None:
-        """Set a flag to any value that JSON can hold (SetFlag)."""
+        """Set a flag to any value that JSON can hold (SetFlag).
+
+        A layer whose flag "incomplete" is True is removed by the next writer, whoever uses it: to delete one there is
+        `delete`, which looks.
+
+        Raises:
+            LayerUnknown; LayerStoreError: JSON cannot hold the value.
+        """
         self._edit(ref, "set a flag", lambda layer: {"flags": {**layer.flags, flag: value}})
 
     def clear_flag(self, ref: str, flag: str) -> None:
-        """Take a flag away; one that is not set is no error (ClearFlag)."""
+        """Take a flag away; one that is not set is no error (ClearFlag). Raises `LayerUnknown`."""
         self._edit(ref, "clear a flag", lambda layer: {"flags": without_flag(layer, flag)})
 
     def _edit(self, ref: str, action: str, values: Callable[[Layer], dict[str, Any]]) -> None:
@@ -296,57 +258,27 @@ class LayerStore(DiffVerbs, CheckVerbs):
             except (TypeError, UnicodeEncodeError) as error:
                 raise LayerStoreError(f"cannot {action}: JSON cannot hold the value ({error})") from error
 
-    # Mounting
-
-    def mount(self, ref: str, mount_label: str = "") -> Path:
-        """Mount the layer, or count one more user of its mount; return where (Mount)."""
-        with self._backend.mounting("mount") as tx:
-            return mounting.mount(tx, tx.records.find(ref), mount_label)
-
-    def unmount(self, ref_or_path: str | os.PathLike[str], *, force: bool = False) -> bool:
-        """Count one user less and unmount after the last, or at once with `force`; tell if still mounted (Unmount)."""
-        with self._backend.mounting("unmount") as tx:
-            return mounting.unmount(tx, os.fspath(ref_or_path), force=force)
-
-    def mounts(self) -> list[MountState]:
-        """Return every mount of a layer that mountpoints.json or the kernel knows of, and where it really is.
-
-        Mounts in other mount namespaces are found as far as this user may look into them.
-        """
-        with self._backend.reading():
-            return list(mounting.survey(self._backend).values())
-
-    def mount_users(self, ref: str) -> mounting.MountUsers:
-        """Return who uses the layer's mount; looks at every process that this user may see."""
-        with self._backend.reading() as records:
-            return mounting.users(self._backend, records.find(ref).id, self._backend.references(records))
-
-    def clear_stale_mounts(self, ref: str | None = None) -> list[MountState]:
-        """Take away what mountpoints.json says of mounts that the kernel does not have; return them.
-
-        `ref` is a layer, and may be the ID of one whose record is gone; by default all.
-
-        Raises:
-            LayerUnknown: there is neither such a layer nor such a line.
-        """
-        with self._backend.writing("clear stale mounts") as tx:
-            return mounting.clear_stale(tx, ref)
-
     # Deleting
 
     def delete(self, ref: str, *, force: bool = False) -> None:
-        """Delete a layer (Delete).
+        """Delete a layer (Delete). A crash half-way leaves it whole, or to be removed by the next writer.
 
         Raises:
+            LayerUnknown, StoreReadOnly: there is no such layer, or it is not this store's.
             LayerInUse: layers are based on it, or processes live in its mount; or images, containers or mounts use
-                it, which `force` overrides.
+                it, which `force` overrides. Nothing was changed.
+            StoreCorrupt: who uses it cannot be told, or two records have its ID; nothing was changed.
         """
         with self._backend.writing("delete a layer") as tx:
             removal.delete(tx, tx.records.find(ref), force=force)
             tx.tidy()
 
     def wipe(self, *, force: bool = False, should_stop: ShouldStop | None = None) -> None:
-        """Delete all layers, children first (Wipe); refuses like `delete`, before anything is gone."""
+        """Delete all layers, children first (Wipe); refuses like `delete`, before anything is gone.
+
+        Raises:
+            Cancelled: `should_stop` said so, between two layers; those that are left are whole.
+        """
         with self._backend.writing("delete the layers") as tx:
             removal.wipe(tx, force=force, should_stop=should_stop)
 
@@ -372,7 +304,11 @@ class LayerStore(DiffVerbs, CheckVerbs):
 
     @contextmanager
     def locked(self, *, write: bool = False, timeout: float | None = None) -> Iterator[None]:
-        """Hold the layers lock over several calls of this thread (Lock, Unlock); methods inside use it."""
+        """Hold the layers lock over several calls of this thread (Lock, Unlock); methods inside use it.
+
+        Raises:
+            RuntimeError: (from a method that changes something) this is a read lock.
+        """
         guard: AbstractContextManager[Any]
         guard = self._backend.writing("lock it for writing", timeout) if write else self._backend.reading(timeout)
         with guard:
@@ -389,7 +325,7 @@ class LayerStore(DiffVerbs, CheckVerbs):
             return held.token() != self._backend.loaded_token()
 
     def touched_since(self, when: datetime) -> bool:
-        """Tell whether a write was recorded after `when` (TouchedSince)."""
+        """Tell whether a write was recorded after `when`, by the lock file's time (TouchedSince)."""
         try:
             return os.stat(self._backend.layout.layers_lock).st_mtime > when.timestamp()
         except FileNotFoundError:
@@ -407,12 +343,6 @@ class LayerStore(DiffVerbs, CheckVerbs):
             backend.reference_files.stamp(),
             backend.image_stores.stamp(),
         )
-
-
-def _with_mount(layer: Layer, mount: MountPoint | None) -> Layer:
-    if mount is None:
-        return layer
-    return msgspec.structs.replace(layer, mount_point=mount.path, mount_count=mount.count)
 
 
 def _source(diff: BinaryIO | bytes, progress: Progress | None, should_stop: ShouldStop | None) -> creation.Source:

@@ -22,7 +22,7 @@ from msgspec import Raw
 from msgspec.structs import force_setattr
 
 from layerstore.errors import StoreCorrupt
-from layerstore.model import Layer
+from layerstore.model import BAD_JSON, Layer
 
 NO_PARENT = -1
 """In `LayerTable.parents`: the layer has none."""
@@ -52,7 +52,7 @@ class RecordText:
     """The records of one file: where each stands, and the open file to read it from again.
 
     Raises:
-        msgspec.DecodeError, UnicodeDecodeError: `data` is no JSON array; also from `first_reading`.
+        BAD_JSON: `data` is no JSON array; also from `first_reading`.
         StoreCorrupt: a value in a record has the wrong type; also from `first_reading`.
     """
 
@@ -89,7 +89,7 @@ class RecordText:
             part = raws[start : start + _AT_ONCE]
             try:
                 layers = list(map(_layer_decoder.decode, part))
-            except (msgspec.DecodeError, UnicodeDecodeError):
+            except BAD_JSON:
                 layers = [self._parsed(raw, number) for number, raw in enumerate(part, start)]
             yield layers
 
@@ -116,7 +116,7 @@ class RecordText:
         text = os.pread(self._descriptor, self._lengths[number], self._starts[number])
         try:
             return self._parsed(text, number)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except BAD_JSON as error:
             raise self.changed() from error
 
     def reader(self) -> Callable[[int], Layer]:
@@ -129,7 +129,7 @@ class RecordText:
             start = self._starts[number]
             try:
                 return self._parsed(text[start : start + self._lengths[number]], number)
-            except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            except BAD_JSON as error:
                 raise self.changed() from error
 
         return layer

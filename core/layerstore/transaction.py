@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from layerstore.atomic import remove_abandoned
-from layerstore.errors import LayerUnknown, StoreAccess, StoreCorrupt, StoreReadOnly
+from layerstore.errors import LayerStoreError, LayerUnknown, StoreAccess, StoreCorrupt, StoreReadOnly, UnusableID
 from layerstore.image_stores import ImageStores
 from layerstore.layout import Layout
 from layerstore.lockfile import Held, LockFile
-from layerstore.model import INCOMPLETE_FLAG, Layer
+from layerstore.model import INCOMPLETE_FLAG, REPLACES_FLAG, Layer
 from layerstore.mountpoints import MountsFile, MountTable
 from layerstore.options import DriverOptions
-from layerstore.records import Edit, FileStamp, Problem, RecordFiles, Records
+from layerstore.records import Edit, Problem, RecordFiles, Records
 from layerstore.references import ReferenceFiles, References
-from layerstore.replacing import REPLACES_FLAG, settle
+from layerstore.storefile import FileStamp
 from layerstore.table import Parents
 
 if TYPE_CHECKING:
     from layerstore.drivers.base import Driver
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,8 @@ class Backend:
     mounts_file: MountsFile = field(init=False)
     reference_files: ReferenceFiles = field(init=False)
     image_stores: ImageStores = field(init=False)
+    abandoned_from: float = field(init=False, default=0.0)
+    """The time before which no temporary file has been left for long enough to be deleted."""
     _cached: _Cached | None = field(init=False, default=None)
     _joined: tuple[object, Records] | None = field(init=False, default=None)
     _token: bytes | None = field(init=False, default=None)
@@ -62,7 +68,7 @@ class Backend:
         self.mounts_lock = LockFile(self.layout.mounts_lock, timeout=self.lock_timeout, optional=True)
         self.record_files = RecordFiles(self.layout)
         self.mounts_file = MountsFile(self.layout)
-        self.reference_files = ReferenceFiles(self.layout, lock_timeout=self.lock_timeout)
+        self.reference_files = ReferenceFiles(self.layout, lock_timeout=self.lock_timeout, read_only=self.read_only)
         self.image_stores = ImageStores(self.layout, self.options.image_stores, lock_timeout=self.lock_timeout)
 
     @property
@@ -229,12 +235,14 @@ class Transaction:
         Raises:
             StoreCorrupt: two records have the ID of an edited layer.
         """
-        duplicates = self.records.duplicates
-        for layer_id in edits:
-            if layer_id in duplicates:
-                reason, hint = f"two records have the ID {layer_id}", "take one of them away by hand first"
-                raise StoreCorrupt(self.backend.layout.layers_json, reason, hint=hint)
+        self._refuse_doubled(edits)
         self.backend.record_files.save(self.held, edits, added)
+
+    def _refuse_doubled(self, ids: Iterable[str]) -> None:
+        doubled = next(filter(self.records.duplicates.__contains__, ids), None)
+        if doubled is not None:
+            reason, hint = f"two records have the ID {doubled}", "take one of them away by hand first"
+            raise StoreCorrupt(self.backend.layout.layers_json, reason, hint=hint)
 
     def edit(self, layer_id: str, values: Mapping[str, Any]) -> None:
         """Change keys of one record; None takes a key away."""
@@ -242,8 +250,18 @@ class Transaction:
 
     def mark_incomplete(self, layer: Layer) -> None:
         """Have the layer removed by whoever next loads the store for writing, should this process not come back."""
-        if not layer.incomplete:
+        if layer.flags.get(INCOMPLETE_FLAG) is not True:
             self.edit(layer.id, {"flags": {**layer.flags, INCOMPLETE_FLAG: True}})
+
+    def leftover(self, layer_id: str) -> str:
+        """Return the path of something on disk that belongs to a layer of this ID, which has no record; "" for none.
+
+        Whoever made a layer over it would remove it too, should that fail.
+        """
+        if self.driver.exists(layer_id):
+            return str(next(iter(self.driver.paths(layer_id).values())))
+        layout = self.backend.layout
+        return next(filter(os.path.lexists, (layout.tar_split(layer_id), layout.big_data(layer_id))), "")
 
     def remove_files(self, layer_id: str) -> None:
         """Delete all that belongs to the layer but its record."""
@@ -255,30 +273,53 @@ class Transaction:
         shutil.rmtree(self.backend.layout.big_data(layer_id), ignore_errors=True)
 
     def remove(self, layer: Layer) -> None:
-        """Delete a layer for good, in an order that a crash cannot turn into a broken layer."""
+        """Delete a layer for good, in an order that a crash cannot turn into a broken layer.
+
+        Raises:
+            StoreCorrupt: two records have its ID, and the files may be the other one's; they stay.
+        """
+        self._refuse_doubled((layer.id,))
         self.mark_incomplete(layer)
-        self.remove_files(layer.id)
+        with suppress(UnusableID):  # no file has such a name
+            self.remove_files(layer.id)
         self.save({layer.id: Edit(remove=True)})
 
     def tidy(self) -> list[str]:
         """Do what containers/storage does on loading for writing; return the IDs of the layers that it removed.
 
-        Incomplete layers go, unless a complete one is based on them; names that two layers claim stay with the later
-        one; what an interrupted removal left aside is deleted.
+        Incomplete layers go, unless another one is based on them; names that two layers claim stay with the later
+        one; what an interrupted removal left aside is deleted. What cannot be deleted, as a layer that is mounted,
+        stays as it is and in nobody's way: the check of the store tells of it, and its repair of the reason.
         """
         records = self.records
         if records.stolen_names:
             names = {layer_id: Edit({"names": names or None}) for layer_id, names in records.stolen_names.items()}
-            self.save(names)
+            with self._tolerant("a name that two layers claim"):
+                self.save(names)
         removed = []
         for layer in records.incomplete():
-            if REPLACES_FLAG in layer.flags:
-                settle(self, layer)
-            if not self.records.children(layer.id):
-                self.remove(layer)
-                removed.append(layer.id)
-        self.clean_up()
+            with self._tolerant(f"incomplete layer {layer.id}"):
+                self.settle(layer)
+                if not self.records.children(layer.id):
+                    self.remove(layer)
+                    removed.append(layer.id)
+        with self._tolerant("something of an interrupted removal"):
+            self.clean_up()
         return removed
+
+    @contextmanager
+    def _tolerant(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except (LayerStoreError, OSError) as error:
+            _log.warning("%s stays for now: %s", what, error)
+
+    def settle(self, layer: Layer) -> None:
+        """Finish or take back the change of a layer that this one, a copy, is there for; see `replacing`."""
+        if REPLACES_FLAG in layer.flags:
+            from layerstore.replacing import settle
+
+            settle(self, layer)
 
     def clean_up(self) -> None:
         """Delete what an interrupted removal or write left aside, ours or containers/storage's."""
@@ -286,4 +327,5 @@ class Transaction:
 
         self.driver.cleanup()
         tempdirs.recover(Path(self.backend.layout.layers_aside))
-        remove_abandoned(self.backend.layout.layers)
+        if time.time() >= self.backend.abandoned_from:
+            self.backend.abandoned_from = remove_abandoned(self.backend.layout.layers)

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from layerstore import LayerStore, LayerStoreError, ParentUnknown, StoreAccess, StoreCorrupt, UnusableID
-from support import make_tar, need_root
+from layerstore import DuplicateID, LayerStore, LayerStoreError, ParentUnknown, StoreAccess, StoreCorrupt, UnusableID
+from support import make_tar, need_root, unmount_below
 from trees import as_nobody
 
 BIG = make_tar({f"file{number}": os.urandom(1 << 16) for number in range(64)})
@@ -38,6 +38,86 @@ def test_a_doubled_id_is_shown_kept_and_not_edited(tmp_path: Path) -> None:
     assert path.read_text() == text
     store.set_metadata("other", "y")
     assert [record.get("metadata") for record in json.loads(path.read_text())] == ["first", "second", "y"]
+
+
+def test_files_of_a_doubled_id_stay_though_one_of_its_records_is_incomplete(tmp_path: Path) -> None:
+    store = LayerStore.open(tmp_path / "g", tmp_path / "r", driver="vfs")
+    store.put(SMALL, id="twin")
+    store.create(id="other")
+    path = tmp_path / "g/vfs-layers/layers.json"
+    path.write_text('[{"id":"twin","flags":{"incomplete":true}},' + path.read_text()[1:])
+    before = picture(tmp_path / "g/vfs")
+    store.set_metadata("other", "y")
+    assert store.load() == []
+    assert picture(tmp_path / "g/vfs") == before
+    assert path.read_text().count("twin") == 2
+
+
+def test_a_name_that_a_doubled_id_has_lost_stands_in_nobodys_way(tmp_path: Path) -> None:
+    store = LayerStore.open(tmp_path / "g", tmp_path / "r", driver="vfs")
+    store.create(id="other")
+    path = tmp_path / "g/vfs-layers/layers.json"
+    path.write_text('[{"id":"twin","names":["n"]},{"id":"twin"},{"id":"other","names":["n"]}]')
+    store.set_metadata("other", "y")
+    assert store.lookup("n") == "other"
+    assert [record.get("metadata") for record in json.loads(path.read_text())] == [None, None, "y"]
+
+
+@pytest.mark.parametrize("driver", ["vfs", "overlay"])
+@pytest.mark.parametrize("left", ["files", "tar-split", "blobs"])
+def test_what_is_left_of_a_layer_that_lost_its_record_is_not_built_over(tmp_path: Path, driver: str, left: str) -> None:
+    if driver == "overlay":
+        need_root()
+    store = LayerStore.open(tmp_path / "g", tmp_path / "r", driver=driver)
+    store.put(SMALL, id="lost")
+    layers = tmp_path / f"g/{driver}-layers"
+    if left == "files":
+        (layers / "layers.json").write_text("[]")
+    else:
+        store.delete("lost")
+        (layers / "lost").mkdir()
+        (layers / "lost/blob").write_bytes(b"data")
+        if left == "tar-split":
+            (layers / "lost/blob").rename(layers / "lost.tar-split.gz")
+            (layers / "lost").rmdir()
+    before = picture(tmp_path / "g")
+    for make in (lambda: store.create(id="lost"), lambda: store.put(SMALL, id="lost")):
+        with pytest.raises(DuplicateID, match="without a record") as caught:
+            make()
+        assert os.path.lexists(caught.value.path)
+        assert picture(tmp_path / "g") == before
+
+
+def test_an_incomplete_layer_that_cannot_go_stands_in_nobodys_way(tmp_path: Path) -> None:
+    need_root()
+    store = LayerStore.open(tmp_path / "g", tmp_path / "r", driver="overlay")
+    store.put(SMALL, id="busy")
+    store.create(id="other")
+    store.mount("busy")
+    try:
+        path = tmp_path / "g/overlay-layers/layers.json"
+        records = json.loads(path.read_text())
+        records[0]["flags"] = {"incomplete": True}
+        path.write_text(json.dumps(records))
+        store.set_metadata("other", "y")
+        store.delete("other")
+        assert [layer.id for layer in store.layers()] == ["busy"]
+        store.unmount("busy")
+        assert store.load() == ["busy"]
+    finally:
+        unmount_below(tmp_path)
+
+
+def test_an_incomplete_layer_whose_id_is_no_name_goes(tmp_path: Path) -> None:
+    store = LayerStore.open(tmp_path / "g", tmp_path / "r", driver="vfs")
+    victim = tmp_path / "g/victim.tar-split.gz"
+    store.create(id="other")
+    victim.write_bytes(b"keep")
+    path = tmp_path / "g/vfs-layers/layers.json"
+    path.write_text('[{"id":"../victim","flags":{"incomplete":true}},' + path.read_text()[1:])
+    store.set_metadata("other", "y")
+    assert [layer.id for layer in store.layers()] == ["other"]
+    assert victim.read_bytes() == b"keep"
 
 
 def test_parents_in_a_circle_end_no_call(tmp_path: Path) -> None:
@@ -85,11 +165,43 @@ def test_a_full_disk_loses_nothing(small_disk: Path) -> None:
     filler = small_disk / "filler"
     with pytest.raises(OSError, match="No space left"):
         filler.write_bytes(bytes(4 << 20))
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(OSError, match=r"No space left on device: '.*layers.json'$"):
         store.set_metadata("small", "m" * 100_000)
     filler.unlink()
     assert picture(small_disk) == before
     store.delete("small")
+
+
+@pytest.mark.parametrize("driver", ["vfs", "overlay"])
+def test_a_disk_that_takes_no_more_files_loses_nothing_and_is_no_trap(tmp_path: Path, driver: str) -> None:
+    """A removal wants a folder to move the files to, which there is no room for either."""
+    need_root()
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "nr_inodes=150", "none", str(disk)], check=True)
+    try:
+        store = LayerStore.open(disk / "g", disk / "r", driver=driver)
+        store.put(SMALL, id="small")
+        before = picture(disk)
+        many = make_tar({f"file{number}": b"" for number in range(300)})
+        with pytest.raises(OSError, match=r"No space left on device: 'file\d+'$"):
+            store.put(many, id="big", parent="small")
+        assert picture(disk) == before
+        store.delete("small")
+        assert store.layers() == []
+    finally:
+        unmount_below(disk)
+        subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_the_records_stay_those_of_their_owner(tmp_path: Path) -> None:
+    need_root()
+    store = LayerStore.open(tmp_path / "g", tmp_path / "r", driver="vfs")
+    store.create(id="a")
+    path = tmp_path / "g/vfs-layers/layers.json"
+    os.chown(path, 65534, 65533)
+    store.set_metadata("a", "x")
+    assert (path.stat().st_uid, path.stat().st_gid) == (65534, 65533)
 
 
 def test_a_store_without_permission_is_named(tmp_path: Path) -> None:

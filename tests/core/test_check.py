@@ -194,6 +194,8 @@ def test_an_id_that_can_be_no_folder(place: Place) -> None:
     place.write([*place.records(), {"id": "../../etc"}])
     finding = place.found()[Kind.BAD_ID, "../../etc"]
     assert finding.repair is None
+    place.files("leaf").joinpath("leaf").write_bytes(b"x")
+    assert place.found(deep=True).keys() == {(Kind.BAD_ID, "../../etc"), (Kind.CONTENT, "leaf")}
 
 
 # Files

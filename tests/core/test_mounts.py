@@ -290,3 +290,38 @@ def test_a_root_that_is_only_on_the_same_file_system_is_another(tmp_path: Path) 
     assert not place.is_root(KernelMount("/", "8:1", "/"))
     assert not place.is_root(KernelMount("/", "8:1", "/srv/vfs/dir/y"))
     assert not place.is_root(KernelMount("/", "8:2", "/vfs/dir/x"))
+
+
+def test_no_tar_is_applied_under_a_mount(overlay: LayerStore) -> None:
+    """The mounted overlay would have lost the folder below it, and shown nothing at all."""
+    path = overlay.mount("upper")
+    for layer in ("base", "upper"):
+        with pytest.raises(LayerInUse, match="podman unmount") as caught:
+            overlay.apply_diff(layer, make_tar({"c": b"c"}))
+        assert caught.value.mounts == (str(path),)
+    assert sorted(os.listdir(path)) == ["a", "b"]
+    overlay.unmount("upper")
+    overlay.apply_diff("base", make_tar({"c": b"c"}))
+    assert sorted(os.listdir(overlay.mount("upper"))) == ["a", "b", "c"]
+
+
+def test_no_tar_is_applied_under_a_mount_of_a_layer_that_only_the_run_root_names(overlay: LayerStore) -> None:
+    path = overlay.mount("upper")
+    records = overlay.graph_root / "overlay-layers/layers.json"
+    records.write_text(json.dumps([record for record in json.loads(records.read_text()) if record["id"] == "base"]))
+    (overlay.run_root / "overlay-layers/volatile-layers.json").write_text('[{"id":"upper","parent":"base"}]')
+    with pytest.raises(LayerInUse):
+        overlay.apply_diff("base", make_tar({"c": b"c"}))
+    assert sorted(os.listdir(path)) == ["a", "b"]
+
+
+def test_no_tar_is_applied_under_processes(tmp_path: Path) -> None:
+    store = LayerStore.open(tmp_path / "g", tmp_path / "r", driver="vfs")
+    store.put(make_tar({"a": b"a"}), id="base")
+    path = store.mount("base")
+    with another(lambda: os.chdir(path)) as pid:
+        with pytest.raises(LayerInUse, match=str(pid)):
+            store.apply_diff("base", make_tar({"c": b"c"}))
+        assert os.path.isfile(f"/proc/{pid}/cwd/a")
+    store.apply_diff("base", make_tar({"c": b"c"}))
+    assert sorted(os.listdir(path)) == ["a", "c"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from layerstore import LayerUnknown, StoreCorrupt
+from layerstore.atomic import write_file
 from layerstore.layout import Layout
 from layerstore.lockfile import Held, LockFile
 from layerstore.model import Layer
@@ -251,3 +253,38 @@ def test_a_large_file_with_one_bad_record_names_it(layout: Layout) -> None:
     put(layout, json.dumps(records))
     with pytest.raises(StoreCorrupt, match="record 4322"):
         RecordFiles(layout).load(read_only=False)
+
+
+@pytest.mark.parametrize("gains", ["stable", "volatile"])
+def test_a_name_that_moves_between_the_files_is_never_on_nobody(
+    layout: Layout, held: Held, monkeypatch: pytest.MonkeyPatch, gains: str
+) -> None:
+    loses = "volatile" if gains == "stable" else "stable"
+    for layer in ("stable", "volatile"):
+        text = json.dumps([{"id": layer, "names": ["x"] if layer == loses else []}])
+        put(layout, text, volatile=layer == "volatile")
+    files = RecordFiles(layout)
+    seen = []
+
+    def look(path: str, *arguments: Any, **options: Any) -> os.stat_result:
+        seen.append({**files.load(read_only=False).by_name}.keys())
+        return write_file(path, *arguments, **options)
+
+    monkeypatch.setattr("layerstore.records.write_file", look)
+    files.save(held, {gains: Edit({"names": ("x",)}), loses: Edit({"names": None})})
+    assert seen == [{"x"}, {"x"}]
+    assert files.load(read_only=False).by_name["x"].id == gains
+
+
+@pytest.mark.parametrize(
+    "value",
+    [f'"diff-size":{1 << 63}', f'"compressed-size":{"9" * 5000}', '"future":' + "[" * 3000 + "]" * 3000],
+    ids=["size", "digits", "depth"],
+)
+@pytest.mark.parametrize("count", [1, 5000], ids=["few", "many"])
+def test_numbers_and_depths_beyond_all_bounds_are_refused(layout: Layout, value: str, count: int) -> None:
+    records = ",".join(f'{{"id":"{number}"}}' for number in range(count))
+    path = put(layout, f'[{records},{{"id":"odd",{value}}}]')
+    with pytest.raises(StoreCorrupt) as caught:
+        RecordFiles(layout).load(read_only=True)
+    assert caught.value.file == str(path)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from layerstore import StoreCorrupt
+from layerstore import LayerInUse, LayerStore, StoreCorrupt
 from layerstore.layout import Layout
 from layerstore.references import ReferenceFiles
+from support import need_root
 
 PARENTS = {"top": "middle", "middle": "base", "other": "base", "c": "top", "loop1": "loop2", "loop2": "loop1"}
 
@@ -64,3 +65,31 @@ def test_the_stamp_changes_with_the_files(layout: Layout) -> None:
     before = files.stamp()
     write(layout, "containers", "volatile-containers.json", [])
     assert files.stamp() != before
+
+
+@pytest.mark.parametrize("driver", ["vfs", "overlay"])
+def test_what_a_transient_store_keeps_below_the_run_root_holds_its_layers(tmp_path: Path, driver: str) -> None:
+    """With `transient_store` containers, and the records of their layers, are in no file below the graph root."""
+    if driver == "overlay":
+        need_root()
+    store = LayerStore.open(tmp_path / "g", tmp_path / "r", driver=driver)
+    for layer, parent in (("base", None), ("top", "base"), ("rw", "top")):
+        store.create(id=layer, parent=parent)
+    records = tmp_path / f"g/{driver}-layers/layers.json"
+    stable = [record for record in json.loads(records.read_text()) if record["id"] != "rw"]
+    records.write_text(json.dumps(stable))
+    stamp = store.stamp()
+    (tmp_path / f"r/{driver}-layers/volatile-layers.json").write_text('[{"id":"rw","parent":"top"}]')
+    assert store.stamp() != stamp
+    folder = tmp_path / f"r/{driver}-containers"
+    folder.mkdir()
+    (folder / "volatile-containers.json").write_text('[{"id":"c","names":["box"],"layer":"rw"}]')
+    assert store.references().containers("base") == ("box",)
+    assert store.dependents("top").children == ("rw",)
+    for call in (lambda: store.delete("top", force=True), lambda: store.wipe(force=True)):
+        with pytest.raises(LayerInUse, match="rw"):
+            call()
+    assert [layer.id for layer in store.layers()] == ["base", "top"]
+    (folder / "volatile-containers.json").write_text("[{")
+    with pytest.raises(StoreCorrupt, match="volatile-containers"):
+        store.delete("top", force=True)

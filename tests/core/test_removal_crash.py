@@ -6,6 +6,7 @@ import hashlib
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -170,14 +171,54 @@ def test_new_content_takes_the_place_of_the_old_whole_or_not_at_all(tmp_path: Pa
     assert contents == sorted(contents, key=lambda content: content == other), "first the old, then the new"
 
 
+def test_the_old_content_outlives_a_peer_that_comes_first(tmp_path: Path, driver: str) -> None:
+    """It removes what is marked incomplete, and knows nothing of two layers that are changing places."""
+    need_root()
+    program = need_program("containers-storage")
+    other = make_tar({"etc/other": b"other" * 2000})
+    contents = []
+    for step in range(1, 200):
+        folder = tmp_path / str(step)
+        store = make(folder, driver)
+        died = dies_at(step, lambda store=store: store.apply_diff("b" * 64, other))  # type: ignore[misc]
+        peer = [program, "-g", folder / "graph", "-R", folder / "run", "-s", driver]
+        subprocess.run([*peer, "create-layer", "-i", "c" * 64, "a" * 64], capture_output=True, check=True, timeout=60)
+        store.load()
+        assert sorted(layer.id for layer in store.layers()) == ["a" * 64, "b" * 64, "c" * 64]
+        with store.diff("b" * 64, compression=Compression.NONE) as reader:
+            contents.append(reader.read())
+        unmount_below(folder)
+        if not died:
+            break
+    assert set(contents) == {TOP, other}
+    assert contents == sorted(contents, key=lambda content: content == other)
+
+
 def test_what_was_written_aside_long_ago_goes(tmp_path: Path, driver: str) -> None:
-    store = make(tmp_path, driver)
+    make(tmp_path, driver)
     old, fresh = (tmp_path / f"graph/{driver}-layers" / name for name in (".tmp-layers.json1", ".tmp-layers.json2"))
     for path in (old, fresh):
         path.write_bytes(b"[")
     os.utime(old, (0, 0))
-    store.set_names("b" * 64, ["x"])
+    LayerStore.open(tmp_path / "graph", tmp_path / "run", driver=driver).set_names("b" * 64, ["x"])
     assert (old.exists(), fresh.exists()) == (False, True)
+
+
+def test_a_store_in_use_looks_for_what_lies_aside_when_it_is_due(tmp_path: Path) -> None:
+    """To look at every write would take longer than the write, where there are many layers."""
+    make(tmp_path, "vfs")
+    almost, later = (tmp_path / "graph/vfs-layers" / name for name in (".tmp-layers.json1", ".tmp-layers.json2"))
+    almost.write_bytes(b"[")
+    os.utime(almost, (0, time.time() - 3599))
+    store = LayerStore.open(tmp_path / "graph", tmp_path / "run", driver="vfs")
+    store.set_names("b" * 64, ["x"])
+    later.write_bytes(b"[")
+    os.utime(later, (0, 0))  # so old a file cannot come now
+    store.set_names("b" * 64, ["y"])
+    assert (almost.exists(), later.exists()) == (True, True)
+    time.sleep(max(0.0, almost.stat().st_mtime + 3600.1 - time.time()))
+    store.set_names("b" * 64, ["z"])
+    assert (almost.exists(), later.exists()) == (False, False)
 
 
 PEERS = ("temp-dir-123", "temp-dir-lockless", "lock-456")

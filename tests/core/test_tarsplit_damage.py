@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from layerstore.archive.paths import Root
 from layerstore.errors import DamagedLayer, LayerStoreError, StoreCorrupt
+from layerstore.tarsplit.headers import headers
 from layerstore.tarsplit.join import join
 from tars import END, entry, header, joined, opener, padded, pax, split
 
@@ -124,3 +125,9 @@ def test_a_changed_tar_split_never_raises_anything_else(at: float, bits: int, wh
         path.write_bytes(changed if whole else gzip.compress(changed, 1))
         with contextlib.suppress(LayerStoreError):
             list(join(path, opener(files), "layer"))
+
+
+def test_a_gigantic_size_keeps_nobody_waiting(tmp_path: Path) -> None:
+    path, _, _ = split(entry(b"f", b"12345") + entry(b"g") + END, tmp_path)
+    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()).replace(b'"size":5', b'"size":%d' % (1 << 62))))
+    assert [(found.name, found.size) for found in headers(path)] == [(b"f", 5), (b"g", 0)]

@@ -105,6 +105,10 @@ class TarReader:
         while self._left and self._entry is entry:
             yield self._piece()
 
+    def skip(self) -> None:
+        """Go on as if the rest of the present entry's payload had been read: its bytes are not in the stream."""
+        self._left = 0
+
     def _next_entry(self) -> TarEntry | None:
         records: Records = {}
         long_name = long_link = b""

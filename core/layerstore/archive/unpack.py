@@ -110,8 +110,7 @@ class _Unpacker:
             except OverflowError as error:
                 raise BadArchive("a number is out of range", entry=os.fsdecode(name)) from error
             except OSError as error:
-                _name_entry(error, name)
-                raise
+                raise _named(error, name) from error
             added(name)
         self._set_folder_times()
         return total
@@ -340,8 +339,8 @@ def _write_sparse(descriptor: int, entry: TarEntry) -> None:
     os.ftruncate(descriptor, entry.size)
 
 
-def _name_entry(error: OSError, name: bytes) -> None:
-    """Put the entry's whole name in place of the part of it that a call was given."""
-    if error.filename is None or isinstance(error.filename, bytes):
-        error.filename = os.fsdecode(name)
-        error.filename2 = None
+def _named(error: OSError, name: bytes) -> OSError:
+    """Return the error with the entry's whole name in place of the part of it that a call was given."""
+    if error.filename is not None and not isinstance(error.filename, bytes):
+        return error
+    return OSError(error.errno, error.strerror, os.fsdecode(name))

@@ -47,7 +47,7 @@ class Driver(Protocol):
         """Delete the layer's files; a layer without files is no error.
 
         They are renamed aside first, so a crash leaves either the whole layer or none of it, and what is left over
-        aside is removed later.
+        aside is removed later. Only on a disk with no room for that a crash leaves a part: mark the layer before.
         """
         ...
 

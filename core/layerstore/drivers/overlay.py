@@ -15,6 +15,7 @@ from collections.abc import Generator, Iterable, Mapping
 from pathlib import Path
 
 from layerstore.archive.changes import changes_size
+from layerstore.archive.folders import remove_path
 from layerstore.archive.read import TarEntry
 from layerstore.archive.unpack import unpack
 from layerstore.drivers.copy import copy_tree
@@ -34,6 +35,7 @@ from layerstore.drivers.overlay_pack import pack_upper
 from layerstore.drivers.overlay_places import is_parent
 from layerstore.drivers.overlay_probe import check_file_system
 from layerstore.drivers.overlay_whiteouts import OverlayWhiteouts, without_root
+from layerstore.drivers.tempdirs import NO_ROOM
 from layerstore.errors import NotSupported
 from layerstore.idmap import NO_MAPS, IDMappings, Owner, shifted
 from layerstore.model import Change, ShouldStop
@@ -118,7 +120,9 @@ class OverlayDriver(OverlayMounting, NaiveDiffs):
             exchange_folders(one, other)
 
     def remove(self, layer_id: str) -> None:
-        """Delete the layer's files; a layer without files is no error. A crash leaves all of it or none.
+        """Delete the layer's files; a layer without files is no error.
+
+        A crash leaves all of it or none; a part, where the disk is too full to move it aside.
 
         Raises:
             LayerInUse: it is mounted.
@@ -127,12 +131,19 @@ class OverlayDriver(OverlayMounting, NaiveDiffs):
         if not os.path.lexists(folder):
             return
         self._refuse_mounted(layer_id)
-        with staging(self.home) as aside:
-            # The link goes first: the layer could be found without it, but not it without the layer.
-            link = self._links.path(layer_id)
+        # The link goes first: the layer could be found without it, but not it without the layer.
+        link = self._links.path(layer_id)
+        try:
+            with staging(self.home) as aside:
+                if link is not None:
+                    os.rename(link, aside / f"0-{link.name}")
+                os.rename(folder, aside / f"1-{layer_id}")
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
             if link is not None:
-                os.rename(link, aside / f"0-{link.name}")
-            os.rename(folder, aside / f"1-{layer_id}")
+                link.unlink(missing_ok=True)
+            remove_path(folder)
 
     def cleanup(self) -> None:
         """Delete what an interrupted `remove` left aside, unless a live process is at it."""

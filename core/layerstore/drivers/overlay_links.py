@@ -16,8 +16,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from layerstore.atomic import write_file
 from layerstore.errors import NotSupported, StoreCorrupt, UnusableID
 from layerstore.layout import file_name
+from layerstore.storefile import open_file
 
 FOLDER = "l"
 RESERVED = frozenset({FOLDER, "staging", "tempdirs"})
@@ -239,6 +241,8 @@ class Links:
     def _point(self, name: str, layer_id: str) -> None:
         """Have `l/<name>` lead to the layer, whatever was there; in one step, for others may be reading."""
         folder = self._home / FOLDER
+        if folder.is_symlink():
+            raise StoreCorrupt(folder, "it is a symbolic link, and must be a folder")
         if not folder.is_dir():
             os.mkdir(folder)
             os.chmod(folder, _FOLDER_MODE)
@@ -262,7 +266,7 @@ def _lower_name(file: Path, part: str) -> str:
 
 def _read(file: Path) -> str | None:
     try:
-        with open(file, "rb") as stream:
+        with open_file(file) as stream:
             data = stream.read(_MAX_BYTES + 1)
     except FileNotFoundError:
         return None
@@ -274,6 +278,4 @@ def _read(file: Path) -> str | None:
 
 
 def _write(file: Path, text: str) -> None:
-    with open(file, "w", encoding="ascii") as stream:
-        os.fchmod(stream.fileno(), _FILE_MODE)
-        stream.write(text)
+    write_file(str(file), text.encode("ascii"), mode=_FILE_MODE, sync=False)

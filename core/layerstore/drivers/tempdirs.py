@@ -20,6 +20,9 @@ from layerstore.archive.folders import remove_tree
 
 _FOLDER = "temp-dir-"
 _LOCK = "lock-"
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+"""What making a folder here says where the disk, its table of files or the user's share of them is full."""
+
 _FLOCK = struct.Struct("hhqqi")
 """struct flock of a 64-bit Linux, with the padding that `h` before `q` brings."""
 
@@ -32,6 +35,7 @@ def staging_folder(root: Path) -> Iterator[Path]:
         OSError: it cannot be made, or something in it cannot be deleted: then it stays for `recover`.
     """
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _refuse_link(root)
     while True:
         token = str(secrets.randbelow(10**10))
         with contextlib.suppress(FileExistsError):
@@ -59,6 +63,7 @@ def recover(root: Path) -> None:
         names = os.listdir(root)
     except FileNotFoundError:
         return
+    _refuse_link(root)
     failure: OSError | None = None
     tokens = {name.removeprefix(start) for name in names for start in (_FOLDER, _LOCK) if name.startswith(start)}
     for token in sorted(tokens):
@@ -108,6 +113,12 @@ def is_locked(path: str | os.PathLike[str]) -> bool:
         return found != fcntl.F_UNLCK
     finally:
         os.close(descriptor)
+
+
+def _refuse_link(root: Path) -> None:
+    """Refuse to delete where a link leads, which is not in the store."""
+    if root.is_symlink():
+        raise NotADirectoryError(errno.ENOTDIR, "it is a symbolic link, and must be a folder", str(root))
 
 
 def _delete(root: Path, token: str) -> None:

@@ -106,12 +106,20 @@ class VfsDriver(NaiveDiffs):
             raise
 
     def remove(self, layer_id: str) -> None:
-        """Delete the layer's files; a layer without files is no error. A crash leaves all of it or none."""
+        """Delete the layer's files; a layer without files is no error.
+
+        A crash leaves all of it or none; a part, where the disk is too full to move it aside.
+        """
         folder = self._folder(layer_id)
         if not os.path.lexists(folder):
             return
-        with tempdirs.staging_folder(self._tempdirs) as staging:
-            _rename_aside(folder, staging / f"0-{layer_id}")
+        try:
+            with tempdirs.staging_folder(self._tempdirs) as staging:
+                _rename_aside(folder, staging / f"0-{layer_id}")
+        except OSError as error:
+            if error.errno not in tempdirs.NO_ROOM:
+                raise
+            remove_path(folder)
 
     def get(self, layer_id: str, *, mount_label: str = "", read_only: bool = False, volatile: bool = False) -> Path:
         """Return the layer's folder.

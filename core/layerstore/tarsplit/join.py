@@ -14,7 +14,8 @@ from fastcrc.crc64 import go_iso
 from layerstore.archive.read import name_text
 from layerstore.compression import decompress
 from layerstore.errors import BadArchive, DamagedLayer, StoreCorrupt
-from layerstore.model import Compression
+from layerstore.model import BAD_JSON, Compression
+from layerstore.storefile import open_file
 from layerstore.tarsplit.entry import FILE, SEGMENT, Line, clean
 
 OpenFile = Callable[[bytes], int]
@@ -53,10 +54,11 @@ def texts(path: str | PathLike[str]) -> Iterator[bytes]:
 
     Raises:
         BadArchive: It is no gzip, or a line has no end.
+        StoreCorrupt: It is no file.
     """
     tail: list[bytes] = []
     held = 0
-    with open(path, "rb", buffering=0) as file:
+    with open_file(path) as file:
         chunks = iter(lambda: file.read(_READ_TAR_SPLIT), b"")
         for piece in decompress(chunks, Compression.GZIP):
             end = piece.rfind(b"\n") + 1
@@ -175,7 +177,7 @@ class _Joiner:
                 return
             try:
                 lines = decoder.decode_lines(text)
-            except (msgspec.MsgspecError, UnicodeDecodeError):
+            except BAD_JSON:
                 self._find_fault(text, decoder, count)
             yield lines
             count += len(lines)
@@ -188,7 +190,7 @@ class _Joiner:
                 if line.strip():
                     decoder.decode(line)
                     number += 1
-            except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            except BAD_JSON as error:
                 self._corrupt(str(error), number)
         self._corrupt("it does not parse", first)
 
