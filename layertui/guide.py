@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from textual.binding import Binding
 from textual.content import Content
 
-from layertui.keymap import Keymap, remapped, written_keys
+from layertui.keymap import Keymap, all_bindings, remapped, written_keys
 from layertui.keynames import with_keys
 from layertui.keys import (
     APP_BINDINGS,
@@ -42,6 +42,7 @@ def help_sections(display: Callable[[Binding], str], keymap: Keymap = NO_KEYMAP)
     others = [binding for binding in LAYERS_BINDINGS if binding not in layer]
     panels = [binding for binding in others if (binding.id or "").startswith("pane")]
     rest = [binding for binding in others if binding not in panels]
+    every = all_bindings().values()
     palette = with_keys("In the palette ({app.palette}), and on a key if you give it one")
     return [
         ("Layer", entries(layer)),
@@ -58,7 +59,8 @@ def help_sections(display: Callable[[Binding], str], keymap: Keymap = NO_KEYMAP)
         ("In the check", entries([*FINDINGS_BINDINGS, *CHECK_BINDINGS])),
         ("In the filter", entries(FILTER_BINDINGS)),
         ("Program", entries(APP_BINDINGS)),
-        (palette, entries([*LAYERS_BINDINGS, *APP_BINDINGS], keyless=True)),
+        (palette, entries((binding for binding in every if not written_keys(binding)), keyless=True)),
+        ("Without a key, as config.toml says", entries(filter(written_keys, every), keyless=True)),
     ]
 
 

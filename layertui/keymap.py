@@ -44,10 +44,8 @@ def remapped(binding: Binding, keymap: Keymap) -> Binding:
 
 def first_key(binding_id: str, keymap: Keymap) -> Binding:
     """Return the binding with this ID and the first of the keys that it really has, "" where it has none."""
-    binding = all_bindings()[binding_id]
-    keys = keymap.get(binding_id)
-    name = (keys or written_keys(binding)).partition(",")[0]
-    return binding.with_key(name, None if keys else binding.key_display)
+    binding = remapped(all_bindings()[binding_id], keymap)
+    return binding.with_key(written_keys(binding).partition(",")[0], binding.key_display)
 
 
 def written_keys(binding: Binding) -> str:

@@ -15,6 +15,8 @@ from textual import events
 from textual.dom import DOMNode
 from textual.screen import Screen
 
+from layertui.screens.whole import WholeScreen
+
 if TYPE_CHECKING:
     from textual.app import App
 
@@ -24,7 +26,7 @@ _LOST = 3.0  # seconds after which a key that never came back no longer keeps ot
 Typed = events.Key | events.Paste
 
 
-class TypedScreen(Screen[None]):
+class TypedScreen(WholeScreen[None]):
     """A screen that may let keys wait until it is ready for them."""
 
     def holds(self, key: str, *, behind: bool) -> bool:
@@ -63,16 +65,20 @@ class KeyQueue:
         if self._closed:
             return
         if self._passes_all(event):
+            self.forget()  # it ends what they were meant for
             await self._deliver(event)
             return
         self._waiting.append(event)
         await self._next()
 
     def _passes_all(self, event: Typed) -> bool:
-        """Tell whether a key overtakes those that a screen holds, as the one that quits may."""
-        screen = self._app.screen
-        held = bool(self._waiting) and self._screen_holds(self._waiting[0], behind=False)
-        return held and isinstance(screen, TypedScreen) and not self._screen_holds(event, behind=True)
+        """Tell whether a key overtakes those that a screen holds, as one that ends what they wait for may."""
+        return self._held and not self._screen_holds(event, behind=True)
+
+    @property
+    def _held(self) -> bool:
+        """Whether the screen lets the first that waits wait on."""
+        return bool(self._waiting) and self._screen_holds(self._waiting[0], behind=False)
 
     def _screen_holds(self, event: Typed, *, behind: bool) -> bool:
         screen = self._app.screen
@@ -85,7 +91,7 @@ class KeyQueue:
             return
         if not self._waiting:
             return
-        if self._screen_holds(self._waiting[0], behind=False):
+        if self._held:
             if not self._looking:
                 self._looking = True
                 self._app.set_timer(_LOOK, self._look)
@@ -98,7 +104,18 @@ class KeyQueue:
 
     async def _look(self) -> None:
         self._looking = False
+        if self._held:
+            self._drop_before_way_out()
         await self._next()
+
+    def _drop_before_way_out(self) -> None:
+        """Let a key come first that now ends what the others wait for; not one that may be a letter of a text."""
+        for number, event in enumerate(self._waiting):
+            letter = not isinstance(event, events.Key) or event.is_printable
+            if not letter and not self._screen_holds(event, behind=True):
+                for _ in range(number):
+                    self._waiting.popleft()
+                return
 
     def _follow(self, event: Typed, node: DOMNode, screen: Screen[object]) -> None:
         """Go behind a key, from the widget that got it up to the app."""

@@ -31,6 +31,20 @@ def key(
 NO_KEY = "no-key-"
 """How the key of an action begins that has none: no terminal sends it."""
 
+WAYS_OUT = {
+    "app.quit": "leaves the program",
+    "app.help": "shows all keys",
+    "app.palette": "finds the actions that have no key",
+    "jobs.cancel": "cancels what runs",
+    "layers.back": "goes back",
+    "preview.back": "goes back",
+    "filter.leave": "leaves the filter",
+    "filter.clear": "leaves the filter",
+    "check.cancel": "stops the check",
+    "check.close": "goes back to the layers",
+}
+"""What each of those actions does whose key may be another one, but not none: somebody would be stuck without it."""
+
 
 def keyless(action: str, label: str, sentence: str, name: str) -> Binding:
     """Return a binding for an action of the palette: few need it, and who does may give it a key."""

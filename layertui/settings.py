@@ -13,6 +13,7 @@ from platformdirs import user_config_path
 from textual.theme import BUILTIN_THEMES
 
 from layertui.keymap import Keymap, UnknownKey, all_bindings, clashes, read_keys, written_keys
+from layertui.keys import NO_KEY, WAYS_OUT
 from layertui.order import Order
 from layertui.safe import safe
 from layertui.theme import THEMES
@@ -54,7 +55,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def keymap(self) -> Keymap:
-        """The keys, by the ID of the binding."""
+        """The keys, by the ID of the binding; one that begins with `NO_KEY` where somebody wants none."""
         return self.keys
 
 
@@ -168,8 +169,12 @@ def _problems(settings: Settings, keymap: dict[str, str]) -> Iterator[tuple[str,
         elif name in keymap:
             yield where, f"{name}: stands there twice"
         else:
-            if not keys and not written_keys(known[name]):
-                continue  # as `layertui keys` writes it
+            if not keys.strip():
+                if name in WAYS_OUT:
+                    yield where, f"{name}: needs a key, which may be another one: it {WAYS_OUT[name]}"
+                elif written_keys(known[name]):
+                    keymap[name] = NO_KEY + name
+                continue
             try:
                 keymap[name] = read_keys(keys)
             except UnknownKey as error:

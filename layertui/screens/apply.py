@@ -77,7 +77,7 @@ class ApplyDialog(Dialog[Path]):
     DEFAULT_CSS = """
     ApplyDialog {
         .dialog-box { width: 84; }
-        Field { margin-bottom: 1; }
+        .dialog-body > Field { margin-bottom: 1; }
         #layer, #diff { width: 1fr; height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
         #meaning, #concerned { height: auto; }
         #meaning { color: $text-muted; }

@@ -11,7 +11,6 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import VerticalScroll
 from textual.content import Content
-from textual.screen import Screen
 from textual.widgets import Static
 
 from layerstore.findings import Finding, Severity
@@ -27,6 +26,7 @@ from layertui.safe import safe
 from layertui.screens.error import ErrorDialog
 from layertui.screens.repair import RepairDialog, ResultsDialog
 from layertui.screens.text import MUTED
+from layertui.screens.whole import WholeScreen
 from layertui.widgets.cells import broken
 from layertui.widgets.findings_tree import FindingsTree
 from layertui.widgets.jobs_strip import JobsStrip
@@ -52,7 +52,7 @@ _DEEP = (
 )
 
 
-class CheckScreen(Screen[bool]):
+class CheckScreen(WholeScreen[bool]):
     """Checks as soon as it is shown; closes with whether something was repaired. `view` is for names."""
 
     BINDINGS: ClassVar[list[BindingType]] = [*CHECK_BINDINGS]

@@ -50,7 +50,7 @@ class CreateDialog(Dialog[CreateRequest]):
     DEFAULT_CSS = """
     CreateDialog {
         .dialog-box { width: 84; }
-        Field { margin-bottom: 1; }
+        .dialog-body > Field { margin-bottom: 1; }
         #parent { width: 1fr; text-align: left; content-align: left middle; background: $panel; text-style: none; }
         #note { color: $text-muted; height: auto; }
     }
@@ -136,10 +136,9 @@ class CreateDialog(Dialog[CreateRequest]):
         self.show_problem()
         self.refresh_bindings()
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+    def offers(self, action: str) -> bool | None:
         """Offer the file picker where there is a tar to be picked."""
-        del parameters
-        return not (action == "browse" and self.is_mounted and not self.from_tar)
+        return not (action == "browse" and not self.from_tar)
 
     @on(Button.Pressed, "#parent")
     def _pick_parent(self, event: Button.Pressed) -> None:

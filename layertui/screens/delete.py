@@ -218,13 +218,12 @@ class DeleteDialog(Dialog[DeleteRequest]):
         self.query_one("#delete", Button).disabled = not self.agreed
         self.refresh_bindings()
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+    def offers(self, action: str) -> bool | None:
         """Offer only the keys that do something now."""
-        del parameters
         if action == "include":
             return bool(self._above)
         if action == "delete":
-            return True if self.is_mounted and self.agreed else None
+            return True if self.agreed else None
         return True
 
     @on(Input.Changed, "#force")

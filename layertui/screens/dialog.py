@@ -13,6 +13,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Button, Footer, OptionList, Static
 
 from layertui.safe import safe
+from layertui.screens.whole import WholeScreen
 
 ResultT = TypeVar("ResultT")
 
@@ -39,7 +40,7 @@ class ChoiceList(OptionList):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select", "Choose", key_display="⏎")]
 
 
-class Dialog(ModalScreen[ResultT], Generic[ResultT]):
+class Dialog(ModalScreen[ResultT], WholeScreen[ResultT], Generic[ResultT]):
     """A box in the middle of the screen: a title, a body, buttons, and the keys that work in it.
 
     A subclass says what is in the body and which buttons there are. `escape` and the button with the ID "cancel"
@@ -150,8 +151,7 @@ class Dialog(ModalScreen[ResultT], Generic[ResultT]):
     def on_resize(self, event: events.Resize) -> None:
         """Leave room for what is not the body: in a box that fits its content only cells can limit it."""
         around = self.rows_around_body(event.size.height)
-        for body in self.query(".dialog-body"):  # none when the dialog is going
-            body.styles.max_height = max(3, event.size.height - around)
+        self.query_one(".dialog-body").styles.max_height = max(3, event.size.height - around)
 
     def rows_around_body(self, height: int) -> int:
         """Return how many rows of a box are not its body: border, problem, buttons and keys."""
@@ -165,6 +165,16 @@ class Dialog(ModalScreen[ResultT], Generic[ResultT]):
     def compose_buttons(self) -> ComposeResult:
         """Yield the buttons from left to right."""
         yield Button("Cancel", id="cancel", compact=True)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Offer the keys that `offers` lets through, and all while the dialog comes or goes."""
+        del parameters
+        return self.offers(action) if self.is_mounted and not self.going else True
+
+    def offers(self, action: str) -> bool | None:
+        """Tell whether an action does something now; None shows its key all the same, but dimmed."""
+        del action
+        return True
 
     def action_scroll_body(self, pages: int) -> None:
         """Scroll a body that is longer than the screen."""

@@ -64,7 +64,7 @@ class ExportDialog(Dialog[ExportRequest]):
     DEFAULT_CSS = """
     ExportDialog {
         .dialog-box { width: 84; }
-        Field { margin-bottom: 1; }
+        .dialog-body > Field { margin-bottom: 1; }
         #from { width: 1fr; text-align: left; content-align: left middle; background: $panel; text-style: none; }
         #layer { width: 1fr; height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
         #note { color: $text-muted; height: auto; }

@@ -72,7 +72,7 @@ class ExtractDialog(Dialog[ExtractRequest]):
     DEFAULT_CSS = """
     ExtractDialog {
         .dialog-box { width: 84; }
-        Field { margin-bottom: 1; }
+        .dialog-body > Field { margin-bottom: 1; }
         #file { width: 1fr; height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
         #note { color: $text-muted; height: auto; }
     }

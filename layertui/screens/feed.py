@@ -17,7 +17,7 @@ from layertui.messages import ChangesLoaded, LayerMeasured, LineageFound, PathsF
 from layertui.model import StoreView
 from layertui.rows import LayerRow
 from layertui.safe import safe
-from layertui.screens.files_feed import FilesFeed
+from layertui.screens.files_feed import FilesFeed, to_come
 from layertui.screens.measuring import MeasureFeed
 from layertui.screens.record_feed import JsonFeed, WasteFeed
 from layertui.summary import Details, summarize
@@ -69,6 +69,20 @@ class PanelFeed:
     def running(self) -> list[Job]:
         """The jobs that are shown in a panel and take long enough to be cancelled."""
         return [job for job in (self.files.running, self.waste.running) if job is not None]
+
+    def filtering(self, text: str) -> bool:
+        """Tell whether what the panel's filter asks for is still to be shown."""
+        if self.panel == FILES:
+            return self.files.filtering(text)
+        if self.panel != CHANGES or self.row is None:
+            return False
+        wanted = self._screen.query_one(ChangesPanel).wanted
+        _, tree = self._shown.get(CHANGES, ((), None))
+        if wanted.text == text and isinstance(tree, ChangeTree) and tree.filter == wanted:
+            return False
+        wish, job = self._asked.get("changes", ((), None))
+        asked = wanted.text == text and wish[:1] == (self.row.id,) and wish[-1] == wanted
+        return to_come(job) if asked else True
 
     def forget(self) -> None:
         """Look everything up again; what is to be seen stays until there is something newer."""

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from datetime import datetime
 from itertools import count
+from time import monotonic
 
 from textual.screen import Screen
 from textual.timer import Timer
@@ -30,6 +31,14 @@ _MOST_FILES = 500_000  # in all folders that are remembered
 _SMALL = 4_000  # files in all folders of a tree that is built on the event loop, in a few milliseconds
 _PAUSE = 0.12  # seconds without a key before a layer is searched
 _LOOK = 0.1  # seconds between two looks at how far a search is
+_ON_ITS_WAY = 1.0  # seconds after the end of a job in which its message arrives, if it is taken at all
+
+
+def to_come(job: Job | None) -> bool:
+    """Tell whether the message of a job may still arrive."""
+    if job is None or job.stop_event.is_set() or job.state in (JobState.FAILED, JobState.CANCELLED):
+        return False
+    return not job.ended or monotonic() - job.ended < _ON_ITS_WAY
 
 
 class FilesFeed:
@@ -52,6 +61,9 @@ class FilesFeed:
         self._timer: Timer | None = None
         self._text = ""
         self._pause: Timer | None = None
+        self._pausing = False
+        self._answered = ""
+        """The text whose answer is shown."""
         self._browsed: frozenset[str] | None = None
         """The folders that were open before the search; None while nothing is searched for."""
         self._reopen: tuple[frozenset[str], str] | None = None
@@ -74,6 +86,13 @@ class FilesFeed:
     def running(self) -> Job | None:
         """A search that has not ended."""
         return self._search if self._search is not None and not self._search.state.ended else None
+
+    def filtering(self, text: str) -> bool:
+        """Tell whether the answer to a filter is still to come."""
+        if text.strip() != self._text:
+            return True
+        unanswered = bool(self._text) and self._answered != self._text
+        return unanswered and (self._pausing or to_come(self._search))
 
     def forget(self) -> None:
         """Read everything again that is to be seen."""
@@ -222,12 +241,14 @@ class FilesFeed:
         self._text = text.strip()
         if self._pause is not None:
             self._pause.stop()
+        self._pausing = bool(self._text)
         if self._text:
             self._pause = self._screen.set_timer(_PAUSE, self._find_again)
         else:
             self._end_search()
 
     def _find_again(self) -> None:
+        self._pausing = False
         if self._text:
             self._find()
 
@@ -236,6 +257,7 @@ class FilesFeed:
             return
         if self._browsed is None:
             self._browsed = self.panel.tree_widget.opened
+        self._answered = ""
         self._search = self._jobs.submit(file_jobs.find_job(self._store, self.layer_id, self._text), self._screen)
         if self._timer is None:
             self._timer = self._screen.set_interval(_LOOK, self._look)
@@ -266,7 +288,7 @@ class FilesFeed:
         """Show what was found, if it is still wanted."""
         if event.layer_id != self.layer_id or event.text != self._text:
             return
-        found = event.found
+        found, self._answered = event.found, event.text
         assert self._now is not None
         self.panel.start_tree(found.tree, self._origins(), self._now, None)
         self.panel.show_search("" if found.matches else f"Nothing of {plural(found.looked, 'file')} matches")

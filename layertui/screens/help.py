@@ -179,7 +179,7 @@ def help_lines(
 
 def _key_lines(entry: Entry, keys: int, actions: int, room: int, *, ids: bool) -> list[Content]:
     key, action, sentence, name = entry
-    columns = wrap(key, keys), wrap(action, actions), wrap(name if ids else sentence, room)
+    columns = wrap(key, max(keys, 1)), wrap(action, actions), wrap(name if ids else sentence, room)
     return [
         Content.assemble(
             " " * _INDENT,

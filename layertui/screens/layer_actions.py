@@ -23,6 +23,7 @@ from layertui.screens.names import NamesDialog
 from layertui.widgets.changes_panel import ChangesPanel
 from layertui.widgets.filter_bar import FilterBar, FilterInput
 from layertui.widgets.jobs_strip import JobsStrip
+from layertui.widgets.layer_tree import LayerTreeHeader
 from layertui.widgets.panel_tabs import PanelTabs
 
 _WRITES = {
@@ -214,6 +215,11 @@ class LayerActions(LookingActions):
         elif not self.toggle_order():
             self.order = self.order.next
             self.relist()
+
+    def on_layer_tree_header_order_wanted(self, event: LayerTreeHeader.OrderWanted) -> None:
+        """Sort by the column that was clicked on."""
+        self.order = event.order
+        self.relist()
 
     def action_reload(self) -> None:
         """Read the store again."""

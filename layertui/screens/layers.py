@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from time import monotonic
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -98,6 +99,7 @@ class LayersScreen(FileActions, TypedScreen):
         self._follow_job: Job | None = None
         self._settle: Timer | None = None
         self._focus_comes = False
+        self._left_filter = 0.0
 
     def compose(self) -> ComposeResult:
         """Yield the header, the two panes, the jobs and the keys."""
@@ -126,8 +128,6 @@ class LayersScreen(FileActions, TypedScreen):
 
     def on_mount(self) -> None:
         """Show what was read while the store was opened, and follow it from now on."""
-        if not self.query("#list"):  # the program is left just now, and Textual mounts nothing more
-            return
         self.query_one("#list").border_title = "Layers"
         self.query_one(PanelTabs).active = SUMMARY
         self._tick()
@@ -172,19 +172,30 @@ class LayersScreen(FileActions, TypedScreen):
         self._focus_comes = False
 
     def holds(self, key: str, *, behind: bool) -> bool:
-        """Let keys wait until the layers are there, and until the list shows what was typed into its filter.
+        """Let keys wait until the layers are there, and until a list or a panel shows what was typed into its filter.
 
-        They wait a moment for a dialog, too, for which somebody looks something up.
+        They wait a moment for a dialog, too, for which somebody looks something up. Where a search takes long, the keys
+        that end it overtake the others.
         """
-        del key, behind
         if self._past is not None or self._focus_comes or not self.query("#layers"):
             return True
         job = self.asking
         if job is not None and job.state not in (JobState.FAILED, JobState.CANCELLED) and job.seconds() < _PATIENCE:
             return True
         listing = self.tree_widget.listing
-        typing = isinstance(self.focused, FilterInput)
-        return not typing and listing is not None and listing.text != self.query_one("#layers-filter", FilterBar).text
+        if isinstance(self.focused, FilterInput):
+            return False
+        if listing is not None and listing.text != self.query_one("#layers-filter", FilterBar).text:
+            return True
+        bar = self._filter_bar()
+        if bar.id == "layers-filter" or not self.feed.filtering(bar.text):
+            return False
+        return not self._leaves(key) or (behind and monotonic() - self._left_filter < _PATIENCE)
+
+    def _leaves(self, key: str) -> bool:
+        """Tell whether a key, and no letter of a text to come, ends what may take long."""
+        active = self.active_bindings.get(key) if len(key) > 1 else None
+        return active is not None and active.binding.action.rpartition(".")[2] in ("back", "cancel_job", "quit")
 
     # The layers
 
@@ -363,6 +374,7 @@ class LayersScreen(FileActions, TypedScreen):
 
     def leave_filter(self, bar: FilterBar) -> None:
         """Go to what the bar filters."""
+        self._left_filter = monotonic()
         if bar.id == "changes-filter":
             self.query_one(ChangesTree).focus()
         elif bar.id == "files-filter":

@@ -131,12 +131,11 @@ class ListEditor(Dialog[ResultT], Generic[ResultT]):
         self.query_one("#note").display = bool(note)
         self.refresh_bindings()
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+    def offers(self, action: str) -> bool | None:
         """Offer what works here: lines are not added while one is edited, nor edited where there are none."""
-        del parameters
         if action in ("add", "edit", "remove") and self._editing is not None:
             return False
-        if action in ("edit", "remove") and self.is_mounted and self._list.highlighted is None:
+        if action in ("edit", "remove") and self._list.highlighted is None:
             return None
         return True
 

@@ -146,9 +146,8 @@ class MetadataDialog(Dialog[str]):
         self.query_one("#indent", Button).display = self._is_json
         self.refresh_bindings()
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+    def offers(self, action: str) -> bool | None:
         """Offer the indented view of what is JSON."""
-        del parameters
         return self._is_json or action != "indent"
 
     @on(Button.Pressed, "#indent")

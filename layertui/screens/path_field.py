@@ -50,7 +50,6 @@ class PathField(Vertical, Generic[FoundT]):
     PathField {
         height: auto;
         margin-bottom: 1;
-        & > Field { margin-bottom: 0 !important; }
         #found { width: 1fr; height: auto; max-height: 3; color: $text-muted; }
     }
     """

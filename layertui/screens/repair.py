@@ -155,13 +155,12 @@ class RepairDialog(Dialog[RepairPlanned]):
         self.query_one("#repair", Button).disabled = not self.agreed
         self.refresh_bindings()
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+    def offers(self, action: str) -> bool | None:
         """Offer only the keys that do something now."""
-        del parameters
         if action == "include":
-            return self.is_mounted and self._can_include
+            return self._can_include
         if action == "repair":
-            return True if self.is_mounted and self.agreed else None
+            return True if self.agreed else None
         return True
 
     @on(Input.Changed, "#word")

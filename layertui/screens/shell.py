@@ -94,9 +94,8 @@ class ShellDialog(Dialog[str]):
         self.query_one("#what", Static).update(_INSIDE if self.chosen else _HOST)
         self.query_one("#start", Button).variant = "warning" if self.chosen else "primary"
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+    def offers(self, action: str) -> bool | None:
         """Offer a choice where there is one."""
-        del parameters
         return not (action == "choose" and not self._inside)
 
     def action_choose(self) -> None:

@@ -9,7 +9,7 @@ from typing import ClassVar
 from textual.binding import ActiveBinding
 from textual.screen import Screen
 
-from layertui.keymap import all_bindings
+from layertui.keymap import all_bindings, written_keys
 from layertui.widgets.spots import Spot, SpotLine
 
 _RANKS = {name: rank for rank, name in enumerate(all_bindings())}
@@ -72,6 +72,6 @@ class KeyBar(SpotLine):
 
     def _active(self) -> list[ActiveBinding]:
         """Return the bindings of the widget in focus first, each widget's in their own order, remapped or not."""
-        active = list(self.screen.active_bindings.values())
+        active = [one for one in self.screen.active_bindings.values() if written_keys(one.binding)]
         nodes = list(dict.fromkeys(binding.node for binding in active))
         return sorted(active, key=lambda one: (nodes.index(one.node), _RANKS.get(str(one.binding.id), len(_RANKS))))

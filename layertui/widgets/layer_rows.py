@@ -65,16 +65,20 @@ def short_image(name: str) -> str:
     for prefix in _PREFIXES:
         if name.startswith(prefix):
             return safe(name[len(prefix) :])
-    return safe(name if not _is_hex(name) else name[:12])
+    return safe(name if not _is_id(name) else name[:12])
 
 
-def _is_hex(name: str) -> bool:
-    return len(name) == 64 and all(character in "0123456789abcdef" for character in name)
+def _is_id(name: str) -> bool:
+    """Tell whether an image has no name, as those between the steps of a build: its ID stands in the place of one."""
+    return len(name) in (12, 64) and all(character in "0123456789abcdef" for character in name)
 
 
 def users_of(row: LayerRow) -> list[str]:
-    """Return who uses a layer, images that end here first, containers in brackets; safe for the screen."""
-    images = (*row.tops, *(image for image in row.images if image not in row.tops))
+    """Return who uses a layer, images with a name first, and of them those that end here; containers in brackets.
+
+    All of it is safe for the screen.
+    """
+    images = sorted((*row.tops, *(image for image in row.images if image not in row.tops)), key=_is_id)
     return [short_image(name) for name in images] + [f"[{safe(name)}]" for name in row.containers]
 
 
@@ -192,7 +196,8 @@ class LayerRows(VirtualTree):
             if row.unused:
                 line.put("unused", paint("tree--dim"))
             else:
-                style = "tree--users-top" if row.tops or row.containers else "tree--users"
+                ends = bool(row.containers) or not all(map(_is_id, row.tops))
+                style = "tree--users-top" if ends else "tree--users"
                 line.put(join_some(users_of(row), columns.users - 1), paint(style))
             line.fill_to(start + columns.users, paint("tree--dim"))
         size = row.size

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import accumulate
 from typing import ClassVar
 
 from rich.style import Style
+from textual import events
 from textual.binding import BindingType
 from textual.message import Message
 from textual.reactive import reactive
@@ -99,12 +101,40 @@ class LayerTree(LayerRows):
 
 
 class LayerTreeHeader(OneLine):
-    """The line above the tree: names of columns, and which one the list is sorted by."""
+    """The line above the tree: names of columns, and which one the list is sorted by; a click on one sorts by it."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"header--sorted"}
 
     order: reactive[Order] = reactive(Order.TREE)
     columns_width: reactive[int] = reactive(0)
+
+    class OrderWanted(Message):
+        """The list is to be sorted by a column, or no more."""
+
+        def __init__(self, header: LayerTreeHeader, order: Order) -> None:
+            self.header = header
+            self.order = order
+            super().__init__()
+
+        @property
+        def control(self) -> LayerTreeHeader:
+            """The header."""
+            return self.header
+
+    def on_click(self, event: events.Click) -> None:
+        """Sort by the column; by the sorted one no more."""
+        columns = columns_for(self.columns_width or self.size.width)
+        rooms = (
+            (Order.NAME, columns.label),
+            (None, columns.users),
+            (Order.SIZE, columns.size),
+            (Order.TOTAL, columns.total),
+            (Order.AGE, columns.age),
+        )
+        ends = accumulate(room for _, room in rooms)
+        order = next((order for (order, _), end in zip(rooms, ends, strict=True) if event.x < end), None)
+        if order is not None:
+            self.post_message(self.OrderWanted(self, Order.TREE if order is self.order else order))
 
     def fill(self, line: Line, base: Style) -> None:
         """Draw the names, the sorted one with an arrow."""

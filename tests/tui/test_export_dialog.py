@@ -16,11 +16,12 @@ from layerstore.model import Compression, Layer
 from layertui import paths_suggest
 from layertui.paths_suggest import Patient, TargetState, check_target, complete
 from layertui.screens import export
+from layertui.screens.apply import ApplyDialog, Concerned
 from layertui.screens.confirm import ConfirmDialog
 from layertui.screens.export import ExportDialog, ExportRequest, file_stem
 from layertui.screens.fields import Choice
 from layertui.screens.file_picker import SafeSave
-from layertui.screens.path_field import LOOK_DELAY
+from layertui.screens.path_field import LOOK_DELAY, PathField
 from layertui.screens.path_input import PathInput
 from layertui.screens.pick import LayerPicker
 from tui.dialog_host import HOSTILE, assert_harmless, play, screen_text, shown, until
@@ -210,6 +211,14 @@ async def test_hostile_layers_are_written_out(tmp_path: Path) -> None:
     async with shown(dialog(tmp_path, layer)) as (app, pilot):
         await settled(pilot)
         assert_harmless(app)
+
+
+async def test_what_is_there_stands_right_below_the_path_whatever_dialog_was_open_before(tmp_path: Path) -> None:
+    async with shown(dialog(tmp_path)) as (app, pilot):
+        app.push_screen(ApplyDialog(LAYER, Concerned(), tmp_path))
+        await pilot.pause()
+        field = app.screen.query_one(PathField)
+        assert field.query_one("#found").region.y == field.query_one("#path").region.bottom
 
 
 async def test_a_file_system_that_hangs_does_not_hold_the_screen(

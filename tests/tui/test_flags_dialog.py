@@ -12,7 +12,7 @@ from textual.pilot import Pilot
 from layerstore.model import Layer
 from layertui.safe import safe
 from layertui.screens.flags import FlagChanges, FlagsDialog, changes_between, json_text, parse_value
-from tui.dialog_host import HOSTILE, Host, assert_harmless, play, screen_text, shown, still
+from tui.dialog_host import HOSTILE, Host, assert_harmless, play, screen_text, shown, still, until
 
 FLAGS = {"diff-compression": 2, "note": "a\x1b[31m", "deep": {"list": [1, None, "層"]}}
 
@@ -95,7 +95,7 @@ async def test_opening_and_closing_a_line_changes_nothing() -> None:
 async def test_problems_are_shown_in_place(keys: list[str], problem: str) -> None:
     async with shown(dialog) as (app, pilot):
         await play(pilot, "a", *keys)
-        assert f"✗ {problem}" in screen_text(app)
+        await until(pilot, lambda: f"✗ {problem}" in screen_text(app))
         await pilot.press("ctrl+s")
         assert not app.results
 

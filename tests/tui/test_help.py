@@ -54,6 +54,13 @@ def test_the_filter_looks_at_keys_actions_tooltips_and_titles() -> None:
     assert plain("no such thing") == ["Nothing matches."]
 
 
+def test_actions_without_a_key_can_be_all_that_is_found() -> None:
+    lines = help_lines(
+        [*SECTIONS, ("In the palette", [("", "Clear stale", "Forget mounts", "layers.clear-stale")])], (), "stale"
+    )
+    assert [line.plain.split() for line in lines] == [["In", "the", "palette"], ["Clear", "stale", "Forget", "mounts"]]
+
+
 async def test_i_shows_the_ids_in_place_of_the_sentences_and_they_can_be_searched() -> None:
     async with shown(dialog) as (app, pilot):
         assert "layer.mount" not in screen_text(app)

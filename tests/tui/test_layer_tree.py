@@ -250,6 +250,18 @@ def test_users_are_short_and_safe() -> None:
     assert users_of(view_of(layers(), Users())["c"]) == ["web:1", "[web-1]"]
 
 
+class UsersOfABuild(Users):
+    image_tops = (("0123456789ab", ("c",)), ("web:1", ("c",)))
+
+    def images(self, layer_id: str) -> tuple[str, ...]:
+        return ("fedcba987654", "0123456789ab", "app:1", "web:1")
+
+
+def test_an_image_without_a_name_stands_behind_those_with_one() -> None:
+    row = view_of(layers(), UsersOfABuild())["c"]
+    assert users_of(row) == ["web:1", "app:1", "0123456789ab", "fedcba987654", "[web-1]"]
+
+
 # In the app
 
 
@@ -392,3 +404,22 @@ async def test_in_deep_rows_names_give_way_and_badges_stay(place: Place, width: 
         assert "inc" in row
         assert row.endswith(" now")
         assert all(f".{depth}" in browser.text("#layers") for depth in (27, 28))
+
+
+@pytest.mark.parametrize("order", [Order.NAME, Order.SIZE, Order.TOTAL, Order.AGE])
+async def test_a_click_on_a_column_sorts_by_it_and_another_no_more(
+    store: LayerStore, place: Place, order: Order
+) -> None:
+    names = {Order.NAME: "LAYER"}
+    async with browsing(place.open) as browser:
+        for wanted in (order, Order.TREE):
+            head = browser.text("LayerTreeHeader")
+            at = max(head.find(names.get(order, order.name)), head.find(order.name))
+            await browser.pilot.click("LayerTreeHeader", offset=(at, 0))
+            await browser.settle()
+            assert browser.screen.order is wanted
+            assert browser.tree.listing is not None
+            assert browser.tree.listing.order is wanted
+        await browser.pilot.click("LayerTreeHeader", offset=(browser.text("LayerTreeHeader").find("USED BY"), 0))
+        await browser.settle()
+        assert browser.screen.order is Order.TREE

@@ -11,7 +11,7 @@ from textual.pilot import Pilot
 from layerstore.model import Layer
 from layertui.screens.fields import SafeInput
 from layertui.screens.names import NamesDialog
-from tui.dialog_host import HOSTILE, Host, assert_harmless, play, screen_text, shown, still
+from tui.dialog_host import HOSTILE, Host, assert_harmless, play, screen_text, shown, still, until
 
 LAYER = Layer(id="4f3a9b2c1d0e" + "1" * 52, names=("fedora:41", "fedora:latest"))
 OTHER = "9a8b7c6d5e4f" + "0" * 52
@@ -76,7 +76,7 @@ async def test_escape_leaves_the_line_and_then_the_dialog() -> None:
 async def test_wrong_names_are_refused_in_place(typed: str, problem: str) -> None:
     async with shown(dialog()) as (app, pilot):
         await play(pilot, "a", f"'{typed}'", "enter")
-        assert problem in screen_text(app)
+        await until(pilot, lambda: problem in screen_text(app))
         await pilot.press("ctrl+s")
         assert not app.results
 

@@ -170,6 +170,7 @@ class Camera:
         await browser.pilot.pause()
         if not browser.app.jobs.idle:
             await browser.settle()
+        await browser.pilot.pause()  # what came last may have brought a scroll bar, for which all is laid out once more
         picture = browser.app.export_screenshot()
         if self.approved(name=name) == picture:
             return []

@@ -26,6 +26,7 @@ from layertui.keynames import key_of, use_keymap, with_keys
 from layertui.layerlist import STATES
 from layertui.order import Order
 from layertui.screens.help import HelpLines, HelpScreen
+from layertui.screens.layers import LayersScreen
 from layertui.settings import Settings, SettingsError, config_path, load_settings, theme_names
 from layertui.theme import CONTRAST, DARK, THEMES, usual_theme
 from layertui.widgets.fields import FieldList
@@ -114,6 +115,8 @@ def test_names_that_no_terminal_sends_are_refused(name: str) -> None:
         ('[keys]\nlayer.mount = "e"', 2, ["layer.mount and layer.export", "'e'", "list"]),
         ('[keys]\ntree.up = "q,up"', 2, ["tree.up and app.quit", "'q'"]),
         ('[keys]\nlayer.copy = "tab"', 2, ["layer.copy and pane.next", "'tab'"]),
+        ('[keys]\n\napp.quit = ""', 3, ["app.quit", "needs a key", "leaves the program"]),
+        ('[keys]\n"filter.clear" = " "', 2, ["filter.clear", "needs a key"]),
     ],
 )
 def test_a_mistake_is_told_with_its_line(file: Path, text: str, line: int, words: list[str]) -> None:
@@ -192,6 +195,21 @@ def test_keys_prints_a_table_that_can_be_read_back(file: Path) -> None:
     assert keymap.keys() == {name for name, binding in all_bindings().items() if written_keys(binding)}
     assert keymap["layer.mount"] == "M"
     assert keymap["layer.export"] == all_bindings()["layer.export"].key
+
+
+def test_an_action_without_a_key_is_printed_so_that_it_can_be_read_back(file: Path) -> None:
+    file.write_text('[keys]\n"layer.delete" = ""\n[keys.tree]\nparent = " "\n')
+    done = run("--config", file, "keys")
+    table = tomllib.loads(done.stdout)["keys"]
+    assert (table["layer"]["delete"], table["tree"]["parent"], table["layer"]["mount"]) == ("", "", "m")
+    keymap = load_settings(file).keymap
+    assert keymap.keys() == {"layer.delete", "tree.parent"}
+    again = read(file, done.stdout).keymap
+    assert {name: again[name] for name in keymap} == keymap
+
+
+def test_the_key_of_an_action_without_one_may_be_given_to_another(file: Path) -> None:
+    assert read(file, '[keys]\nlayer.delete = ""\nlayer.export = "d,e"').keymap["layer.export"] == "d,e"
 
 
 # Keys as data
@@ -282,6 +300,27 @@ async def test_keys_are_remapped_in_the_list_the_panels_the_tabs_and_the_dialogs
         assert isinstance(app.screen, HelpScreen)
 
 
+async def test_an_action_without_a_key_is_on_no_key_and_in_the_palette(
+    file: Path, store: LayerStore, place: Place
+) -> None:
+    app = app_of(place, read(file, '[keys]\nlayer.delete = ""\npanel.json = ""\ntree.last = ""\n'))
+    async with app.run_test(size=(120, 36)) as pilot:
+        await wait_for(lambda: len(app.screen_stack) > 1 and bool(app.screen.query("#layers")), pilot)
+        browser = Browser(app, pilot)
+        await browser.settle()
+        assert "Delete" not in browser.text("KeyBar")
+        assert "no-key" not in browser.text("KeyBar") + browser.text("PanelTabs")
+        await browser.press("d", "6", "G")
+        assert isinstance(app.screen, LayersScreen)
+        assert (browser.screen.feed.panel, browser.tree.cursor_line) == ("summary", 0)
+        commands = LayerCommands(browser.screen)
+        assert {(title, key) for title, key, _, _ in commands._commands()} >= {("Delete", ""), ("Export", "e")}
+        await browser.press("question_mark", "slash", *"delete the")
+        shown = "\n".join(line.plain for line in app.screen.query_one(HelpLines).lines)
+        assert "Without a key, as config.toml says" in shown
+        assert "no-key" not in shown
+
+
 async def test_sentences_name_the_keys_that_were_chosen(file: Path, store: LayerStore, place: Place) -> None:
     settings = read(
         file,
@@ -324,6 +363,8 @@ def test_an_action_without_a_key_is_named_as_the_palette_has_it(file: Path) -> N
 def _with_another_key() -> None:
     use_keymap({"layer.unmount-all": "ctrl+shift+left", "layer.swap": "f5,X"})
     assert with_keys("{layer.unmount-all} {layer.swap}") == "ctrl+shift+← f5"
+    use_keymap({"layer.delete": f"{keys.NO_KEY}layer.delete"})
+    assert key_of("layer.delete") == "ctrl+p: Delete"
 
 
 @pytest.mark.parametrize("table", keys.PLACES.values(), ids=keys.PLACES.keys())

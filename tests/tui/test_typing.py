@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
 import struct
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from textual import events
@@ -15,11 +17,16 @@ from textual.widgets import Input
 
 from interop.liveterm import LiveBrowser
 from layerstore import LayerStore
+from layerstore.files import LayerFiles
+from layertui import operations
 from layertui.app import LayertuiApp
+from layertui.changetree import ChangeTree
 from layertui.screens.delete import DeleteDialog
+from layertui.screens.extract import ExtractDialog
 from layertui.screens.help import HelpScreen
 from layertui.screens.layers import LayersScreen
 from layertui.screens.opening import OpeningScreen
+from layertui.widgets.changes_tree import ChangesTree
 from layertui.widgets.files_tree import FilesTree
 from layertui.widgets.filter_bar import FilterBar
 from support import make_tar
@@ -183,6 +190,58 @@ async def test_keys_behind_a_filter_wait_for_its_rows(store: LayerStore, place: 
         await browser.until(lambda: isinstance(browser.app.screen, DeleteDialog))
         assert browser.tree.cursor_key == name
         assert filter_text(browser) == name
+
+
+async def test_keys_behind_the_filter_of_the_changes_wait_for_its_rows(
+    store: LayerStore, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = operations.filter_changes
+
+    def slowly(*arguments: Any, **options: Any) -> ChangeTree:
+        time.sleep(0.3)
+        return whole(*arguments, **options)
+
+    monkeypatch.setattr(operations, "filter_changes", slowly)
+    layer = store.put(make_tar({"etc/a": b"x", "etc/b": b"x", "usr/bin/tool": b"x", "usr/lib/a": b"x"}))[0].id
+    async with browsing(place.open) as browser:
+        browser.tree.go_to_key(layer)
+        burst(browser.app, "2", "tab", "slash", *"bin", "enter", "down", "down")
+        tree = browser.screen.query_one(ChangesTree)
+        await browser.until(lambda: tree.cursor_key == "/usr/bin/tool")
+        assert tree.tree_shown is not None
+        assert tree.tree_shown.filter.text == "bin"
+
+
+async def test_keys_behind_the_filter_of_the_files_wait_for_what_is_found(store: LayerStore, place: Place) -> None:
+    layer = store.put(make_tar({"a": b"x", "b": b"x", "deep/in/it/tool": b"x", "deep/in/it/tool-2": b"x"}))[0].id
+    async with browsing(place.open) as browser:
+        browser.tree.go_to_key(layer)
+        burst(browser.app, "3", "tab", "slash", *"tool", "enter", "end", "enter", "escape", "x")
+        await browser.until(lambda: isinstance(browser.app.screen, ExtractDialog))
+        assert browser.screen.files_panel.preview_path == "/deep/in/it/tool-2"
+
+
+@pytest.mark.parametrize(("later", "last"), [("q", ["escape"]), (["escape"], "")])
+async def test_a_search_that_takes_long_can_be_ended_over_the_keys_that_wait_for_it(
+    store: LayerStore, place: Place, monkeypatch: pytest.MonkeyPatch, later: Sequence[str], last: Sequence[str]
+) -> None:
+    whole = LayerFiles.walk
+
+    def endless(self: LayerFiles, path: str = "/", **options: Any) -> Iterator[Any]:
+        while True:
+            yield from whole(self, path, **options)
+
+    async with browsing(place.open) as browser:
+        await browser.press("3", "tab")
+        monkeypatch.setattr(LayerFiles, "walk", endless)
+        burst(browser.app, "slash", *"qqq", "enter", "c", "z", *later)
+        await browser.until(lambda: browser.screen.feed.files.running is not None)
+        await asyncio.sleep(1.2)
+        burst(browser.app, *last)
+        await browser.until(lambda: not browser.screen.query_one("#files-filter", FilterBar).text)
+        await browser.settle()
+        assert browser.app.screen is browser.screen
+        assert not browser.screen.query(".-zoom")
 
 
 async def test_pasted_text_keeps_its_place(store: LayerStore, place: Place) -> None:
