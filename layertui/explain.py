@@ -6,6 +6,7 @@ one table. What is not in the table is a bug, and is called one.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -179,6 +180,18 @@ _TABLE: tuple[tuple[type[errors.LayerStoreError], str, Facts, str], ...] = (
 )
 
 
+_SYSTEM_WAYS_OUT = {
+    errno.ENOSPC: "Make room on that disk, or choose a place on another one.",
+    errno.EDQUOT: "This user's share of that disk is used up: make room, or choose another place.",
+    errno.EROFS: "That file system is mounted for reading only: choose another place.",
+    errno.EACCES: "Choose a place that this user may write to, or run layertui as root.",
+    errno.EPERM: "Choose another place, or run layertui as root.",
+    errno.ENOENT: "It is not there, or nothing can be made there. Reload ({store.reload}), or choose another place.",
+    errno.EIO: "The disk reports a fault: look into the system's log before you write to it again.",
+}
+"""What may help where the system refused, by its number for the reason."""
+
+
 def explain(error: BaseException) -> Explanation:
     """Put an error into words; notes that were added to it (`add_note`) are told as well."""
     found = _explain(error)
@@ -223,4 +236,5 @@ def _sentence(text: str) -> str:
 
 def _system_error(error: OSError) -> Explanation:
     paths = [("Path", str(name)) for name in (error.filename, error.filename2) if name is not None]
-    return Explanation("The system refused", error.strerror or str(error), tuple(paths))
+    way_out = with_keys(_SYSTEM_WAYS_OUT.get(error.errno or 0, ""))
+    return Explanation("The system refused", error.strerror or str(error), tuple(paths), way_out)

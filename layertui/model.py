@@ -130,6 +130,17 @@ class StoreView(Mapping[str, LayerRow]):
         """The mounts of layers, by their IDs."""
         return {mount.id: mount for mount in self.mounts}
 
+    @cached_property
+    def below_mounts(self) -> frozenset[int]:
+        """The rows that a layer is based on which is really mounted, and the row of that one."""
+        found: set[int] = set()
+        for mount in self.mounts:
+            number = self.number(mount.id) if not mount.stale and mount.id in self else ROOT
+            while number != ROOT and number not in found:
+                found.add(number)
+                number = self.shape.parents[number]
+        return frozenset(found)
+
     @property
     def mounted(self) -> int:
         """How many layers are really mounted."""

@@ -71,7 +71,7 @@ def _overlay_folder(scene: Scene, layer: Layer) -> Iterator[Finding]:
         yield finding(Kind.NO_DIFF, "the folder of its files is missing", f"{layer.id}/diff", repair)
         return
     if fault := links.name_fault(layer.id):
-        yield finding(Kind.LINK_FILE, fault, f"{layer.id}/link", "write it again")
+        yield finding(Kind.LINK_FILE, fault, f"{layer.id}/link", "write the file link again")
     elif fault := links.link_fault(layer.id):
         yield finding(Kind.LINK_LOST, fault, f"{FOLDER}/{links.name(layer.id)}", "make the link again")
     chain, mapped = chain_of(scene, layer)

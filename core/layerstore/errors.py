@@ -63,7 +63,7 @@ class UnusableID(LayerStoreError, ValueError):
 
     def __init__(self, layer_id: str) -> None:
         self.layer_id = layer_id
-        super().__init__(f"not a usable layer ID: {layer_id!r}")
+        super().__init__(f"{layer_id!r} cannot be a layer's ID: that is a folder's name, without / and up to 200 bytes")
 
 
 class DuplicateName(LayerStoreError, ValueError):

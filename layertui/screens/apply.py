@@ -62,7 +62,7 @@ class Concerned:
             lines += [f"{plural(len(self.children), 'layer')} built on it will {what}:"]
             lines += _some([short_id(child) for child in self.children])
         if self.mounted:
-            lines += ["It is mounted: programs that are in it keep the old files, which are gone when they leave."]
+            lines += ["It is mounted: as long as a program works in it, nothing is applied."]
         return lines
 
 

@@ -36,8 +36,11 @@ class MakingActions(MountActions):
         row = self.row
         if name == "create" and self.store.read_only:
             return "The store is open for reading only: cannot create layers"
-        if name == "apply" and row is not None and row.mounted and self.store.driver_name == "overlay":
-            return with_keys("The layer is mounted: its files cannot be exchanged. {layer.unmount} unmounts it")
+        if name == "apply" and row is not None and self.store.driver_name == "overlay":
+            if row.mounted:
+                return with_keys("The layer is mounted: its files cannot be exchanged. {layer.unmount} unmounts it")
+            if self.view.number(row.id) in self.view.below_mounts:
+                return "A layer based on it is mounted, and would show nothing any more: unmount that first"
         return ""
 
     # Create

@@ -109,13 +109,21 @@ async def test_it_is_cancelled(place: Place, store: LayerStore, tmp_path: Path) 
 async def test_a_mounted_overlay_layer_is_refused_before_anything_is_asked(tmp_path: Path) -> None:
     need_root()
     store = LayerStore.open(tmp_path / "g", tmp_path / "r", driver="overlay")
-    layer, _ = store.put(TAR)
+    base, _ = store.put(TAR)
+    layer, _ = store.put(TAR, parent=base.id)
+    store.put(TAR, parent=layer.id, names=["top"])
     store.mount(layer.id)
     try:
         async with browsing(lambda: LayerStore.open(tmp_path / "g", tmp_path / "r", driver="overlay")) as browser:
             await browser.press("a")
             assert browser.app.screen is browser.screen
+            assert "A layer based on it is mounted" in browser.screen.refusal("apply")
+            await browser.press("j", "a")
+            assert browser.app.screen is browser.screen
             assert "u unmounts it" in browser.screen.refusal("apply")
+            await browser.press("j")
+            assert browser.cursor == "top"
+            assert not browser.screen.refusal("apply")
     finally:
         unmount_below(tmp_path)
 
@@ -128,7 +136,7 @@ def test_copies_and_layers_that_shine_through_are_told_apart() -> None:
     assert not Concerned()
     many = Concerned(images=tuple(f"image-{number}" for number in range(9)))
     assert many.lines("")[-1] == "  and 5 more"
-    assert "It is mounted" in Concerned(mounted=True).lines("")[0]
+    assert "nothing is applied" in Concerned(mounted=True).lines("")[0]
 
 
 async def test_hostile_names_are_written_out(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +61,7 @@ def test_the_hint_of_an_error_is_the_way_out() -> None:
 
 
 def test_an_error_of_the_system_is_no_bug() -> None:
+    assert "Make room" in explain(OSError(errno.ENOSPC, "No space left on device")).way_out
     explanation = explain(FileNotFoundError(2, "No such file or directory", "/x"))
     assert not explanation.is_bug
     assert explanation.facts == (("Path", "/x"),)
