@@ -49,27 +49,19 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="layertui", description=DESCRIPTION)
     parser.set_defaults(command=_browse)
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
-    parser.add_argument("--root", metavar="DIR", help="the graph root, as of `podman --root`")
-    parser.add_argument("--runroot", metavar="DIR", help="the run root, as of `podman --runroot`")
-    parser.add_argument(
-        "--driver", metavar="NAME", help="the storage driver; by default the one that has a store there"
-    )
-    parser.add_argument(
-        "--storage-opt",
-        metavar="NAME=VALUE",
-        action="append",
-        help="an option of the driver, as of `podman --storage-opt`, in place of those of storage.conf",
-    )
+    _add_place(parser)
     parser.add_argument("--config", metavar="FILE", help="the file of settings, in place of the usual one")
     parser.add_argument("--read-only", action="store_true", help="refuse every change")
     commands = parser.add_subparsers(title="commands", metavar="")
     layers = commands.add_parser("layers", help="list the layers and exit")
     layers.add_argument("--json", action="store_true", help="as one JSON array of records")
+    _add_place(layers, again=True)
     layers.set_defaults(command=_list)
     check = commands.add_parser("check", help="check the store, changing nothing; exit status 1 if anything is found")
     check.add_argument("--deep", action="store_true", help="read every layer, and compare it with the tar that came in")
     check.add_argument("--json", action="store_true", help="as one JSON array of findings")
     check.add_argument("layers", nargs="*", metavar="LAYER", help="check these layers only")
+    _add_place(check, again=True)
     check.set_defaults(command=_check)
     keys = commands.add_parser(
         "keys", help="list the keys of the browser, as a table for the file of settings, and exit"
@@ -80,6 +72,17 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--no-open", action="store_true", help="make it, say where, and exit")
     demo.set_defaults(command=_demo)
     return parser
+
+
+def _add_place(parser: argparse.ArgumentParser, *, again: bool = False) -> None:
+    """Add the options that say which store is meant; `again`, behind a command, they may be given as well."""
+    default = argparse.SUPPRESS if again else None
+    parser.add_argument("--root", metavar="DIR", default=default, help="the graph root, as of `podman --root`")
+    parser.add_argument("--runroot", metavar="DIR", default=default, help="the run root, as of `podman --runroot`")
+    what = "the storage driver; by default the one that has a store there"
+    parser.add_argument("--driver", metavar="NAME", default=default, help=what)
+    what = "an option of the driver, as of `podman --storage-opt`, in place of those of storage.conf"
+    parser.add_argument("--storage-opt", metavar="NAME=VALUE", action="append", default=default, help=what)
 
 
 class _Version(argparse.Action):

@@ -37,6 +37,11 @@ def test_layers_as_json(place: list[str]) -> None:
     assert records[0]["names"] == ["one", "two"]
 
 
+def test_the_store_may_be_named_behind_the_command(place: list[str]) -> None:
+    assert run("layers", *place).stdout == run(*place, "layers").stdout != ""
+    assert run(*place[:2], "check", "--driver", "vfs", *place[2:], "aa").returncode == 0
+
+
 def test_an_empty_store_is_valid_json(tmp_path: Path) -> None:
     LayerStore.open(tmp_path / "g", tmp_path / "r", driver="vfs")
     assert run("--root", tmp_path / "g", "--runroot", tmp_path / "r", "layers", "--json").stdout == "[]\n"
