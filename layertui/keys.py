@@ -184,7 +184,6 @@ FIELDS_BINDINGS: list[Binding] = [
 ]
 
 LAYERS_BINDINGS: list[Binding] = [
-    key("ctrl+x", "cancel_job", "Cancel", "Cancel the job that runs", "jobs.cancel", show=True, as_="^x"),
     key("m", "mount", "Mount", "Mount the layer; its path is shown and copied", "layer.mount", show=True),
     key("u", "unmount", "Unmount", "Unmount the layer once, or clear a stale mount", "layer.unmount", show=True),
     key("e", "export", "Export", "Write the layer's diff to a tar file", "layer.export", show=True),
@@ -232,6 +231,7 @@ LAYERS_BINDINGS: list[Binding] = [
     key("shift+tab", "app.focus_previous", "Previous pane", "Go to the previous pane", "pane.previous"),
     key("z", "zoom", "Zoom", "Give the pane in focus the whole screen; again to give it back", "pane.zoom"),
     key("R,f5", "reload", "Reload", "Read the store again", "store.reload", as_="R"),
+    key("ctrl+x", "cancel_job", "Cancel", "Cancel the job that runs", "jobs.cancel", show=True, as_="^x"),
     key(
         "escape", "back", "Back", "Clear the filter, then the marks, and go back to the list", "layers.back", as_="esc"
     ),

@@ -42,12 +42,12 @@ _runs = itertools.count(1)
 _BROKEN_OFF = (JobState.CANCELLED, JobState.FAILED)
 
 _QUICK = (
-    "Looked at: the records of {layers}, their names, parents, images and containers, the folders, links and files "
+    "Looked at: the records of all layers, their names, parents, images and containers, the folders, links and files "
     "that belong to them, leftovers on disk, and mounts.\nNot looked at: what is in the layers' files. {deep} reads "
     "every layer and compares it with the tar that it came in as."
 )
 _DEEP = (
-    "Looked at: the records of {layers}, their folders, links, leftovers and mounts, and every file of those "
+    "Looked at: the records of all layers, their folders, links, leftovers and mounts, and every file of those "
     "that came in as a tar: content, owner, mode and times are what they were."
 )
 
@@ -153,10 +153,10 @@ class CheckScreen(WholeScreen[bool]):
         self._tree.show(self._findings)
         nothing = self._complete and not self._findings
         self.set_class(nothing, "-nothing")
+        if not nothing and self.focused is None:  # it was lost with the tree that was taken away
+            self._tree.focus()
         if nothing:
-            what = (_DEEP if self._deep else _QUICK).format(
-                layers=plural(len(self._view), "layer"), deep=key_of("check.deep")
-            )
+            what = (_DEEP if self._deep else _QUICK).format(deep=key_of("check.deep"))
             found = Content.assemble(("✓ Nothing found", "bold $text-success"), "\n\n", what)
             self.query_one("#check-nothing", Static).update(found)
         self.query_one("#check-head", Static).update(self._head())

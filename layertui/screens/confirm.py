@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import ActiveBinding, Binding, BindingType
 from textual.content import Content
 from textual.widgets import Button, Static
 
@@ -47,13 +48,24 @@ class ConfirmDialog(Dialog[bool]):
         self._cancel_label = cancel_label
         self._danger = danger
 
+    @property
+    def active_bindings(self) -> dict[str, ActiveBinding]:
+        """The keys, under the words of the buttons."""
+        words = {"confirm": safe(self._confirm_label), "cancel": safe(self._cancel_label)}
+        return {
+            key: active._replace(binding=replace(active.binding, description=words[active.binding.action]))
+            if active.binding.action in words
+            else active
+            for key, active in super().active_bindings.items()
+        }
+
     def compose_body(self) -> ComposeResult:
         """Yield the question."""
         yield Static(self._body, markup=False)
 
     def compose_buttons(self) -> ComposeResult:
         """Yield the two answers."""
-        yield Button(self._cancel_label, id="cancel", compact=True)
+        yield Button(Content(safe(self._cancel_label)), id="cancel", compact=True)
         yield Button(
             Content(safe(self._confirm_label)),
             id="confirm",

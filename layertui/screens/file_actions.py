@@ -57,6 +57,13 @@ class FileActions(LayerActions):
             return super().toggle_order()
         return True
 
+    def refusal(self, action: str) -> str:
+        """Return why an action makes no sense now, those of the Waste panel too."""
+        waste = isinstance(self.focused, WasteTree) and action in ("toggle_fold", "screen.copy_waste")
+        if waste and self.query_one(WastePanel).layer_id is None:
+            return "There are no lines here"
+        return super().refusal(action)
+
     # Files
 
     def on_files_tree_folder_wanted(self, event: FilesTree.FolderWanted) -> None:
@@ -184,10 +191,10 @@ class FileActions(LayerActions):
 
     def action_copy_waste(self) -> None:
         """Copy the path under the cursor; the layer's ID where there is none."""
-        tree = self.query_one(WasteTree)
-        text = tree.path or tree.layer_id
+        panel = self.query_one(WastePanel)
+        text = panel.path or panel.layer_id
         if text is not None:
-            self.copy(text, "path" if tree.path else "ID")
+            self.copy(text, "path" if panel.path else "ID")
 
     def on_record_read(self, event: messages.RecordRead) -> None:
         """Show a record."""

@@ -19,6 +19,7 @@ from layertui.screens.export import ExportDialog, ExportRequest
 from layertui.screens.feed import CHANGES, FILES, PanelFeed
 from layertui.screens.flags import FlagChanges, FlagsDialog
 from layertui.screens.looking_actions import LookingActions
+from layertui.screens.mount_actions import BRIEF
 from layertui.screens.names import NamesDialog
 from layertui.widgets.changes_panel import ChangesPanel
 from layertui.widgets.filter_bar import FilterBar, FilterInput
@@ -38,6 +39,8 @@ _WRITES = {
     "unmount_marked": "unmount",
     "unmount_all": "unmount",
 }
+
+_LONGEST = 75  # characters of a message about what was copied
 
 
 class LayerActions(LookingActions):
@@ -64,8 +67,9 @@ class LayerActions(LookingActions):
     def copy(self, text: str, what: str, *, lines: bool = False) -> None:
         """Put a text on the clipboard of the terminal; with `lines` it is one of ours whose line ends count."""
         self.app.copy_to_clipboard(text if lines else copyable(text))
-        shown = text if len(text) <= 60 else text[:59] + "…"
-        self.say(f"Copied {what}: {shown}")
+        said = f"Copied {what}: {text}"
+        most = BRIEF if self.has_class("-low") else _LONGEST
+        self.say(said if len(said) <= most else f"{said[: most - 1]}…")
 
     def refusal(self, action: str) -> str:
         """Return why an action makes no sense now, "" when it does. Keys of refused actions are not in the key bar."""

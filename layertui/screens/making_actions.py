@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from textual.app import SuspendNotSupported
 
-from layertui import making, messages, operations
+from layertui import making, messages
 from layertui.format import size_text
 from layertui.keynames import with_keys
 from layertui.rows import LayerRow
@@ -166,7 +166,7 @@ class MakingActions(MountActions):
             if problem:
                 self.say(problem, "error")
             if row is not None:  # our count of a mount that was there before
-                self.jobs.submit(operations.unmount_job(self.store, [row]), self)
+                self.unmount_rows([row], after_shell=True)
         self.reload()
 
     def _ask_to_unmount(self, row: LayerRow, problem: str) -> None:
@@ -174,7 +174,7 @@ class MakingActions(MountActions):
 
         def unmount(agreed: bool | None) -> None:
             if agreed:
-                self.unmount_rows([row])
+                self.unmount_rows([row], after_shell=True)
 
         title = f"Unmount {row.short_id} again?"
         body = with_keys(

@@ -21,15 +21,25 @@ from layertui.screens.error import ErrorDialog
 from layertui.unmounting import unmount_warning
 from layertui.widgets.layer_tree import LayerTree
 
+BRIEF = 36  # characters that are read at a glance, and take one line of a narrow terminal
+_BRIEF_SECONDS = 2.5
+
 
 class MountActions(Screen[None]):
     """The actions about mounts, and what all actions need."""
+
+    DEFAULT_CSS = "MountActions.-low Toast { padding: 0 1; }"
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (30, "-high")]  # noqa: RUF012 - Textual types it so
 
     store: LayerStore
     jobs: JobRunner
     view: StoreView
     mount_note = ""
     """Who sees a mount that is made from here; "" where everybody does."""
+    shell_ended_in = ""
+    """The ID of the layer that is being unmounted after a shell in it; "" where it is for another reason."""
+    others = 0
+    """How many mounts of that layer stay."""
     asking: Job | None = None
     """The job whose answer opens a dialog, perhaps."""
     why_read_only = ""
@@ -53,9 +63,25 @@ class MountActions(Screen[None]):
     def refusal(self, action: str) -> str:
         """Return why an action makes no sense now, "" when it does."""
 
+    def notify(
+        self,
+        message: str,
+        *,
+        title: str = "",
+        severity: Literal["information", "warning", "error"] = "information",
+        timeout: float | None = None,
+        markup: bool = True,
+    ) -> None:
+        """Show a message; where lines are few, instead of older ones that only inform."""
+        if self.has_class("-low"):
+            for older in self.query("Toast.-information"):
+                older.display = False
+        super().notify(message, title=title, severity=severity, timeout=timeout, markup=markup)
+
     def say(self, text: str, severity: Literal["information", "warning", "error"] = "information") -> None:
-        """Show a short message; may hold names from disk."""
-        self.notify(safe(text), severity=severity, markup=False)
+        """Show a short message, for less long where it only confirms; may hold names from disk."""
+        brief = severity == "information" and len(text) <= BRIEF
+        self.notify(safe(text), severity=severity, markup=False, timeout=_BRIEF_SECONDS if brief else None)
 
     def show_error(self, error: BaseException) -> None:
         """Show what went wrong."""
@@ -126,13 +152,16 @@ class MountActions(Screen[None]):
         rows = [self.view.get(mark) for mark in self.tree_widget.marks]
         return [row for row in rows if row is not None and (row.mounted or row.stale)]
 
-    def unmount_rows(self, rows: Sequence[LayerRow], *, force: bool = False) -> None:
+    def unmount_rows(self, rows: Sequence[LayerRow], *, force: bool = False, after_shell: bool = False) -> None:
         """Unmount layers; who would notice is looked up first."""
+        self.shell_ended_in = rows[0].id if after_shell else ""
         self.asking = self.jobs.submit(operations.mount_users_job(self.store, rows, force=force), self)
 
     def on_mount_users_found(self, event: messages.MountUsersFound) -> None:
         """Unmount, or ask first."""
         self.asking = None
+        users = event.users.get(self.shell_ended_in)
+        self.others = users.state.count - 1 if users is not None and users.state is not None else 0
         rows = [row for layer_id in event.users if (row := self.view.get(layer_id)) is not None]
         job = operations.unmount_job(self.store, rows, force=event.force)
         warning = unmount_warning(rows, event.users, force=event.force)
@@ -175,7 +204,9 @@ class MountActions(Screen[None]):
 
     def on_unmounted(self, event: messages.Unmounted) -> None:
         """Say what is mounted still."""
-        if event.still:
+        if event.still and self.shell_ended_in in event.layer_ids:
+            self.say(f"Still mounted: others have mounted it as well ({plural(self.others, 'mount')} counted)")
+        elif event.still:
             text = with_keys("asked for more than once. {layer.unmount-all}")
             self.say(f"{plural(event.still, 'layer')} still mounted: {text}")
         else:

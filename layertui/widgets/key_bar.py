@@ -35,6 +35,9 @@ class KeyBar(SpotLine):
     ALWAYS = ("app.help", "app.quit")
     """The IDs of bindings that are shown at the right, however narrow the screen."""
 
+    FIRST = "jobs.cancel"
+    """The ID of the binding that comes before all others of its place: it is offered while something runs."""
+
     def __init__(self, refusal: Callable[[str], str], offered: Callable[[str], str] = lambda _: "") -> None:
         super().__init__()
         self._refusal = refusal
@@ -72,6 +75,11 @@ class KeyBar(SpotLine):
 
     def _active(self) -> list[ActiveBinding]:
         """Return the bindings of the widget in focus first, each widget's in their own order, remapped or not."""
+
+        def place(one: ActiveBinding) -> tuple[int, bool, int]:
+            name = str(one.binding.id)
+            return nodes.index(one.node), name != self.FIRST, _RANKS.get(name, len(_RANKS))
+
         active = [one for one in self.screen.active_bindings.values() if written_keys(one.binding)]
         nodes = list(dict.fromkeys(binding.node for binding in active))
-        return sorted(active, key=lambda one: (nodes.index(one.node), _RANKS.get(str(one.binding.id), len(_RANKS))))
+        return sorted(active, key=place)

@@ -257,6 +257,17 @@ class WastePanel(Vertical):
     def _put_note(self, note: str) -> None:
         self.query_one("#waste-note", Static).update(Content(note))
         self.set_class(bool(note), "-note")
+        self.refresh_bindings()
+
+    @property
+    def layer_id(self) -> str | None:
+        """The layer of the line under the cursor, None where a note is shown instead of lines."""
+        return None if self.has_class("-note") else self.query_one(WasteTree).layer_id
+
+    @property
+    def path(self) -> str | None:
+        """The path under the cursor, None where there is none."""
+        return None if self.has_class("-note") else self.query_one(WasteTree).path
 
     def show_report(self, table: WasteTable, title: Callable[[str], str], *, start: bool) -> None:
         """Show a report, as a table that was made in a thread; from the top with `start`."""
@@ -287,7 +298,7 @@ class WastePanel(Vertical):
     def on_virtual_tree_chosen(self, event: VirtualTree.Chosen) -> None:
         """Go to the layer of a line."""
         event.stop()
-        layer = self.query_one(WasteTree).layer_id
+        layer = self.layer_id
         if layer is not None:
             self.post_message(self.LayerChosen(self, layer))
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from textual.pilot import Pilot
-from textual.widgets import Static
+from textual.widgets import OptionList, Static
 
 from layerstore import LockTimeout, StoreMissing
 from layerstore.store import LayerStore
@@ -362,6 +362,15 @@ async def test_the_palette_runs_actions(store: LayerStore, place: Place) -> None
         await browser.pilot.pause(0.4)
         await browser.pilot.press("enter")
         await browser.until(lambda: browser.app.screen is browser.screen and browser.screen.feed.panel == "lineage")
+
+
+async def test_what_can_seldom_be_done_comes_late_in_the_palette(store: LayerStore, place: Place) -> None:
+    async with browsing(place.open) as browser:
+        await browser.pilot.press("ctrl+p")
+        found = browser.app.screen.query_one(OptionList)
+        await browser.until(lambda: found.option_count > 30)
+        words = [str(option.prompt).partition(" ")[0] for option in found.options]
+        assert words.index("Mount") < words.index("Reload") < words.index("Cancel")
 
 
 async def test_quitting_asks_while_something_is_written(store: LayerStore, place: Place) -> None:

@@ -12,7 +12,7 @@ from textual.widgets import Button
 
 from layertui.screens.confirm import ConfirmDialog
 from layertui.theme import CONTRAST, THEMES
-from tui.dialog_host import Host
+from tui.dialog_host import HOSTILE, Host, assert_harmless, screen_text, shown
 
 
 class Themed(Host):
@@ -65,3 +65,16 @@ async def test_without_colours_the_button_in_focus_is_light_and_the_others_are_d
             (background,) = {background for background, _, _ in styles_of(app, selector)}
             greys[selector] = sum(background.get_truecolor()) / 3
         assert greys["#confirm"] > 2 * greys["#cancel"]
+
+
+@pytest.mark.parametrize(
+    ("words", "hints"),
+    [(("Discard", "Keep editing"), "esc Keep editing  y Discard"), (("OK", HOSTILE[:20]), "esc [red]x")],
+)
+async def test_the_key_hints_have_the_words_of_the_buttons(words: tuple[str, str], hints: str) -> None:
+    async with shown(lambda: ConfirmDialog("Go on?", "Really", confirm_label=words[0], cancel_label=words[1])) as (
+        app,
+        _,
+    ):
+        assert hints in screen_text(app)
+        assert_harmless(app)

@@ -51,7 +51,7 @@ async def test_a_sound_store_says_what_was_looked_at(place: Place, store: LayerS
     async with browsing(place.open) as browser:
         await check(browser)
         assert "Nothing found" in words(browser)
-        assert "the records of 5 layers" in words(browser)
+        assert "the records of all layers" in words(browser)
         assert "Not looked at" in words(browser)
         await browser.press("D")
         await browser.until(lambda: "every file" in words(browser))
@@ -79,6 +79,19 @@ async def test_findings_are_grouped_and_explained(place: Place, store: LayerStor
         assert isinstance(browser.app.screen, CheckScreen), "there is nothing to plan for that one"
         await browser.press("G")
         assert "Repair delete the folder" in words(browser)
+
+
+async def test_what_a_later_check_finds_has_the_focus(place: Place, store: LayerStore) -> None:
+    async with browsing(place.open) as browser:
+        tree = await check(browser)
+        assert "Nothing found" in words(browser)
+        folder = orphan(place, "gone")
+        await browser.press("R")
+        await browser.until(lambda: not check_of(browser).checking)
+        await browser.settle()
+        assert folder.name in words(browser)
+        await browser.press("space")
+        assert len(tree.marks) == 1
 
 
 async def test_a_cursor_that_was_moved_stays_where_it_is(place: Place, store: LayerStore) -> None:

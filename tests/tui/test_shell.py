@@ -95,9 +95,31 @@ def test_a_mount_that_was_there_stays_as_it_was_counted(tmp_path: Path) -> None:
         tell(program, "echo count-$((1+1))", "count-2")
         assert store.get("the-layer").mount_count == 2
         tell(program, "exit", "exit")
-        program.read_until("still mounted")
+        program.read_until("Still mounted: others")
+        program.read_until("1 mount")
         assert store.get("the-layer").mount_count == 1
         assert b"again?" not in program.output
+        assert b"all users" not in program.output, "the mount of others is not for us to take away"
+        program.press("q")
+        assert program.ended(10) == 0
+
+
+def test_a_mount_that_came_meanwhile_stays_as_well(tmp_path: Path) -> None:
+    store = store_at(tmp_path)
+    with running(tmp_path) as program:
+        start(program)
+        store.mount("the-layer")
+        store.mount("the-layer")
+        tell(program, "exit", "exit")
+        program.read_until("again?")
+        program.press("\r")
+        program.read_until("Still mounted: others")
+        program.read_until("2 mounts")
+        assert store.get("the-layer").mount_count == 2
+        assert b"all users" not in program.output
+        program.output.clear()
+        program.press("u")
+        program.read_until("all users")
         program.press("q")
         assert program.ended(10) == 0
 

@@ -83,6 +83,22 @@ async def test_a_chain_without_waste_says_so(store: LayerStore, place: Place) ->
         assert "100 % efficient" in note(browser)
 
 
+async def test_without_waste_no_key_is_offered_for_lines_that_are_not_there(store: LayerStore, place: Place) -> None:
+    async with browsing(place.open) as browser:
+        await to_waste(browser, "tool")
+        await browser.press("5")
+        assert "Layers" in browser.text("KeyBar")
+        assert "Copy path" in browser.text("KeyBar")
+        await browser.press("escape")
+        await to_waste(browser, "middle")
+        await browser.press("5", "y", "enter")
+        assert browser.screen.query_one(WasteTree).has_focus
+        assert "Layers" not in browser.text("KeyBar")
+        assert "Copy" not in browser.text("KeyBar")
+        assert not browser.app.clipboard, "nothing is left of the lines before"
+        assert browser.cursor == "middle"
+
+
 async def test_totals_by_layer(store: LayerStore, place: Place) -> None:
     async with browsing(place.open) as browser:
         await to_waste(browser, "tool")
