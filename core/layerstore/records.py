@@ -40,7 +40,8 @@ _ids_decoder = msgspec.json.Decoder(list[_Identified] | None)
 class Problem:
     """Something in the records that is not as it should be. `layer` is the ID it is about, `text` is for people.
 
-    `kind` is "duplicate", "incomplete", "circle" or "no-parent", or "image-store", which is about no layer ("").
+    `kind` is "duplicate", "incomplete", "circle" or "no-parent"; "no-layer", where only users name the layer; or
+    "image-store", which is about no layer ("").
     """
 
     layer: str

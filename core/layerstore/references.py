@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import ChainMap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple, TypeVar
@@ -102,6 +102,16 @@ class References:
     def unlisted_children(self, layer_id: str) -> tuple[str, ...]:
         """Return the IDs of the layers based on this one that are not among the store's own records."""
         return tuple(child for child, parent in self.unlisted.items() if parent == layer_id)
+
+    def without_layer(self, known: Container[str]) -> dict[str, tuple[str, ...]]:
+        """Return the IDs of layers that users need though they are not among the known ones, each with its users."""
+        lost: dict[str, tuple[str, ...]] = {}
+        for what, tops in (("image", self.image_tops), ("container", self.container_tops)):
+            for label, layers in tops:
+                for layer_id in layers:
+                    if layer_id not in known and layer_id not in self.unlisted:
+                        lost[layer_id] = (*lost.get(layer_id, ()), f"{what} {label}")
+        return lost
 
     @cached_property
     def _images(self) -> dict[str, tuple[str, ...]]:

@@ -152,9 +152,22 @@ class Backend:
             return self._joined[1]
 
     def problems(self) -> list[Problem]:
-        """Return what is wrong with the records, and which image stores cannot be read."""
+        """Return what is wrong with the records, and which image stores cannot be read.
+
+        Users of layers without a record are told if all stores can be read: else the layer may lie in another.
+        """
         with self.layers_lock.read() as held, self.image_stores.reading() as helds:
-            return [*self.image_stores.problems(helds), *self.joined(held, helds).problems()]
+            records = self.joined(held, helds)
+            unread = self.image_stores.problems(helds)
+            lost: dict[str, tuple[str, ...]] = {}
+            if not unread:
+                with suppress(StoreCorrupt):  # which `references` tells
+                    lost = self.references(records).without_layer(records.layers.positions)
+        needed = [
+            Problem(layer_id, "no-layer", f"layer {layer_id} has no record, and is needed by {', '.join(users)}")
+            for layer_id, users in lost.items()
+        ]
+        return [*unread, *records.problems(), *needed]
 
     def records_of(self, layer: Layer) -> RecordFiles:
         """Return the files that the layer's record stands in."""

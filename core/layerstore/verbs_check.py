@@ -22,7 +22,8 @@ class CheckVerbs:
     def problems(self) -> list[Problem]:
         """Return what is wrong with the records: parents that are gone, circles, doubled IDs, incomplete layers.
 
-        Image stores that cannot be read come first; their problems are about no layer ("").
+        Image stores that cannot be read come first; their problems are about no layer (""). Layers that images or
+        containers need, and that have no record, come last; they are not told where a store cannot be read.
         """
         return self._backend.problems()
 

@@ -60,6 +60,22 @@ def test_a_broken_file_is_an_error_not_an_unused_layer(layout: Layout) -> None:
         ReferenceFiles(layout, lock_timeout=1).load(PARENTS)
 
 
+def test_users_of_a_layer_without_a_record_are_a_problem(tmp_path: Path) -> None:
+    store = LayerStore.open(tmp_path / "g", tmp_path / "r", driver="vfs")
+    store.create(id="here")
+    layout = Layout(str(tmp_path / "g"), str(tmp_path / "r"), "vfs")
+    for kind in ("images", "containers"):
+        Path(layout.references(kind)).mkdir(exist_ok=True)
+    images = [{"id": "i1" * 32, "names": ["web:1"], "layer": "gone"}, {"id": "i2" * 32, "layer": "here"}]
+    write(layout, "images", "images.json", images)
+    write(layout, "containers", "containers.json", [{"id": "c1", "names": ["db"], "layer": "gone"}])
+    (problem,) = store.problems()
+    assert (problem.layer, problem.kind) == ("gone", "no-layer")
+    assert problem.text.endswith("needed by image web:1, container db")
+    write(layout, "images", "images.json", "{")
+    assert store.problems() == []
+
+
 def test_the_stamp_changes_with_the_files(layout: Layout) -> None:
     files = ReferenceFiles(layout, lock_timeout=1)
     before = files.stamp()
