@@ -50,6 +50,7 @@ _DEEP = (
     "Looked at: the records of all layers, their folders, links, leftovers and mounts, and every file of those "
     "that came in as a tar: content, owner, mode and times are what they were."
 )
+_COPIES = "\nNot looked at: the copies that a vfs layer has of the files of the layers below it."
 
 
 class CheckScreen(WholeScreen[bool]):
@@ -157,6 +158,7 @@ class CheckScreen(WholeScreen[bool]):
             self._tree.focus()
         if nothing:
             what = (_DEEP if self._deep else _QUICK).format(deep=key_of("check.deep"))
+            what += _COPIES if self._deep and self._store.driver_name == "vfs" else ""
             found = Content.assemble(("✓ Nothing found", "bold $text-success"), "\n\n", what)
             self.query_one("#check-nothing", Static).update(found)
         self.query_one("#check-head", Static).update(self._head())

@@ -85,6 +85,9 @@ async def test_what_a_later_check_finds_has_the_focus(place: Place, store: Layer
     async with browsing(place.open) as browser:
         tree = await check(browser)
         assert "Nothing found" in words(browser)
+        await browser.press("D")
+        await browser.until(lambda: "Nothing found" in words(browser) and not check_of(browser).checking)
+        assert "Not looked at: the copies that a vfs layer has" in words(browser)
         folder = orphan(place, "gone")
         await browser.press("R")
         await browser.until(lambda: not check_of(browser).checking)
