@@ -28,9 +28,6 @@ _BRIEF_SECONDS = 2.5
 class MountActions(Screen[None]):
     """The actions about mounts, and what all actions need."""
 
-    DEFAULT_CSS = "MountActions.-low Toast { padding: 0 1; }"
-    VERTICAL_BREAKPOINTS = [(0, "-low"), (30, "-high")]  # noqa: RUF012 - Textual types it so
-
     store: LayerStore
     jobs: JobRunner
     view: StoreView
