@@ -60,7 +60,6 @@ def why_not() -> str:
     if os.geteuid() != 0:
         return "only root can"
     missing = [program for program in PROGRAMS if shutil.which(program) is None]
-    missing += [place for place in _PLACES if not Path(place).is_dir()]
     return f"missing: {', '.join(missing)}" if missing else ""
 
 
@@ -78,6 +77,7 @@ def go_inside() -> None:
 def make() -> None:
     """Cover the machine's folders by empty ones in memory, and make the store in them."""
     for place in _PLACES:
+        Path(place).mkdir(exist_ok=True)  # Podman makes them when it starts for the first time
         subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755,size=100G", "layertui", place], check=True)
     for name, text in (("storage", _STORAGE_CONF), ("containers", _CONTAINERS_CONF)):
         path = Path(f"/run/containers/{name}.conf")
