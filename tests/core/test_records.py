@@ -278,7 +278,7 @@ def test_a_name_that_moves_between_the_files_is_never_on_nobody(
 
 @pytest.mark.parametrize(
     "value",
-    [f'"diff-size":{1 << 63}', f'"compressed-size":{"9" * 5000}', '"future":' + "[" * 3000 + "]" * 3000],
+    [f'"diff-size":{1 << 63}', f'"compressed-size":{"9" * 5000}', '"future":' + "[" * 100_000 + "]" * 100_000],
     ids=["size", "digits", "depth"],
 )
 @pytest.mark.parametrize("count", [1, 5000], ids=["few", "many"])
