@@ -148,6 +148,7 @@ class DeleteDialog(Dialog[DeleteRequest]):
     def on_mount(self) -> None:
         """Show the plan that was given."""
         self._show_plan()
+        self._focus_answer()
 
     def _show_plan(self) -> None:
         plan = self._plan
@@ -237,6 +238,10 @@ class DeleteDialog(Dialog[DeleteRequest]):
         self._plan = self._plan.with_descendants()
         self._above = ()
         self._show_plan()
+        self._focus_answer()
+
+    def _focus_answer(self) -> None:
+        """Let the word be typed where it is asked for; else the answer that does no harm is at hand."""
         self.query_one("#force" if self._plan.needs_force and not self._plan.blocked else "#cancel").focus()
 
     @on(Input.Submitted, "#force")

@@ -11,7 +11,6 @@ from textual.widgets import Button
 from layertui.messages import PlanInhabited, PlanMeasured
 from layertui.plans import build_delete_plan
 from layertui.screens.delete import DeleteDialog, DeleteRequest, PlanLines
-from layertui.screens.fields import SafeInput
 from tui.dialog_host import HOSTILE, Host, assert_harmless, play, screen_text, shown, still
 from tui.test_plans import TREE, rows_of
 
@@ -81,9 +80,6 @@ async def test_a_used_layer_needs_the_word() -> None:
         assert "image app:1 can no longer be run" in text
         assert "container web loses its files" in text
         assert "mounted 2 times" in text
-        word = app.screen.query_one("#force", SafeInput)
-        word.focus()
-        await pilot.pause()
         await play(pilot, "'forc'", "enter")
         assert button(app, "delete").disabled
         assert not app.results
