@@ -22,7 +22,7 @@ from layertui.unmounting import unmount_warning
 from layertui.widgets.layer_tree import LayerTree
 
 BRIEF = 36  # characters that are read at a glance, and take one line of a narrow terminal
-_BRIEF_SECONDS = 2.5
+_BRIEF_SECONDS = 3.5
 
 
 class MountActions(Screen[None]):
