@@ -11,6 +11,7 @@ from layerstore import LayerStore, NotSupported
 from layerstore.drivers.base import Driver
 from layerstore.drivers.overlay import OverlayDriver
 from layerstore.drivers.vfs import VfsDriver
+from places import Place
 from support import need_root, skip, unmount_below
 
 OpenStore = Callable[..., LayerStore]
@@ -35,6 +36,23 @@ def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenS
 def store(open_store: OpenStore) -> LayerStore:
     """Return a new, empty store."""
     return open_store()
+
+
+@pytest.fixture(params=["overlay", "vfs"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    """Yield a store with layers, of each driver."""
+    if request.param == "overlay":
+        need_root()
+    yield Place(tmp_path, request.param)
+    unmount_below(tmp_path)
+
+
+@pytest.fixture
+def overlay(tmp_path: Path) -> Iterator[Place]:
+    """Yield a store with layers, of the overlay driver."""
+    need_root()
+    yield Place(tmp_path, "overlay")
+    unmount_below(tmp_path)
 
 
 @pytest.fixture(params=["vfs", "overlay"])

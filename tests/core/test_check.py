@@ -7,8 +7,6 @@ import json
 import os
 import shutil
 import tarfile
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -17,24 +15,7 @@ from layerstore.drivers import tempdirs
 from layerstore.findings import Kind, Severity
 from places import BASE, OVERLAY_DAMAGE, Damage, Place, swap
 from stacks import random_layer
-from support import make_tar, need_root, unmount_below
-
-
-@pytest.fixture(params=["overlay", "vfs"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
-    """Yield a store of each driver."""
-    if request.param == "overlay":
-        need_root()
-    yield Place(tmp_path, request.param)
-    unmount_below(tmp_path)
-
-
-@pytest.fixture
-def overlay(tmp_path: Path) -> Iterator[Place]:
-    """Yield a store of the overlay driver."""
-    need_root()
-    yield Place(tmp_path, "overlay")
-    unmount_below(tmp_path)
+from support import make_tar, need_root
 
 
 def test_a_healthy_store_has_no_findings(place: Place) -> None:

@@ -6,31 +6,14 @@ import os
 import shutil
 import signal
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from layerstore import LayerStore, LayerStoreError, StoreCorrupt
 from layerstore.findings import Kind
 from places import Place
-from support import need_root, unmount_below
 
 LAYERS = ("layers.json", "volatile-layers.json", "top.tar-split.gz", "layers.lock")
-
-
-@pytest.fixture(params=["vfs", "overlay"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
-    if request.param == "overlay":
-        need_root()
-    yield Place(tmp_path, request.param)
-    unmount_below(tmp_path)
-
-
-@pytest.fixture
-def overlay(tmp_path: Path) -> Iterator[Place]:
-    need_root()
-    yield Place(tmp_path, "overlay")
-    unmount_below(tmp_path)
 
 
 @pytest.fixture

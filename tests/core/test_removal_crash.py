@@ -19,6 +19,7 @@ from support import make_tar, need_program, need_root, unmount_below
 
 BASE = make_tar({"etc": None, "etc/keep": b"keep", "etc/gone": b"gone", "bin": None, "bin/tool": b"x" * 9000})
 TOP = make_tar({"etc/.wh.gone": b"", "etc/new": b"new", "more": None, "more/deep": None, "more/deep/file": b"f"})
+OTHER = make_tar({"etc/other": b"other" * 2000})
 STEPS = frozenset({"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link", "os.symlink", "os.truncate"})
 DIED = 77
 
@@ -150,48 +151,51 @@ def test_the_peer_finishes_what_died_at_any_step(tmp_path: Path, driver: str) ->
         unmount_below(folder)
 
 
-def test_new_content_takes_the_place_of_the_old_whole_or_not_at_all(tmp_path: Path, driver: str) -> None:
-    other = make_tar({"etc/other": b"other" * 2000})
-    contents = []
+def replacements(tmp_path: Path, driver: str) -> Iterator[tuple[Path, LayerStore]]:
+    """Yield a store after `OTHER` was to take the place of `TOP`, which died at each of its steps, but for the last."""
     for step in range(1, 200):
         folder = tmp_path / str(step)
         store = make(folder, driver)
-        died = dies_at(step, lambda store=store: store.apply_diff("b" * 64, other))  # type: ignore[misc]
+        died = dies_at(step, partial(store.apply_diff, "b" * 64, OTHER))
+        yield folder, store
+        if not died:
+            return
+
+
+def upper(store: LayerStore) -> bytes:
+    """Return the diff of the upper layer."""
+    with store.diff("b" * 64, compression=Compression.NONE) as reader:
+        return reader.read()
+
+
+def test_new_content_takes_the_place_of_the_old_whole_or_not_at_all(tmp_path: Path, driver: str) -> None:
+    contents = []
+    for folder, store in replacements(tmp_path, driver):
         store.load()
         assert sorted(layer.id for layer in store.layers()) == ["a" * 64, "b" * 64]
         assert not [name for name in leftovers(folder, driver) if name.endswith("aside")]
-        with store.diff("b" * 64, compression=Compression.NONE) as reader:
-            contents.append(reader.read())
+        contents.append(upper(store))
         paths = {change.path for change in store.changes("b" * 64)}
-        assert ("/etc/other" in paths) == (contents[-1] == other)
-        if not died:
-            break
-    assert contents[-1] == other
-    assert set(contents) == {TOP, other}
-    assert contents == sorted(contents, key=lambda content: content == other), "first the old, then the new"
+        assert ("/etc/other" in paths) == (contents[-1] == OTHER)
+    assert contents[-1] == OTHER
+    assert set(contents) == {TOP, OTHER}
+    assert contents == sorted(contents, key=lambda content: content == OTHER), "first the old, then the new"
 
 
 def test_the_old_content_outlives_a_peer_that_comes_first(tmp_path: Path, driver: str) -> None:
     """It removes what is marked incomplete, and knows nothing of two layers that are changing places."""
     need_root()
     program = need_program("containers-storage")
-    other = make_tar({"etc/other": b"other" * 2000})
     contents = []
-    for step in range(1, 200):
-        folder = tmp_path / str(step)
-        store = make(folder, driver)
-        died = dies_at(step, lambda store=store: store.apply_diff("b" * 64, other))  # type: ignore[misc]
+    for folder, store in replacements(tmp_path, driver):
         peer = [program, "-g", folder / "graph", "-R", folder / "run", "-s", driver]
         subprocess.run([*peer, "create-layer", "-i", "c" * 64, "a" * 64], capture_output=True, check=True, timeout=60)
         store.load()
         assert sorted(layer.id for layer in store.layers()) == ["a" * 64, "b" * 64, "c" * 64]
-        with store.diff("b" * 64, compression=Compression.NONE) as reader:
-            contents.append(reader.read())
+        contents.append(upper(store))
         unmount_below(folder)
-        if not died:
-            break
-    assert set(contents) == {TOP, other}
-    assert contents == sorted(contents, key=lambda content: content == other)
+    assert set(contents) == {TOP, OTHER}
+    assert contents == sorted(contents, key=lambda content: content == OTHER)
 
 
 def test_what_was_written_aside_long_ago_goes(tmp_path: Path, driver: str) -> None:

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,15 +15,6 @@ from layerstore.findings import Kind
 from layerstore.repair import Outcome, RepairStep
 from places import OVERLAY_DAMAGE, Place
 from support import make_tar, need_program, need_root, unmount_below
-
-
-@pytest.fixture(params=["overlay", "vfs"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
-    """Yield a store of each driver."""
-    if request.param == "overlay":
-        need_root()
-    yield Place(tmp_path, request.param)
-    unmount_below(tmp_path)
 
 
 def plan(place: Place, **options: bool) -> list[RepairStep]:
