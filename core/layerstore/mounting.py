@@ -6,7 +6,7 @@ The count is what people asked for, the kernel's mount table what there is; `sur
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections import ChainMap
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from layerstore.errors import LayerInUse, LayerUnknown
 from layerstore.model import Layer, MountPlace, MountPoint, MountState
 from layerstore.mountpoints import MountTable
 from layerstore.mounttable import KernelMount, Place, Process, command_of, elsewhere, overlay_mounts, processes_in
-from layerstore.references import References
+from layerstore.references import References, chain
 from layerstore.table import Parents
 from layerstore.transaction import Backend, Transaction
 
@@ -156,20 +156,11 @@ def refuse_under_mounts(tx: Transaction, layer_id: str) -> None:
         if layer_id in mounts:
             refuse_living(backend, layer_id, mounts[layer_id])
         return
-    parents = {**Parents(tx.records.layers), **backend.reference_files.load_transient().parents}
-    seen = [state.path for state in mounts.values() if not state.stale and layer_id in _chain(parents, state.id)]
+    parents = ChainMap(backend.reference_files.load_transient().parents, Parents(tx.records.layers))  # type: ignore[arg-type]
+    seen = [state.path for state in mounts.values() if not state.stale and layer_id in chain(parents, state.id)]
     if seen:
         hint = "they would show an empty folder: unmount them first (podman stop, podman unmount)"
         raise LayerInUse(layer_id, mounts=seen, hint=hint)
-
-
-def _chain(parents: Mapping[str, str], layer_id: str) -> set[str]:
-    """Return a layer and those that it is based on."""
-    chain: set[str] = set()
-    while layer_id and layer_id not in chain:
-        chain.add(layer_id)
-        layer_id = parents.get(layer_id, "")
-    return chain
 
 
 def place_of(backend: Backend, layer_id: str) -> Place:

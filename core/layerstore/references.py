@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import ChainMap
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple, TypeVar
@@ -205,17 +205,21 @@ def _tops(users: Iterable[_User]) -> tuple[tuple[str, tuple[str, ...]], ...]:
     return tuple((label, tuple(filter(None, user.layers))) for user in users for label in user.labels)
 
 
+def chain(parents: Mapping[str, str], layer_id: str) -> Iterator[str]:
+    """Yield a layer and those that it is based on, each once: the parents may be a circle."""
+    seen: set[str] = set()
+    while layer_id and layer_id not in seen:
+        seen.add(layer_id)
+        yield layer_id
+        layer_id = parents.get(layer_id, "")
+
+
 def _spread(tops: tuple[tuple[str, tuple[str, ...]], ...], parents: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
     """Give each user's label to its top layers and to all their ancestors."""
     labels: dict[str, list[str]] = {}
     for label, layers in tops:
-        seen: set[str] = set()
-        for top in layers:
-            layer_id = top
-            while layer_id and layer_id not in seen:
-                seen.add(layer_id)
-                labels.setdefault(layer_id, []).append(label)
-                layer_id = parents.get(layer_id, "")
+        for layer_id in dict.fromkeys(below for top in layers for below in chain(parents, top)):
+            labels.setdefault(layer_id, []).append(label)
     alike: dict[tuple[str, ...], tuple[str, ...]] = {}  # layers of a chain have the same users: one tuple serves them
     found = {}
     for layer_id, users in labels.items():

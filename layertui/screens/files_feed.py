@@ -61,7 +61,6 @@ class FilesFeed:
         self._timer: Timer | None = None
         self._text = ""
         self._pause: Timer | None = None
-        self._pausing = False
         self._answered = ""
         """The text whose answer is shown."""
         self._browsed: frozenset[str] | None = None
@@ -92,7 +91,7 @@ class FilesFeed:
         if text.strip() != self._text:
             return True
         unanswered = bool(self._text) and self._answered != self._text
-        return unanswered and (self._pausing or to_come(self._search))
+        return unanswered and (self._pause is not None or to_come(self._search))
 
     def forget(self) -> None:
         """Read everything again that is to be seen."""
@@ -241,14 +240,14 @@ class FilesFeed:
         self._text = text.strip()
         if self._pause is not None:
             self._pause.stop()
-        self._pausing = bool(self._text)
+            self._pause = None
         if self._text:
             self._pause = self._screen.set_timer(_PAUSE, self._find_again)
         else:
             self._end_search()
 
     def _find_again(self) -> None:
-        self._pausing = False
+        self._pause = None
         if self._text:
             self._find()
 
