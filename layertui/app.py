@@ -23,23 +23,23 @@ from textual.binding import BindingType
 from textual.screen import Screen
 
 from layertui.collector import Collector
-from layertui.footing import Footing
-from layertui.jobs import JobRunner
-from layertui.keynames import use_keymap, with_keys
-from layertui.keyqueue import KeyQueue, Typed
-from layertui.keys import APP_BINDINGS
-from layertui.opening_jobs import DriverChoice, drivers_job
-from layertui.safe import safe
+from layertui.jobs.opening import DriverChoice, drivers_job
+from layertui.jobs.runner import JobRunner
+from layertui.keys.actions import APP_BINDINGS
+from layertui.keys.keynames import use_keymap, with_keys
+from layertui.keys.typed_ahead import KeyQueue, Typed
+from layertui.limits import Footing
 from layertui.screens.opening import OpeningScreen
-from layertui.screens.text import typable
 from layertui.session import Session, StoreState
 from layertui.settings import Settings
+from layertui.text.safe import safe
 from layertui.theme import THEMES, usual_theme
+from layertui.widgets.text import typable
 
 if TYPE_CHECKING:
     from layerstore.store import LayerStore
-    from layertui.opening_jobs import DriversFound, OpenStore, StoreOpened
-    from layertui.screens.layers import LayersScreen
+    from layertui.jobs.opening import DriversFound, OpenStore, StoreOpened
+    from layertui.screens.main.screen import LayersScreen
 
 _COLLECT_AFTER = 0.5  # seconds from the first picture of a store on
 _COLLECT_ANYHOW = 10.0  # when none could be opened
@@ -137,17 +137,17 @@ class LayertuiApp(App[None]):
 
     def _open(self) -> LayerStore:
         """Open the store, and load the code of the browser meanwhile: the first frame does not wait for it."""
-        import_module("layertui.screens.layers")
+        import_module("layertui.screens.main.screen")
         return self._open_store()
 
     @staticmethod
     def _open_driver(choice: DriverChoice, driver: str) -> LayerStore:
-        import_module("layertui.screens.layers")
+        import_module("layertui.screens.main.screen")
         return choice.open(driver)
 
     def on_store_opened(self, event: StoreOpened) -> None:
         """Show the store."""
-        from layertui.screens.layers import LayersScreen  # noqa: PLC0415 - loaded by `_open`
+        from layertui.screens.main.screen import LayersScreen  # noqa: PLC0415 - loaded by `_open`
 
         info = event.listing.view.info
         past = self._session.store(info.graph_root, info.driver) if self._session is not None else StoreState()
@@ -274,8 +274,8 @@ class LayertuiApp(App[None]):
 
     def on_drivers_found(self, event: DriversFound) -> None:
         """Ask which store to open in place of the one that is shown; nothing that runs may be lost by it."""
-        from layerstore.driverstores import preferred  # noqa: PLC0415 - late, as the screens that need it
-        from layertui.screens.drivers import DriverDialog  # noqa: PLC0415 - late, as the screens that need it
+        from layerstore.config.detect import preferred  # noqa: PLC0415 - late, as the screens that need it
+        from layertui.dialogs.drivers import DriverDialog  # noqa: PLC0415 - late, as the screens that need it
 
         choice = self._choice
         assert choice is not None
@@ -294,8 +294,8 @@ class LayertuiApp(App[None]):
 
     def action_help(self) -> None:
         """Show all keys."""
-        from layertui.guide import filter_words, help_sections, legend  # noqa: PLC0415 - late, as the screens that need it
-        from layertui.screens.help import HelpScreen  # noqa: PLC0415
+        from layertui.dialogs.help import HelpScreen  # noqa: PLC0415
+        from layertui.keys.guide import filter_words, help_sections, legend  # noqa: PLC0415 - late, as the screens that need it
 
         keys = help_sections(self.get_key_display, self._settings.keymap)
         self.push_screen(HelpScreen([*keys, filter_words()], legend()))
@@ -308,8 +308,8 @@ class LayertuiApp(App[None]):
             self.exit()
             return
 
-        from layertui.format import plural  # noqa: PLC0415
-        from layertui.screens.confirm import ConfirmDialog  # noqa: PLC0415
+        from layertui.dialogs.confirm import ConfirmDialog  # noqa: PLC0415
+        from layertui.text.format import plural  # noqa: PLC0415
 
         def leave(sure: bool | None) -> None:
             if sure:

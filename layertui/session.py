@@ -12,8 +12,8 @@ from pathlib import Path
 import msgspec
 from platformdirs import user_state_path
 
-from layerstore.atomic import write_file
-from layertui.order import Order
+from layerstore.linux.atomic import write_file
+from layertui.model.order import Order
 
 STORES = 50
 """How many stores are remembered; the one that was not opened for the longest time goes first."""

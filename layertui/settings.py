@@ -12,10 +12,10 @@ import msgspec
 from platformdirs import user_config_path
 from textual.theme import BUILTIN_THEMES
 
-from layertui.keymap import Keymap, UnknownKey, all_bindings, clashes, read_keys, written_keys
-from layertui.keys import NO_KEY, WAYS_OUT
-from layertui.order import Order
-from layertui.safe import safe
+from layertui.keys.actions import NO_KEY, WAYS_OUT
+from layertui.keys.keymap import Keymap, UnknownKey, all_bindings, clashes, read_keys, written_keys
+from layertui.model.order import Order
+from layertui.text.safe import safe
 from layertui.theme import THEMES
 
 _LARGEST = 1 << 20

@@ -20,9 +20,9 @@ import podman_store
 from textual.pilot import Pilot
 
 from layerstore import LayerStore, StorePlace, find_store
-from layertui import demo
 from layertui.app import LayertuiApp
-from layertui.screens.layers import LayersScreen
+from layertui.cli import demo
+from layertui.screens.main.screen import LayersScreen
 from layertui.settings import Settings
 
 HERE = Path(__file__).resolve().parent

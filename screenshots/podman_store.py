@@ -19,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from layerstore import LayerStore
-from layerstore.atomic import write_file
+from layerstore.linux.atomic import write_file
 
 NOW = datetime(2025, 6, 15, 12, 0, tzinfo=UTC)
 GRAPH_ROOT = Path("/var/lib/containers/storage")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from users import User, build_images, ordinary_user
+from support.users import User, build_images, ordinary_user
 
 
 @pytest.fixture(autouse=True)

@@ -31,12 +31,14 @@ from layerstore.errors import (
 )
 
 if TYPE_CHECKING:
-    from layerstore.config import StorePlace, find_store
-    from layerstore.driverstores import DriverStore, driver_stores
-    from layerstore.export import DiffReader
-    from layerstore.extract import Extracted
-    from layerstore.files import FileEntry, FileKind, LayerFiles
-    from layerstore.findings import Finding, Severity
+    from layerstore.check.findings import Finding, Severity
+    from layerstore.check.repair import Outcome, RepairResult, RepairStep
+    from layerstore.config.detect import DriverStore, driver_stores
+    from layerstore.config.find import StorePlace, find_store
+    from layerstore.content.diff import DiffReader
+    from layerstore.content.extract import Extracted
+    from layerstore.content.files import FileEntry, FileKind, LayerFiles
+    from layerstore.content.waste import WasteReport
     from layerstore.idmap import IDMappings
     from layerstore.model import (
         Change,
@@ -51,12 +53,10 @@ if TYPE_CHECKING:
         Progress,
         ShouldStop,
     )
-    from layerstore.records import Problem
-    from layerstore.references import References
-    from layerstore.removal import Dependents
-    from layerstore.repair import Outcome, RepairResult, RepairStep
+    from layerstore.operations.remove import Dependents
+    from layerstore.records.records import Problem
+    from layerstore.records.references import References
     from layerstore.store import LayerStore
-    from layerstore.waste import WasteReport
 
 __all__ = [
     "BadArchive",
@@ -112,20 +112,20 @@ __all__ = [
 ]
 
 _PLACES = {
-    "config": "StorePlace find_store",
-    "driverstores": "DriverStore driver_stores",
-    "export": "DiffReader",
-    "extract": "Extracted",
-    "files": "FileEntry FileKind LayerFiles",
-    "findings": "Finding Severity",
+    "check.findings": "Finding Severity",
+    "check.repair": "Outcome RepairResult RepairStep",
+    "config.detect": "DriverStore driver_stores",
+    "config.find": "StorePlace find_store",
+    "content.diff": "DiffReader",
+    "content.extract": "Extracted",
+    "content.files": "FileEntry FileKind LayerFiles",
+    "content.waste": "WasteReport",
     "idmap": "IDMappings",
     "model": "Change ChangeKind Compression DiskUsage IDMap Layer MountPlace MountPoint MountState Progress ShouldStop",
-    "records": "Problem",
-    "references": "References",
-    "removal": "Dependents",
-    "repair": "Outcome RepairResult RepairStep",
+    "operations.remove": "Dependents",
+    "records.records": "Problem",
+    "records.references": "References",
     "store": "LayerStore",
-    "waste": "WasteReport",
 }
 _MODULES = {name: module for module, names in _PLACES.items() for name in names.split()}
 

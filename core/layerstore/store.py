@@ -10,16 +10,17 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from layerstore import creation, mounting, removal
-from layerstore.config import default_run_root
+from layerstore.config.find import default_run_root
 from layerstore.drivers import best_driver
+from layerstore.drivers.options import DriverOptions
 from layerstore.errors import LayerStoreError
 from layerstore.idmap import IDMappings
-from layerstore.layout import Layout, choose_driver
 from layerstore.model import Layer, Progress, ShouldStop
-from layerstore.options import DriverOptions
-from layerstore.records import Edit, check_names, without_flag
-from layerstore.transaction import Backend
+from layerstore.operations import create as creation
+from layerstore.operations import mount, remove
+from layerstore.operations.transaction import Backend
+from layerstore.records.layout import Layout, choose_driver
+from layerstore.records.records import Edit, check_names, without_flag
 from layerstore.verbs_check import CheckVerbs
 from layerstore.verbs_diff import DiffVerbs
 from layerstore.verbs_look import LookVerbs
@@ -270,7 +271,7 @@ class LayerStore(LookVerbs, DiffVerbs, MountVerbs, CheckVerbs):
             StoreCorrupt: who uses it cannot be told, or two records have its ID; nothing was changed.
         """
         with self._backend.writing("delete a layer") as tx:
-            removal.delete(tx, tx.records.find(ref), force=force)
+            remove.delete(tx, tx.records.find(ref), force=force)
             tx.tidy()
 
     def wipe(self, *, force: bool = False, should_stop: ShouldStop | None = None) -> None:
@@ -280,7 +281,7 @@ class LayerStore(LookVerbs, DiffVerbs, MountVerbs, CheckVerbs):
             Cancelled: `should_stop` said so, between two layers; those that are left are whole.
         """
         with self._backend.writing("delete the layers") as tx:
-            removal.wipe(tx, force=force, should_stop=should_stop)
+            remove.wipe(tx, force=force, should_stop=should_stop)
 
     # Files, locks and writes
 
@@ -339,7 +340,7 @@ class LayerStore(LookVerbs, DiffVerbs, MountVerbs, CheckVerbs):
             backend.record_files.stamp(),
             backend.mounts_lock.peek(),
             backend.mounts_file.stamp(),
-            mounting.kernel_stamp(backend),
+            mount.kernel_stamp(backend),
             backend.reference_files.stamp(),
             backend.image_stores.stamp(),
         )

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from layerstore.model import DiskUsage, Progress, ShouldStop
-from layerstore.records import Problem
-from layerstore.transaction import Backend
+from layerstore.operations.transaction import Backend
+from layerstore.records.records import Problem
 
 if TYPE_CHECKING:
-    from layerstore.findings import Finding
-    from layerstore.repair import RepairResult, RepairStep, StepProgress
+    from layerstore.check.findings import Finding
+    from layerstore.check.repair import RepairResult, RepairStep, StepProgress
 
 
 class CheckVerbs:
@@ -45,7 +45,7 @@ class CheckVerbs:
         Raises:
             LayerUnknown, Cancelled, LockTimeout, StoreAccess: from the iterator; what it gave until then holds.
         """
-        from layerstore.check import check
+        from layerstore.check.run import check
 
         return check(self._backend, deep=deep, refs=refs, progress=progress, should_stop=should_stop)
 
@@ -62,13 +62,13 @@ class CheckVerbs:
         What images, containers or other layers need is only removed with `force`; each step says what is lost. With
         `sizes` what each step frees is measured, which looks at every file that it would delete.
         """
-        from layerstore.repair import plan
+        from layerstore.check.repair import plan
 
         return plan(self._backend, findings, force=force, sizes=sizes, should_stop=should_stop)
 
     def repair_frees(self, step: RepairStep, *, should_stop: ShouldStop | None = None) -> DiskUsage | None:
         """Return what a step would give back on disk, None where it deletes nothing. Looks at every file, no lock."""
-        from layerstore.repair import freed
+        from layerstore.check.repair import freed
 
         return freed(self._backend, step, should_stop=should_stop)
 
@@ -87,6 +87,6 @@ class CheckVerbs:
         Raises:
             StoreReadOnly: the store was opened so.
         """
-        from layerstore.repair import repair
+        from layerstore.check.repair import repair
 
         return repair(self._backend, steps, progress=progress, should_stop=should_stop)

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 from layerstore.errors import ParentUnknown
 from layerstore.idmap import NO_MAPS, IDMappings
 from layerstore.model import Change, Compression, Layer, Progress, ShouldStop
-from layerstore.records import Records
-from layerstore.transaction import Backend
+from layerstore.operations.transaction import Backend
+from layerstore.records.records import Records
 
 if TYPE_CHECKING:
-    from layerstore import export
+    from layerstore.content import diff as export
+    from layerstore.content.extract import Extracted
+    from layerstore.content.files import LayerFiles
+    from layerstore.content.waste import WasteReport
     from layerstore.drivers.stack import Stack
-    from layerstore.extract import Extracted
-    from layerstore.files import LayerFiles
-    from layerstore.waste import WasteReport
 
 
 class DiffVerbs:
@@ -67,7 +67,7 @@ class DiffVerbs:
         Raises:
             LayerUnknown, ParentUnknown: there is nothing to compare; later, while reading: DamagedLayer, Cancelled.
         """
-        from layerstore import export
+        from layerstore.content import diff as export
 
         with self._backend.reading() as records:
             release = self._backend.detached_read()
@@ -82,7 +82,7 @@ class DiffVerbs:
                 raise
 
     def _open_diff(self, records: Records, layer: Layer, from_: str | None, how: export.Options) -> export.DiffReader:
-        from layerstore import export
+        from layerstore.content import diff as export
 
         backend = self._backend
         tar_split = backend.tar_split(layer)
@@ -102,7 +102,7 @@ class DiffVerbs:
         Raises:
             LayerUnknown, StoreCorrupt, NotSupported, OSError: the layer cannot be looked at; the text says why.
         """
-        from layerstore.files import LayerFiles
+        from layerstore.content.files import LayerFiles
 
         with self._backend.reading() as records:
             stack, older = self._stack(records, ref)
@@ -113,7 +113,7 @@ class DiffVerbs:
         self, ref: str, *, progress: Progress | None = None, should_stop: ShouldStop | None = None
     ) -> WasteReport:
         """Return which bytes the layer and those below it carry for nothing, without a lock; see `waste.waste`."""
-        from layerstore.waste import waste
+        from layerstore.content.waste import waste
 
         with self._backend.reading() as records:
             stack, older = self._stack(records, ref)
@@ -131,7 +131,7 @@ class DiffVerbs:
         should_stop: ShouldStop | None = None,
     ) -> Extracted:
         """Write a file or a folder of the layer's file system as `target`, all or nothing; see `extract.extract`."""
-        from layerstore.extract import extract
+        from layerstore.content.extract import extract
 
         files = self.files(ref)
         return extract(
@@ -149,7 +149,7 @@ class DiffVerbs:
         should_stop: ShouldStop | None = None,
     ) -> int:
         """Write a tar of a file or a folder of the layer's file system; return its bytes; see `extract.pack`."""
-        from layerstore.extract import extract_tar
+        from layerstore.content.extract import extract_tar
 
         files = self.files(ref)
         return extract_tar(files, path, target, overwrite=overwrite, progress=progress, should_stop=should_stop)

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import msgspec
 
-from layerstore import mounting, removal
 from layerstore.model import DiskUsage, Layer, MountPoint, Progress, ShouldStop
-from layerstore.references import References
-from layerstore.table import LayerTable
-from layerstore.transaction import Backend
+from layerstore.operations import mount as mounting
+from layerstore.operations import remove
+from layerstore.operations.transaction import Backend
+from layerstore.records.references import References
+from layerstore.records.table import LayerTable
 
 
 class LookVerbs:
@@ -64,11 +65,11 @@ class LookVerbs:
         with self._backend.reading() as records:
             return self._backend.references(records)
 
-    def dependents(self, ref: str) -> removal.Dependents:
+    def dependents(self, ref: str) -> remove.Dependents:
         """Return all that depends on the layer, at this moment; raises `LayerUnknown`."""
         with self._backend.reading() as records:
             references, mounts = self._backend.references(records), mounting.survey(self._backend)
-            return removal.dependents(records, references, mounts, records.find(ref).id)
+            return remove.dependents(records, references, mounts, records.find(ref).id)
 
     def paths(self, ref: str) -> dict[str, Path]:
         """Return the folders that make up the layer on disk, by the driver's word for each. They need not exist.
@@ -83,7 +84,7 @@ class LookVerbs:
 
         Raises `LayerUnknown`. The names are those of the record, and may be anything.
         """
-        from layerstore.bigdata import blob_sizes
+        from layerstore.records.bigdata import blob_sizes
 
         with self._backend.reading() as records:
             layer = records.find(ref)

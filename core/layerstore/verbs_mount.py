@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from layerstore import mounting
 from layerstore.model import MountState
-from layerstore.transaction import Backend
+from layerstore.operations import mount as mounting
+from layerstore.operations.transaction import Backend
 
 
 class MountVerbs:

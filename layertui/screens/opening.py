@@ -14,14 +14,14 @@ from textual.content import Content
 from textual.timer import Timer
 from textual.widgets import Static
 
-from layertui import opening_jobs
-from layertui.explain import explain
-from layertui.jobs import Job, JobFailed, JobRunner
-from layertui.keynames import with_keys
-from layertui.keyqueue import TypedScreen
-from layertui.safe import safe
-from layertui.screens.text import MUTED, safe_lines
+from layertui.dialogs.explain import explain
+from layertui.jobs import opening
+from layertui.jobs.runner import Job, JobFailed, JobRunner
+from layertui.keys.keynames import with_keys
+from layertui.keys.typed_ahead import TypedScreen
+from layertui.text.safe import safe
 from layertui.widgets.key_bar import KeyBar
+from layertui.widgets.text import MUTED, safe_lines
 
 if TYPE_CHECKING:
     from layertui.app import LayertuiApp
@@ -51,9 +51,9 @@ class OpeningScreen(TypedScreen):
 
     def __init__(
         self,
-        open_store: opening_jobs.OpenStore,
+        open_store: opening.OpenStore,
         jobs: JobRunner,
-        choice: opening_jobs.DriverChoice | None = None,
+        choice: opening.DriverChoice | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         *,
         graph_root: str = "",
@@ -99,11 +99,11 @@ class OpeningScreen(TypedScreen):
         self.remove_class("-failed")
         self._show(Content("Opening the store…"))
         if self._choice is not None:
-            self._job = self._jobs.submit(opening_jobs.drivers_job(self._choice.graph_root, if_several=True), self)
+            self._job = self._jobs.submit(opening.drivers_job(self._choice.graph_root, if_several=True), self)
         else:
             self._open(self._open_store)
 
-    def on_drivers_found(self, event: opening_jobs.DriversFound) -> None:
+    def on_drivers_found(self, event: opening.DriversFound) -> None:
         """Ask which store to open, if there is more than one."""
         event.stop()
         choice = self._choice
@@ -111,8 +111,8 @@ class OpeningScreen(TypedScreen):
         if sum(store.known for store in event.stores) < 2:
             self._open(self._open_store)
             return
-        from layerstore.driverstores import preferred  # noqa: PLC0415 - few have several
-        from layertui.screens.drivers import DriverDialog  # noqa: PLC0415 - few have several
+        from layerstore.config.detect import preferred  # noqa: PLC0415 - few have several
+        from layertui.dialogs.drivers import DriverDialog  # noqa: PLC0415 - few have several
 
         def chosen(driver: str | None) -> None:
             if driver is None:
@@ -139,14 +139,14 @@ class OpeningScreen(TypedScreen):
         )
         self.refresh_bindings()
 
-    def _open(self, open_store: opening_jobs.OpenStore) -> None:
+    def _open(self, open_store: opening.OpenStore) -> None:
         self._slow = False
         if self._timer is not None:
             self._timer.stop()
-        self._job = self._jobs.submit(opening_jobs.open_job(open_store), self)
+        self._job = self._jobs.submit(opening.open_job(open_store), self)
         self._timer = self.set_timer(_SLOW, self._still_waiting)
 
-    def on_store_opened(self, event: opening_jobs.StoreOpened) -> None:
+    def on_store_opened(self, event: opening.StoreOpened) -> None:
         """Tell of image stores that could not be read; the app shows the rest."""
         for layer, text in event.listing.view.problems:
             if not layer:
@@ -159,10 +159,10 @@ class OpeningScreen(TypedScreen):
             self._slow = True
             self._wait("It is large, or another process has it locked: waiting for up to ten seconds.")
         if self._graph_root:
-            self._jobs.submit(opening_jobs.lock_job(self._graph_root), self)
+            self._jobs.submit(opening.lock_job(self._graph_root), self)
             self._timer = self.set_timer(_AGAIN, self._still_waiting)
 
-    def on_lock_seen(self, event: opening_jobs.LockSeen) -> None:
+    def on_lock_seen(self, event: opening.LockSeen) -> None:
         """Say who keeps the store locked, or that nobody does."""
         if self._job is None or self._job.state.ended:
             return

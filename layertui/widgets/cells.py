@@ -9,7 +9,7 @@ from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
 
-from layertui.safe import pieces, safe
+from layertui.text.safe import pieces, safe
 
 ELLIPSIS = "…"
 _WORD_END = re.compile("[ /]")

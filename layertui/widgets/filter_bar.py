@@ -13,8 +13,8 @@ from textual.message import Message
 from textual.timer import Timer
 from textual.widgets import Static
 
-from layertui.keys import FILTER_BINDINGS
-from layertui.screens.fields import SafeInput
+from layertui.keys.actions import FILTER_BINDINGS
+from layertui.widgets.inputs import SafeInput
 
 DEBOUNCE = 0.012
 """Seconds without a key after which a filter is applied: the letter is drawn first, then its answer is sought."""

@@ -9,7 +9,7 @@ from typing import ClassVar
 from textual.binding import ActiveBinding
 from textual.screen import Screen
 
-from layertui.keymap import all_bindings, written_keys
+from layertui.keys.keymap import all_bindings, written_keys
 from layertui.widgets.spots import Spot, SpotLine
 
 _RANKS = {name: rank for rank, name in enumerate(all_bindings())}

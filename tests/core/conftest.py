@@ -9,10 +9,10 @@ import pytest
 
 from layerstore import LayerStore, NotSupported
 from layerstore.drivers.base import Driver
-from layerstore.drivers.overlay import OverlayDriver
+from layerstore.drivers.overlay.driver import OverlayDriver
 from layerstore.drivers.vfs import VfsDriver
-from places import Place
-from support import need_root, skip, unmount_below
+from support.needs import need_root, skip, unmount_below
+from support.places import Place
 
 OpenStore = Callable[..., LayerStore]
 

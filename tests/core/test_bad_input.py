@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from layerstore import DuplicateID, LayerStore, LayerStoreError, ParentUnknown, StoreAccess, StoreCorrupt, UnusableID
-from support import make_tar, need_root, unmount_below
-from trees import as_nobody
+from support.needs import make_tar, need_root, unmount_below
+from support.trees import as_nobody
 
 BIG = make_tar({f"file{number}": os.urandom(1 << 16) for number in range(64)})
 SMALL = make_tar({"a": b"a"})

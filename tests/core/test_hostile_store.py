@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import pytest
 
 from layerstore import LayerStore, LayerStoreError, StoreCorrupt
-from layerstore.findings import Kind
-from places import Place
+from layerstore.check.findings import Kind
+from support.places import Place
 
 LAYERS = ("layers.json", "volatile-layers.json", "top.tar-split.gz", "layers.lock")
 

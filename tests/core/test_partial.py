@@ -14,8 +14,18 @@ from pathlib import Path
 import pytest
 
 from layerstore import Compression, DamagedLayer, LayerStore, NotSupported
-from partial_layers import FILES, LAYER, TAR, TOC, TOC_DIGEST, edit_record, layers_folder, make_composefs, make_partial
-from support import make_tar, need_program, need_root, unmount_below
+from support.needs import make_tar, need_program, need_root, unmount_below
+from support.partial_layers import (
+    FILES,
+    LAYER,
+    TAR,
+    TOC,
+    TOC_DIGEST,
+    edit_record,
+    layers_folder,
+    make_composefs,
+    make_partial,
+)
 
 CHILD, OTHER, ABOVE = "c" * 64, "d" * 64, "e" * 64
 CHILDS_TAR = make_tar({"etc/one": b"changed", "etc/.wh.two": b"", "etc/three": b"3"})

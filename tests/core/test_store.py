@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from core.conftest import OpenStore
 from layerstore import (
     BadArchive,
     Cancelled,
@@ -28,9 +29,7 @@ from layerstore import (
     StoreMissing,
     StoreReadOnly,
 )
-from support import make_tar
-
-from .conftest import OpenStore
+from support.needs import make_tar
 
 BASE = make_tar({"etc": None, "etc/a": b"one", "etc/b": b"two", "bin": "usr/bin"})
 UPPER = make_tar({"etc": None, "etc/.wh.b": b"", "etc/a": b"changed", "etc/c": b"new"})

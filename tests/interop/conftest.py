@@ -12,9 +12,8 @@ import pytest
 from filelock import FileLock
 
 from layerstore import LayerStore
-from support import need_program, need_root, skip, unmount_below
-
-from .peers import Peer, PodmanStore
+from support.needs import need_program, need_root, skip, unmount_below
+from support.peers import Peer, PodmanStore
 
 
 @pytest.fixture(params=["vfs", "overlay"])

@@ -8,10 +8,9 @@ import sys
 import textwrap
 from concurrent.futures import ThreadPoolExecutor
 
+from interop.conftest import Peer
 from layerstore import LayerStore
-from support import make_tar
-
-from .conftest import Peer
+from support.needs import make_tar
 
 WRITES = 200
 

@@ -14,10 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from interop.conftest import Peer
 from layerstore import Change, Compression, DamagedLayer, LayerStore
-from support import make_tar, need_program
-
-from .conftest import Peer
+from support.needs import make_tar, need_program
 
 
 @pytest.fixture

@@ -11,13 +11,12 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
-from layerstore.findings import Finding, Kind, Severity
-from layerstore.repair import Outcome
-from support import make_tar
-
-from .peers import PodmanStore, assert_exact_diffs, chain, shell_script
-from .test_idmaps import mapped
-from .test_podman import build_three
+from interop.test_idmaps import mapped
+from interop.test_podman import build_three
+from layerstore.check.findings import Finding, Kind, Severity
+from layerstore.check.repair import Outcome
+from support.needs import make_tar
+from support.peers import PodmanStore, assert_exact_diffs, chain, shell_script
 
 __all__ = ["mapped"]
 

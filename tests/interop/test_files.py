@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 
 from layerstore import LayerStore
-from layerstore.drivers.overlay_whiteouts import marks_of
+from layerstore.content.files import FileKind, LayerFiles
+from layerstore.content.waste import waste
+from layerstore.drivers.overlay.whiteouts import marks_of
 from layerstore.drivers.stack import Stack
-from layerstore.files import FileKind, LayerFiles
 from layerstore.model import ChangeKind
-from layerstore.waste import waste
-from stacks import put_stack
-from support import make_tar, need_program, need_root, unmount_below
-from trees import make_tree, picture
+from support.needs import make_tar, need_program, need_root, unmount_below
+from support.stacks import put_stack
+from support.trees import make_tree, picture
 
 SEEDS = range(12)
 

@@ -16,12 +16,11 @@ from typing import Any
 
 import pytest
 
+from interop.test_podman import as_podman_prints, podman_diff
 from layerstore import BadArchive, ChangeKind, Compression, IDMap, IDMappings, Layer, LayerStore, NotSupported
-from support import make_tar
-from trees import picture
-
-from .peers import PeerFailed, PodmanStore, assert_same_records, diff_digest
-from .test_podman import as_podman_prints, podman_diff
+from support.needs import make_tar
+from support.peers import PeerFailed, PodmanStore, assert_same_records, diff_digest
+from support.trees import picture
 
 BASE = r"""
 mkdir -p etc usr/bin home/user

@@ -12,11 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from support import make_tar
-
-from .liveterm import LiveBrowser
-from .peers import PodmanStore
-from .test_podman import image_layer
+from interop.test_podman import image_layer
+from support.liveterm import LiveBrowser
+from support.needs import make_tar
+from support.peers import PodmanStore
 
 SOON = 5.0
 """Seconds until a change must be seen: the browser looks every second, and the machine may be busy."""

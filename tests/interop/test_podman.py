@@ -13,9 +13,16 @@ from pathlib import Path
 import pytest
 
 from layerstore import Change, LayerInUse, LayerStore
-from support import make_tar
-
-from .peers import PeerFailed, PodmanStore, assert_exact_diffs, assert_same_records, chain, diff_digest, shell_script
+from support.needs import make_tar
+from support.peers import (
+    PeerFailed,
+    PodmanStore,
+    assert_exact_diffs,
+    assert_same_records,
+    chain,
+    diff_digest,
+    shell_script,
+)
 
 BASE = r"""
 mkdir -p etc/conf.d usr/bin usr/share/doc/deep var/tmp

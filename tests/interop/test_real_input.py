@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from interop.conftest import Peer
 from layerstore import ChangeKind, Compression, LayerStore
-from support import need_program, need_root, skip
-
-from .conftest import Peer
+from support.needs import need_program, need_root, skip
 
 PACKAGES = ("hello", "tree", "jq")
 

@@ -19,8 +19,7 @@ from pathlib import Path
 import pytest
 
 from layerstore import LayerStore
-
-from .peers import PodmanStore, assert_exact_diffs, assert_same_records, shell_script
+from support.peers import PodmanStore, assert_exact_diffs, assert_same_records, shell_script
 
 SECONDS = float(os.environ.get("LAYERTUI_SOAK_SECONDS", "6"))
 SEED = int(os.environ.get("LAYERTUI_SOAK_SEED", "1"))
@@ -28,7 +27,7 @@ TESTS = Path(__file__).parents[1]
 
 
 def start(podman: PodmanStore, side: str, seed: int, seconds: float) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "interop.soak", side, str(seed), str(seconds), str(podman.folder), podman.driver]
+    command = [sys.executable, "-m", "support.soak", side, str(seed), str(seconds), str(podman.folder), podman.driver]
     environ = {**podman.environ, "PYTHONPATH": os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")])}
     return subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from layerstore.store import LayerStore
-from support import make_tar
-from tui.browser import Place
+from support.browser import Place
+from support.needs import make_tar
 
 
 @pytest.fixture(autouse=True)

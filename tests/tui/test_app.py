@@ -15,9 +15,18 @@ from textual.widgets import OptionList, Static
 from layerstore import LockTimeout, StoreMissing
 from layerstore.store import LayerStore
 from layertui.app import LayertuiApp
-from layertui.format import size_text
-from layertui.jobs import Job
-from layertui.keys import (
+from layertui.dialogs.confirm import ConfirmDialog
+from layertui.dialogs.copy_menu import CopyMenu
+from layertui.dialogs.delete import DeleteDialog, DeleteRequest
+from layertui.dialogs.error import ErrorDialog
+from layertui.dialogs.export import ExportDialog, ExportRequest
+from layertui.dialogs.flags import FlagChanges, FlagsDialog
+from layertui.dialogs.help import HelpScreen
+from layertui.dialogs.names import NamesDialog
+from layertui.jobs.messages import NothingChanged
+from layertui.jobs.runner import Job
+from layertui.jobs.strip import JobsStrip
+from layertui.keys.actions import (
     APP_BINDINGS,
     CHANGES_BINDINGS,
     FIELDS_BINDINGS,
@@ -27,21 +36,12 @@ from layertui.keys import (
     LINEAGE_BINDINGS,
     TREE_BINDINGS,
 )
-from layertui.messages import NothingChanged
-from layertui.screens.confirm import ConfirmDialog
-from layertui.screens.copy_menu import CopyMenu
-from layertui.screens.delete import DeleteDialog, DeleteRequest
-from layertui.screens.error import ErrorDialog
-from layertui.screens.export import ExportDialog, ExportRequest
-from layertui.screens.flags import FlagChanges, FlagsDialog
-from layertui.screens.help import HelpScreen
-from layertui.screens.layers import LayersScreen
-from layertui.screens.names import NamesDialog
+from layertui.screens.main.header import Following, HeaderBar
+from layertui.screens.main.screen import LayersScreen
 from layertui.screens.opening import OpeningScreen
-from layertui.widgets.header_bar import Following, HeaderBar
-from layertui.widgets.jobs_strip import JobsStrip
-from support import make_tar
-from tui.browser import Browser, Place, browsing, wait_for
+from layertui.text.format import size_text
+from support.browser import Browser, Place, browsing, wait_for
+from support.needs import make_tar
 
 # Opening
 

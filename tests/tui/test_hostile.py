@@ -16,19 +16,20 @@ from xml.etree import ElementTree as ET
 import pytest
 from textual.screen import Screen
 
-import layertui.screens
-from layertui.keys import PLACES
-from support import make_tar
-from tui.hostile import HOSTILE, ODD, ODD_SHOWN, SHOWN, HostileStore, odd_process
-from tui.strict import StrictTerminal, unfit
+import layertui
+from layertui.keys.actions import PLACES
+from support.hostile import HOSTILE, ODD, ODD_SHOWN, SHOWN, HostileStore, odd_process
+from support.needs import make_tar
+from support.strict import StrictTerminal, unfit
 
 ESC = "\x1b"
 
 
 def screen_classes() -> set[str]:
     """Return the names of all screens that the program can show: those that no other screen of it builds on."""
-    for module in pkgutil.iter_modules(layertui.screens.__path__, "layertui.screens."):
-        importlib.import_module(module.name)
+    for module in pkgutil.walk_packages(layertui.__path__, "layertui."):
+        if module.name != "layertui.__main__":
+            importlib.import_module(module.name)
 
     def below(kind: type) -> Iterator[type]:
         for child in kind.__subclasses__():

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from layerstore import Compression, LayerStore
-from layertui.screens.error import ErrorDialog
-from layertui.screens.export import ExportDialog, ExportRequest
-from partial_layers import LAYER, TAR, make_composefs, make_partial
-from support import make_tar, need_root, unmount_below
-from tui.browser import Browser, Place, browsing
+from layertui.dialogs.error import ErrorDialog
+from layertui.dialogs.export import ExportDialog, ExportRequest
+from support.browser import Browser, Place, browsing
+from support.needs import make_tar, need_root, unmount_below
+from support.partial_layers import LAYER, TAR, make_composefs, make_partial
 
 
 async def export(browser: Browser, target: Path) -> None:

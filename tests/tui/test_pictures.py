@@ -20,19 +20,19 @@ from syrupy.assertion import SnapshotAssertion
 from textual.widgets import Input, TextArea
 
 from layerstore import LayerStore, errors
-from layerstore.driverstores import DriverStore
-from layerstore.findings import Finding
+from layerstore.check.findings import Finding
+from layerstore.check.repair import RepairStep
+from layerstore.config.detect import DriverStore
 from layerstore.model import DiskUsage
-from layerstore.repair import RepairStep
-from layertui import shell
 from layertui.app import LayertuiApp
-from layertui.opening_jobs import DriverChoice, DriversFound
-from layertui.screens.confirm import ConfirmDialog
-from layertui.screens.drivers import DriverDialog
-from layertui.screens.layers import LayersScreen
-from support import make_tar, need_root
-from tui.browser import NOW, Browser, Place
-from tui.test_check_screen import check
+from layertui.dialogs.confirm import ConfirmDialog
+from layertui.dialogs.drivers import DriverDialog
+from layertui.jobs import shell
+from layertui.jobs.opening import DriverChoice, DriversFound
+from layertui.screens.main.screen import LayersScreen
+from support.browser import NOW, Browser, Place
+from support.needs import make_tar, need_root
+from tui.screens.test_check import check
 
 SIZES = [(80, 24), (120, 36), (200, 50)]
 MIDDLE = SIZES[1]

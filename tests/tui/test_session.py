@@ -17,12 +17,12 @@ import pytest
 from layerstore.store import LayerStore
 from layertui import session as session_module
 from layertui.app import LayertuiApp
-from layertui.order import Order
+from layertui.model.order import Order
 from layertui.session import FOLDS, STORES, Session, StoreState
 from layertui.settings import Settings, View
 from layertui.theme import DARK, LIGHT
-from support import need_root
-from tui.browser import NOW, Browser, Place, wait_for
+from support.browser import NOW, Browser, Place, wait_for
+from support.needs import need_root
 from tui.test_terminal import Program
 
 ROOT = Path("/graph")

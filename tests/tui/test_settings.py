@@ -17,20 +17,20 @@ from textual.widgets import ContentSwitcher
 
 import layertui
 from layerstore.store import LayerStore
-from layertui import keys
 from layertui.app import LayertuiApp
-from layertui.commands import LEFT_OUT, MOTIONS, LayerCommands
-from layertui.guide import filter_words, help_sections
-from layertui.keymap import UnknownKey, all_bindings, clashes, key_table, read_keys, remapped, written_keys
-from layertui.keynames import key_of, use_keymap, with_keys
-from layertui.layerlist import STATES
-from layertui.order import Order
-from layertui.screens.help import HelpLines, HelpScreen
-from layertui.screens.layers import LayersScreen
+from layertui.dialogs.help import HelpLines, HelpScreen
+from layertui.keys import actions
+from layertui.keys.guide import filter_words, help_sections
+from layertui.keys.keymap import UnknownKey, all_bindings, clashes, key_table, read_keys, remapped, written_keys
+from layertui.keys.keynames import key_of, use_keymap, with_keys
+from layertui.model.order import Order
+from layertui.model.query import STATES
+from layertui.panels.details.panel import FieldList
+from layertui.screens.main.palette import LEFT_OUT, MOTIONS, LayerCommands
+from layertui.screens.main.screen import LayersScreen
 from layertui.settings import Settings, SettingsError, config_path, load_settings, theme_names
 from layertui.theme import CONTRAST, DARK, THEMES, usual_theme
-from layertui.widgets.fields import FieldList
-from tui.browser import NOW, Browser, Place, browsing, wait_for
+from support.browser import NOW, Browser, Place, browsing, wait_for
 
 
 @pytest.fixture
@@ -216,8 +216,8 @@ def test_the_key_of_an_action_without_one_may_be_given_to_another(file: Path) ->
 
 
 def test_every_table_has_its_place_and_every_key_an_id_a_label_and_a_sentence() -> None:
-    tables = [value for name, value in vars(keys).items() if name.endswith("_BINDINGS")]
-    placed = [table for tables in keys.PLACES.values() for table in tables]
+    tables = [value for name, value in vars(actions).items() if name.endswith("_BINDINGS")]
+    placed = [table for tables in actions.PLACES.values() for table in tables]
     assert all(any(table is other for other in placed) for table in tables)
     bindings = [binding for table in tables for binding in table]
     assert len({binding.id for binding in bindings}) == len(bindings)
@@ -363,11 +363,11 @@ def test_an_action_without_a_key_is_named_as_the_palette_has_it(file: Path) -> N
 def _with_another_key() -> None:
     use_keymap({"layer.unmount-all": "ctrl+shift+left", "layer.swap": "f5,X"})
     assert with_keys("{layer.unmount-all} {layer.swap}") == "ctrl+shift+← f5"
-    use_keymap({"layer.delete": f"{keys.NO_KEY}layer.delete"})
+    use_keymap({"layer.delete": f"{actions.NO_KEY}layer.delete"})
     assert key_of("layer.delete") == "ctrl+p: Delete"
 
 
-@pytest.mark.parametrize("table", keys.PLACES.values(), ids=keys.PLACES.keys())
+@pytest.mark.parametrize("table", actions.PLACES.values(), ids=actions.PLACES.keys())
 def test_sentences_of_keys_name_no_key(table: tuple[list[Binding], ...]) -> None:
     for binding in (binding for bindings in table for binding in bindings):
         assert not re.search(r"\b(ctrl|esc|space|enter|tab)\b|\([a-zA-Z]\b", binding.tooltip), binding.id
@@ -404,7 +404,7 @@ async def test_the_palette_has_every_action_with_its_key(store: LayerStore, plac
         assert "Mount  m" in told
         assert "Added  A" in told
         assert "Help  ?" in told
-        tables = (keys.LAYERS_BINDINGS, keys.LAYER_TREE_BINDINGS, keys.TREE_BINDINGS, keys.CHANGES_BINDINGS)
+        tables = (actions.LAYERS_BINDINGS, actions.LAYER_TREE_BINDINGS, actions.TREE_BINDINGS, actions.CHANGES_BINDINGS)
         for binding in (binding for table in tables for binding in table):
             if binding.id not in LEFT_OUT and binding.action.partition("(")[0] not in MOTIONS:
                 assert any(hit.text == binding.description for hit in hits), binding.id

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from layerstore import LayerStore
-from support import make_tar
+from support.needs import make_tar
 
 
 class Program:

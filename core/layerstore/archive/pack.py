@@ -13,25 +13,26 @@ import stat
 import time
 from collections.abc import Generator, Iterable, Iterator
 
-from layerstore.archive import tarheader, xattrs
-from layerstore.archive.folders import FolderStack, check_stop, open_regular
-from layerstore.archive.paths import Root
-from layerstore.archive.tarheader import BLOCK, END, Header
+from layerstore.archive import write
+from layerstore.archive.root import Root
 from layerstore.archive.whiteouts import PREFIX
+from layerstore.archive.write import BLOCK, END, Header
 from layerstore.errors import NotSupported
 from layerstore.idmap import NO_MAPS, IDMappings, Owner, need_true_owners
+from layerstore.linux import xattrs
+from layerstore.linux.folders import FolderStack, check_stop, open_regular
 from layerstore.model import Change, ChangeKind, ShouldStop
 
 PIECE = 1 << 20
 _SECOND = 1_000_000_000
 
 _TYPES = {
-    stat.S_IFREG: tarheader.FILE,
-    stat.S_IFLNK: tarheader.SYMLINK,
-    stat.S_IFCHR: tarheader.CHAR,
-    stat.S_IFBLK: tarheader.BLOCK_DEVICE,
-    stat.S_IFDIR: tarheader.FOLDER,
-    stat.S_IFIFO: tarheader.FIFO,
+    stat.S_IFREG: write.FILE,
+    stat.S_IFLNK: write.SYMLINK,
+    stat.S_IFCHR: write.CHAR,
+    stat.S_IFBLK: write.BLOCK_DEVICE,
+    stat.S_IFDIR: write.FOLDER,
+    stat.S_IFIFO: write.FIFO,
 }
 
 
@@ -119,7 +120,7 @@ class Packer:
         """Say that `name` is gone."""
         folder, slash, base = name.rpartition(b"/")
         # The peer rounds this one time to the nearest second and cuts all others.
-        header = Header(folder + slash + PREFIX + base, tarheader.FILE, mtime=round(time.time()))
+        header = Header(folder + slash + PREFIX + base, write.FILE, mtime=round(time.time()))
         self._buffer += header.encode()
         yield from self._full()
 
@@ -133,7 +134,7 @@ class Packer:
                 return False
             header = self._header(folder, base, name, found)
             self._buffer += header.encode()
-            if header.type == tarheader.FILE and header.size:
+            if header.type == write.FILE and header.size:
                 yield from self._content(folder, base, found)
         except OSError as error:
             error.filename = os.fsdecode(name)
@@ -177,7 +178,7 @@ class Packer:
     def _link(self, header: Header, inode: int) -> None:
         first = self._first_names.setdefault(inode, header.name)
         if first is not header.name:
-            header.type = tarheader.HARD_LINK
+            header.type = write.HARD_LINK
             header.linkname = first
             header.size = 0
 

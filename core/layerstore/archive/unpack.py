@@ -15,10 +15,8 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
 
-from layerstore.archive import xattrs
-from layerstore.archive.folders import check_stop, chmod_at
-from layerstore.archive.paths import Root, components
 from layerstore.archive.read import TarEntry
+from layerstore.archive.root import Root, components
 from layerstore.archive.whiteouts import (
     LINK_FOLDER,
     META_PREFIX,
@@ -30,6 +28,8 @@ from layerstore.archive.whiteouts import (
     remove_entry,
 )
 from layerstore.errors import BadArchive
+from layerstore.linux import xattrs
+from layerstore.linux.folders import check_stop, chmod_at
 from layerstore.model import ShouldStop
 
 logger = logging.getLogger(__name__)

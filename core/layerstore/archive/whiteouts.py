@@ -13,10 +13,10 @@ import zlib
 from collections.abc import Iterator
 from typing import Protocol
 
-from layerstore.archive.folders import WRITE, FolderStack, check_stop, remove_tree
-from layerstore.archive.paths import Root, components
 from layerstore.archive.read import TarEntry
+from layerstore.archive.root import Root, components
 from layerstore.errors import BadArchive
+from layerstore.linux.folders import WRITE, FolderStack, check_stop, remove_tree
 from layerstore.model import ShouldStop
 
 PREFIX = b".wh."

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from layerstore.layout import Layout
-from layerstore.options import DriverOptions
+from layerstore.drivers.options import DriverOptions
+from layerstore.records.layout import Layout
 
 if TYPE_CHECKING:
     from layerstore.drivers.base import Driver
@@ -15,7 +15,7 @@ def make_driver(layout: Layout, options: DriverOptions | None = None) -> Driver:
     """Return the driver of this store; nothing is made on disk yet."""
     options = options or DriverOptions()
     if layout.driver == "overlay":
-        from layerstore.drivers.overlay import OverlayDriver
+        from layerstore.drivers.overlay.driver import OverlayDriver
 
         return OverlayDriver(
             layout.graph_root,
@@ -34,6 +34,6 @@ def make_driver(layout: Layout, options: DriverOptions | None = None) -> Driver:
 
 def best_driver(graph_root: str) -> str:
     """Return the name of the best driver for a new store: overlay where it works for this user, else vfs."""
-    from layerstore.drivers.overlay import OverlayDriver
+    from layerstore.drivers.overlay.driver import OverlayDriver
 
     return "overlay" if OverlayDriver(graph_root).works() else "vfs"

@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 
-from layerstore.archive.changes import changes_size, compare_trees
+from layerstore.archive.compare import changes_size, compare_trees
 from layerstore.archive.pack import pack_changes, pack_tree
 from layerstore.archive.read import TarEntry
 from layerstore.archive.unpack import unpack

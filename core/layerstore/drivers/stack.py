@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from layerstore.drivers.overlay_whiteouts import Marks
+from layerstore.drivers.overlay.whiteouts import Marks
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,17 +12,17 @@ import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from layerstore.archive.folders import FolderStack, remove_path
-from layerstore.drivers import tempdirs
-from layerstore.drivers.copy import copy_tree
-from layerstore.drivers.exchange import exchange_folders
-from layerstore.drivers.measure import measure
+from layerstore.drivers import staging as tempdirs
+from layerstore.drivers.copytree import copy_tree
 from layerstore.drivers.naive import NaiveDiffs
 from layerstore.drivers.stack import Stack
 from layerstore.errors import NotSupported
 from layerstore.idmap import NO_MAPS, IDMappings
-from layerstore.layout import file_name
+from layerstore.linux.folders import FolderStack, remove_path
+from layerstore.linux.libc import exchange_folders
+from layerstore.linux.usage import measure
 from layerstore.model import DiskUsage, Progress, ShouldStop
+from layerstore.records.layout import file_name
 
 _ROOT_MODE = 0o555
 

@@ -1,0 +1,149 @@
+"""Integrity check: does all that a store says of itself hold, and, on request, are the layers' files what came in?
+
+Checks run in the order of their price: the records, the files' names, and, if asked for, the files' contents. Opening
+a store for a check, and checking, change nothing. What containers/storage (check.go) finds is found here, too; beyond
+it, the links of overlay, leftovers, and whether a file's content or its time alone has changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from layerstore.check.files import (
+    check_data,
+    check_folder,
+    check_layer,
+    check_link,
+    check_temporary,
+    data_names,
+    link_names,
+)
+from layerstore.check.findings import Finding, Kind, Severity, unreadable
+from layerstore.check.records import check_records
+from layerstore.check.scene import Scene
+from layerstore.errors import Cancelled, StoreCorrupt
+from layerstore.model import Layer, Progress, ShouldStop
+from layerstore.operations.transaction import Backend
+from layerstore.records.image_stores import PROBLEM
+
+if TYPE_CHECKING:
+    from layerstore.check.content import Told
+
+_TRIES = 3
+
+
+def check(
+    backend: Backend,
+    *,
+    deep: bool = False,
+    refs: Iterable[str] | None = None,
+    progress: Progress | None = None,
+    should_stop: ShouldStop | None = None,
+) -> Iterator[Finding]:
+    """Yield what is wrong, as it is found; see `LayerStore.check`."""
+    chosen: frozenset[str] | None = None
+    try:
+        if refs is not None:
+            with backend.reading() as records:
+                chosen = frozenset(records.find(ref).id for ref in refs)
+        findings, layers = _quick(backend, chosen, should_stop)
+    except StoreCorrupt as error:  # nothing can be said without records
+        yield unreadable(error)
+        return
+    yield from findings
+    if deep:
+        yield from _deep(backend, layers, progress, should_stop)
+
+
+def _quick(
+    backend: Backend, chosen: frozenset[str] | None, should_stop: ShouldStop | None
+) -> tuple[list[Finding], list[Layer]]:
+    """Return what can be found without reading files, and the layers to look into; one moment's truth, by the lock."""
+    with backend.reading() as records:
+        scene = Scene(backend, records)
+        found = [one for one in _all_quick(scene, chosen, should_stop) if chosen is None or one.layer in chosen]
+        layers = [layer for layer in records.layers if chosen is None or layer.id in chosen]
+        return [*(scene.trouble if chosen is None else ()), *found], layers
+
+
+def _all_quick(scene: Scene, chosen: frozenset[str] | None, should_stop: ShouldStop | None) -> Iterator[Finding]:
+    if chosen is None:
+        for problem in scene.backend.problems():
+            if problem.kind == PROBLEM:
+                yield Finding(Kind.IMAGE_STORE, "", Severity.DAMAGE, problem.text)
+    yield from check_records(scene)
+    for layer in scene.records.layers:
+        _check_stop(should_stop)
+        if chosen is None or layer.id in chosen:
+            yield from check_layer(scene, layer)
+    if chosen is not None:
+        return
+    for look, names in (
+        (check_folder, sorted(scene.orphans)),
+        (check_link, link_names(scene)),
+        (check_data, data_names(scene)),
+    ):
+        for name in names:
+            _check_stop(should_stop)
+            finding = look(scene, name)
+            if finding is not None:
+                yield finding
+    yield from check_temporary(scene)
+
+
+def _deep(
+    backend: Backend, layers: list[Layer], progress: Progress | None, should_stop: ShouldStop | None
+) -> Iterator[Finding]:
+    """Look into the layers one after the other, without a lock that would keep writers waiting."""
+    from layerstore.check.content import can_check  # which brings compression and hashing with it
+
+    work = [layer for layer in layers if can_check(backend, layer)]
+    total = sum(max(layer.diff_size, 0) for layer in work)
+    done = 0
+    for layer in work:
+
+        def told(count: int, before: int = done) -> None:
+            if progress is not None:
+                progress(before + count, max(total, before + count))
+
+        yield from _one_deep(backend, layer, told, should_stop)
+        done += max(layer.diff_size, 0)
+        if progress is not None:
+            progress(done, total)
+
+
+def _one_deep(backend: Backend, layer: Layer, told: Told, should_stop: ShouldStop | None) -> list[Finding]:
+    """Return what is wrong inside a layer, but not what was only seen because somebody changed it meanwhile."""
+    from layerstore.check.content import can_check, check_content
+
+    found: list[Finding] = []
+    for _ in range(_TRIES):
+        _check_stop(should_stop)
+        found = check_content(backend, layer, told=told, should_stop=should_stop)
+        if not found:
+            return []
+        with backend.reading() as records:
+            now = records.by_id.get(layer.id)
+        if now == layer:
+            images, containers = _users(backend, layer)
+            return [replace(finding, images=images, containers=containers) for finding in found]
+        if now is None or not can_check(backend, now):
+            return []
+        layer = now
+    return found
+
+
+def _users(backend: Backend, layer: Layer) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    try:
+        with backend.reading() as records:
+            references = backend.references(records)
+    except StoreCorrupt:  # told already
+        return (), ()
+    return references.images(layer.id), references.containers(layer.id)
+
+
+def _check_stop(should_stop: ShouldStop | None) -> None:
+    if should_stop is not None and should_stop():
+        raise Cancelled("the check", "what was found so far holds")

@@ -1,0 +1,65 @@
+"""What stores there are below one graph root: one for each driver, and all of them may be in use."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from layerstore.errors import LayerStoreError
+from layerstore.records.layout import DRIVERS, Layout, drivers_in
+from layerstore.records.records import count_records
+
+
+@dataclass(frozen=True, slots=True)
+class DriverStore:
+    """One driver's store below a graph root.
+
+    `layers` is how many records it has, None where these cannot be read; `path` is the folder of its layers' files.
+
+    `last_write` is when records were last written, None where they never were; `known` is False for a driver that this
+    package cannot open.
+    """
+
+    driver: str
+    path: str
+    layers: int | None
+    last_write: datetime | None
+    known: bool
+
+
+def driver_stores(graph_root: str | os.PathLike[str]) -> list[DriverStore]:
+    """Return the stores below `graph_root`, sorted by driver. Takes no lock: the counts are for people.
+
+    Raises:
+        StoreAccess: this user may not look into the folder.
+    """
+    root = os.path.abspath(graph_root)
+    return [_look(Layout(root, "", driver)) for driver in drivers_in(root)]
+
+
+def preferred(stores: Sequence[DriverStore], named: str | None) -> str | None:
+    """Return the driver to begin with: the one that is named, else the one written last; None if none is known."""
+    known = [store for store in stores if store.known]
+    if any(store.driver == named for store in known):
+        return named
+    long_ago = datetime.fromtimestamp(0, UTC)
+    return max(known, key=lambda store: store.last_write or long_ago).driver if known else None
+
+
+def _look(layout: Layout) -> DriverStore:
+    try:
+        layers: int | None = count_records(layout)
+    except (LayerStoreError, OSError):
+        layers = None
+    times = [time for path in (layout.layers_json, layout.volatile_json) if (time := _written(path)) is not None]
+    path = os.path.join(layout.graph_root, layout.driver)
+    return DriverStore(layout.driver, path, layers, max(times, default=None), layout.driver in DRIVERS)
+
+
+def _written(path: str) -> datetime | None:
+    try:
+        return datetime.fromtimestamp(os.stat(path).st_mtime, UTC)
+    except OSError:
+        return None

@@ -1,0 +1,110 @@
+"""Reading storage.conf: the keys that matter here, each checked, of several files one over the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from layerstore.drivers.options import KNOWN
+from layerstore.errors import StoreAccess, StoreCorrupt
+
+_TEXTS = (
+    "driver",
+    "graphroot",
+    "runroot",
+    "imagestore",
+    "rootless_storage_path",
+    *(f"options.{table}{key}" for table in ("", "overlay.", "vfs.") for key in sorted(KNOWN)),
+)
+_LISTS = ("options.additionalimagestores",)
+_TABLES = ("", "options", "options.overlay", "options.vfs")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What some files say together: by key, as in "options.overlay.mountopt", a value and the file that it is from."""
+
+    values: dict[str, tuple[Any, str]] = field(default_factory=dict)
+
+    def text(self, key: str) -> str:
+        """Return a text, "" where nobody says it."""
+        return str(self.values[key][0]) if key in self.values else ""
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        """Return a list."""
+        return tuple(self.values[key][0]) if key in self.values else ()
+
+    def source(self, key: str) -> str:
+        """Return the file that has the last word on a key."""
+        return self.values[key][1] if key in self.values else ""
+
+
+def read_settings(paths: Sequence[str]) -> Settings:
+    """Read files, later ones over earlier ones. What is not known here is ignored.
+
+    Raises:
+        StoreCorrupt: a file is no TOML, or a value has the wrong type.
+        StoreAccess: this user may not read a file.
+    """
+    settings = Settings()
+    for path in paths:
+        section = _section(path)
+        tables = {name: _table(path, section, name) for name in _TABLES}
+        for key in (*_TEXTS, *_LISTS):
+            table, _, name = key.rpartition(".")
+            if name in tables[table]:
+                value = tables[table][name]
+                checked = _list(path, key, value, settings.texts(key)) if key in _LISTS else _text(path, key, value)
+                settings.values[key] = (checked, path)
+    return settings
+
+
+def _section(path: str) -> dict[str, Any]:
+    import tomllib
+
+    try:
+        with open(path, "rb") as file:
+            section = tomllib.load(file).get("storage", {})
+    except PermissionError as error:
+        raise StoreAccess(path, "this user may not read it", "name the store with --root and --runroot") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise StoreCorrupt(path, str(error), hint="mend it, or name the store with --root and --runroot") from error
+    if not isinstance(section, dict):
+        raise StoreCorrupt(path, "[storage] is not a table")
+    return section
+
+
+def _table(path: str, section: dict[str, Any], name: str) -> dict[str, Any]:
+    table: Any = section
+    for part in filter(None, name.split(".")):
+        table = table.get(part, {})
+        if not isinstance(table, dict):
+            raise StoreCorrupt(path, f"[storage.{name}] is not a table")
+    return dict(table)
+
+
+def _text(path: str, key: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise StoreCorrupt(path, f"{_shown(key)} is not a string")
+    return value
+
+
+def _list(path: str, key: str, value: object, before: tuple[str, ...]) -> tuple[str, ...]:
+    """Read a list of texts; the table {append=true} in it adds them to what earlier files say (pkg/configfile)."""
+    if not isinstance(value, list):
+        raise StoreCorrupt(path, f"{_shown(key)} is not a list")
+    texts, append = [], False
+    for item in value:
+        if isinstance(item, dict) and isinstance(item.get("append"), bool) and len(item) == 1:
+            append = item["append"]
+        elif isinstance(item, str):
+            texts.append(item)
+        else:
+            raise StoreCorrupt(path, f"{_shown(key)} has something in it that is not a string")
+    return (*before, *texts) if append else tuple(texts)
+
+
+def _shown(key: str) -> str:
+    table, dot, name = key.rpartition(".")
+    return f"{name} in [storage{dot}{table}]"

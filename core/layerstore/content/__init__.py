@@ -1,0 +1,1 @@
+"""Read a layer or a chain of layers without mounting it; nothing here writes to a store."""

@@ -1,0 +1,390 @@
+"""Taking a file or a folder out of a layer, without a mount: onto this host, or into a tar.
+
+What is written gets its name in one step when all of it is there; until then it lies beside under a temporary name.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import stat
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from layerstore.archive.pack import Packer
+from layerstore.archive.root import Root
+from layerstore.content.files import FileEntry, LayerFiles
+from layerstore.content.union import Node
+from layerstore.errors import LayerStoreError, NotSupported, TargetExists, UnusableFile
+from layerstore.linux import xattrs
+from layerstore.linux.copyfile import FileCopier
+from layerstore.linux.folders import WRITE, FolderStack, check_stop, open_regular, remove_tree
+from layerstore.linux.libc import exchange_folders
+from layerstore.model import Progress, ShouldStop
+
+_WHAT = "extracting"
+_NO_DEVICES = "only root may make a device"
+_PARENT = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+_OVERLAY = ("trusted.overlay.", "user.overlay.", "user.fuseoverlayfs.")
+_NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """A file that was left out; `path` is the one in the layer."""
+
+    path: str
+    reason: str
+
+
+@dataclass(slots=True)
+class Extracted:
+    """What was written at `target`: `files` are all but folders, `size` is the bytes that were copied, without holes.
+
+    `skipped` lists what could not be read or made, each with the reason; no other file is.
+    """
+
+    target: str
+    files: int = 0
+    folders: int = 0
+    size: int = 0
+    skipped: list[Skipped] = field(default_factory=list)
+
+
+def extract(
+    files: LayerFiles,
+    path: str,
+    target: str | os.PathLike[str],
+    *,
+    overwrite: bool = False,
+    owners: bool = True,
+    progress: Progress | None = None,
+    should_stop: ShouldStop | None = None,
+) -> Extracted:
+    """Write a file, or a folder with all that is in it, as `target`: its exact name, not a folder to put it into.
+
+    Content (holes stay holes), modes, times, attributes, symbolic links as they are, and hard links among what is
+    written come along; as root with `owners` also owners. Without them, set-user-ID and set-group-ID bits go where they
+    would mean somebody else. Devices are made as root only. What cannot be read or made in a folder is skipped and
+    listed; a single file raises instead. All or nothing: after any error, or a cancel, the target is as it was (what a
+    crash of the machine leaves of a folder that was just written is up to its file system).
+
+    Only the folder that `target` is in is reached through symbolic links, where the caller's path has them. With
+    `overwrite`, what was there is replaced in one step (a symbolic link itself, not what it leads to), a folder with
+    all that was in it; on a file system without an exchange (NFS) a folder takes three steps.
+
+    Raises:
+        NoSuchFile, UnusableFile, StoreAccess: the layer does not have it, or it cannot be read.
+        TargetExists: there is something already; it was left alone.
+        Cancelled: `should_stop` said so.
+        OSError: the target cannot be written; it is named.
+    """
+    with files.trouble(path):
+        node = files.union.resolve(path, follow=False)
+    with _aside(target, overwrite=overwrite) as (parent, temporary), files.kept() as kept:
+        run = _Extraction(kept, Extracted(os.fspath(target)), owners, progress, should_stop)
+        if node.is_folder:
+            run.tree(node, parent, temporary)
+        else:
+            run.single(node, parent, temporary)
+    return run.done
+
+
+def pack(
+    files: LayerFiles, path: str, *, progress: Progress | None = None, should_stop: ShouldStop | None = None
+) -> Generator[bytes]:
+    """Yield a tar of a file, or of a folder with all that is in it, in pieces of up to 1 MiB.
+
+    Names begin with the last part of `path`; those of the root with nothing. Otherwise it is as of `archive.pack`.
+    `progress` hears of the bytes yielded.
+
+    Raises:
+        NoSuchFile, UnusableFile, StoreAccess, NotSupported: something cannot be read or does not fit a tar.
+        Cancelled: `should_stop` said so.
+    """
+    done = 0
+    with files.trouble(path):
+        top = files.union.resolve(path, follow=False)
+    packer = Packer(should_stop, files.maps)
+    with files.kept() as kept:
+        for piece in _packed(kept, top, packer):
+            done += len(piece)
+            if progress is not None:
+                progress(done, None)
+            yield piece
+    yield packer.end()
+
+
+def extract_tar(
+    files: LayerFiles,
+    path: str,
+    target: str | os.PathLike[str],
+    *,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+    should_stop: ShouldStop | None = None,
+) -> int:
+    """Write what `pack` yields to a file, all or nothing; return its bytes. Raises what `extract` and `pack` do."""
+    size = 0
+    with _aside(target, overwrite=overwrite) as (parent, temporary):
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666, dir_fd=parent)
+        with open(descriptor, "wb") as file:
+            for piece in pack(files, path, progress=progress, should_stop=should_stop):
+                size += file.write(piece)
+            file.flush()
+            os.fsync(file.fileno())
+    return size
+
+
+class _Source(NamedTuple):
+    """What a file is copied from: its folder and name, and for a regular file descriptors."""
+
+    folder: int
+    name: str
+    content: int = -1
+    metadata: int = -1
+
+
+class _Extraction:
+    """The state of one `extract`."""
+
+    def __init__(
+        self,
+        files: LayerFiles,
+        done: Extracted,
+        owners: bool,
+        progress: Progress | None,
+        should_stop: ShouldStop | None,
+    ) -> None:
+        self.done = done
+        self._files = files
+        self._progress = progress
+        self._should_stop = should_stop
+        self._copier = FileCopier(
+            should_stop,
+            _WHAT,
+            owners=owners and os.geteuid() == 0,
+            safe_modes=True,
+            keeps=_keeps,
+            copied=self._copied,
+        )
+        self._first_names: dict[tuple[int, int], bytes] = {}
+        """Device and inode in the layer -> the first name, for inodes with several."""
+
+    def single(self, node: Node, folder: int, name: str) -> None:
+        """Write a file that is no folder."""
+        with ExitStack() as stack:
+            if _is_device(node) and os.geteuid() != 0:
+                raise UnusableFile(self._files.layer, node.path, _NO_DEVICES, "use sudo")
+            with self._files.trouble(node.path):
+                source = self._open(node, stack)
+            self._copy(source, node, folder, name)
+        if source.content >= 0:
+            with suppress(PermissionError), ExitStack() as stack:  # its mode can shut out the one who wrote it
+                written = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+                stack.callback(os.close, written)
+                os.fsync(written)
+        self.done.files = 1
+
+    def tree(self, top: Node, parent: int, name: str) -> None:
+        """Write a folder."""
+        os.mkdir(name, stat.S_IRWXU, dir_fd=parent)
+        with (
+            FolderStack(name, needed=WRITE, parent=parent) as target,
+            Root(f"/proc/self/fd/{target.fd}") as links,
+        ):
+            levels = [(top, iter(self._files_of(top)))]
+            skip = len(top.path.rstrip("/")) + 1
+            while levels:
+                check_stop(self._should_stop, _WHAT)
+                folder, rest = levels[-1]
+                node, entry = next(rest, (None, None))
+                if node is None or entry is None:
+                    self._finish_folder(folder, target.fd)
+                    levels.pop()
+                    if levels:
+                        target.pop()
+                elif not node.is_folder:
+                    self._file(folder, node, links, target.fd, node.path[skip:])
+                else:
+                    listed = self._enter(folder, node)
+                    if listed is not None:
+                        os.mkdir(entry.name, stat.S_IRWXU, dir_fd=target.fd)
+                        target.push(entry.name)
+                        levels.append(listed)
+
+    def _files_of(self, folder: Node) -> list[tuple[Node, FileEntry]]:
+        """Return what is in a folder, the files before the folders."""
+        with self._files.trouble(folder.path):
+            found = list(self._files.children(folder))
+        return sorted(found, key=lambda item: item[0].is_folder)
+
+    def _enter(self, folder: Node, node: Node) -> tuple[Node, Iterator[tuple[Node, FileEntry]]] | None:
+        """Return a folder and what is in it; None, and a line among the skipped, where it cannot be read."""
+        try:
+            with self._files.trouble(node.path):
+                node = self._files.union.whole(folder, node)
+            return node, iter(self._files_of(node))
+        except LayerStoreError as error:
+            self._skip(node, error)
+            return None
+
+    def _file(self, folder: Node, node: Node, links: Root, target: int, name: str) -> None:
+        """Write one file of a tree, or list it as skipped."""
+        base = os.path.basename(name)
+        identity = (node.status.st_dev, node.status.st_ino)
+        first = self._first_names.get(identity) if node.status.st_nlink > 1 else None
+        if first is not None:
+            at, old = links.parent(first)
+            os.link(old, base, src_dir_fd=at, dst_dir_fd=target, follow_symlinks=False)
+            self.done.files += 1
+            return
+        if _is_device(node) and os.geteuid() != 0:
+            self.done.skipped.append(Skipped(node.path, _NO_DEVICES))
+            return
+        with ExitStack() as stack:
+            try:
+                with self._files.trouble(node.path):
+                    node = self._files.union.whole(folder, node)
+                    source = self._open(node, stack)
+            except LayerStoreError as error:
+                self._skip(node, error)
+                return
+            self._copy(source, node, target, base)
+        self.done.files += 1
+        if node.status.st_nlink > 1:
+            self._first_names[identity] = os.fsencode(name)
+
+    def _open(self, node: Node, stack: ExitStack) -> _Source:
+        """Open what a file is made from."""
+        folder, name = stack.enter_context(self._files.union.holder(node.places[0]))
+        if not stat.S_ISREG(node.status.st_mode):
+            return _Source(folder, name)
+        content = self._files.open(node)
+        stack.callback(os.close, content)
+        metadata = content
+        if len(node.places) > 1:
+            metadata = open_regular(folder, name, may_chmod=False, found=node.status)
+            stack.callback(os.close, metadata)
+        return _Source(folder, name, content, metadata)
+
+    def _copy(self, source: _Source, node: Node, folder: int, name: str) -> None:
+        try:
+            if source.content < 0:
+                self._copier.special((source.folder, source.name), folder, name, node.status)
+            else:
+                self._copier.regular(source.content, folder, name, node.status, metadata=source.metadata)
+        except OSError as error:
+            error.filename = f"{self.done.target} (from {node.path!r})"
+            raise
+
+    def _finish_folder(self, folder: Node, target: int) -> None:
+        with self._files.trouble(folder.path), self._files.union.opened(folder.places[0]) as source:
+            self._copier.finish(source, target, folder.status)
+        self.done.folders += 1
+
+    def _skip(self, node: Node, error: LayerStoreError) -> None:
+        if not os.path.isdir(self._files.union.folders[0]):  # not one file is missing, but the layer
+            raise error
+        self.done.skipped.append(Skipped(node.path, str(error)))
+
+    def _copied(self, count: int) -> None:
+        self.done.size += count
+        if self._progress is not None:
+            self._progress(self.done.size, None)
+
+
+def _packed(files: LayerFiles, top: Node, packer: Packer) -> Generator[bytes]:
+    """Yield the pieces of a tar of a file or folder, without its end."""
+    skip = len(top.path.rpartition("/")[0]) + 1
+    levels = [(top, _nodes(files, top) if top.path == "/" else iter((top,)))]
+    while levels:
+        folder, rest = levels[-1]
+        node = next(rest, None)
+        if node is None:
+            levels.pop()
+            continue
+        with files.trouble(node.path):
+            node = node if node is top else files.union.whole(folder, node)
+            if len(node.places) > 1 and not node.is_folder:
+                raise NotSupported(
+                    f"{node.path!r} has its content in another layer (metacopy): extract it without a tar"
+                )
+            with files.union.holder(node.places[0]) as (at, name):
+                yield from packer.add(at, os.fsencode(name), os.fsencode(node.path[skip:]))
+            if node.is_folder:
+                levels.append((node, _nodes(files, node)))
+
+
+def _nodes(files: LayerFiles, folder: Node) -> Iterator[Node]:
+    return iter([node for node, _ in files.children(folder)])
+
+
+@contextmanager
+def _aside(target: str | os.PathLike[str], *, overwrite: bool) -> Iterator[tuple[int, str]]:
+    """Yield the open folder that the target is in, and a name to write under; then put that in the target's place."""
+    head, name = os.path.split(os.fspath(target).rstrip("/"))
+    if name in {"", ".", ".."}:
+        raise TargetExists(target)
+    parent = os.open(head or ("/" if os.fspath(target).startswith("/") else "."), _PARENT)
+    temporary = f".tmp-{os.fsdecode(os.fsencode(name)[:200])}{secrets.token_hex(6)}"
+    try:
+        if not overwrite and _exists(parent, name):
+            raise TargetExists(target)
+        try:
+            yield parent, temporary
+            _place(parent, temporary, name, target if not overwrite else None)
+        except BaseException:
+            remove_tree(parent, temporary)
+            raise
+    finally:
+        os.close(parent)
+
+
+def _place(parent: int, temporary: str, name: str, keep: str | os.PathLike[str] | None) -> None:
+    """Give what was written its name, in one step; raise `TargetExists` where `keep` is what must not be replaced."""
+    new = os.stat(temporary, dir_fd=parent, follow_symlinks=False)
+    is_folder = stat.S_ISDIR(new.st_mode)
+    if keep is not None and not is_folder:
+        try:
+            os.link(temporary, name, src_dir_fd=parent, dst_dir_fd=parent, follow_symlinks=False)
+            os.unlink(temporary, dir_fd=parent)
+            return
+        except FileExistsError as error:
+            raise TargetExists(keep) from error
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+    old = _status(parent, name)
+    if old is not None and keep is not None:
+        raise TargetExists(keep)
+    if old is not None and (is_folder or stat.S_ISDIR(old.st_mode)):
+        at = Path(f"/proc/self/fd/{parent}")
+        exchange_folders(at / temporary, at / name)
+        remove_tree(parent, temporary)
+        return
+    os.rename(temporary, name, src_dir_fd=parent, dst_dir_fd=parent)
+
+
+def _status(folder: int, name: str) -> os.stat_result | None:
+    try:
+        return os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return None
+
+
+def _exists(folder: int, name: str) -> bool:
+    return _status(folder, name) is not None
+
+
+def _is_device(node: Node) -> bool:
+    return stat.S_ISCHR(node.status.st_mode) or stat.S_ISBLK(node.status.st_mode)
+
+
+def _keeps(name: str) -> bool:
+    """Tell whether an attribute goes along: all do but those by which an overlay keeps its layers."""
+    return xattrs.is_copied(name) and not name.startswith(_OVERLAY)

@@ -1,0 +1,343 @@
+"""Several layers seen as one file system, without a mount: what the kernel's overlay would show, looked up lazily.
+
+The rules are those of Linux (Documentation/filesystems/overlayfs.rst; fs/overlayfs: namei.c, readdir.c). Every step
+is an openat(2) of one name with O_NOFOLLOW, so nothing in a layer, and nobody who changes one meanwhile, can lead a
+look-up out of it. Nothing is kept open and nothing is remembered between calls.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from layerstore.archive.root import MAX_LINKS
+from layerstore.archive.whiteouts import OPAQUE, PREFIX
+from layerstore.drivers.overlay.whiteouts import is_whiteout
+from layerstore.drivers.stack import Stack
+from layerstore.errors import LayerStoreError, NoSuchFile, StoreAccess, UnusableFile
+from layerstore.linux import xattrs
+from layerstore.linux.folders import OPEN_FOLDER
+
+_KEPT = 64
+
+
+class Place(NamedTuple):
+    """Where something lies: in which folder of the stack, 0 on top, and the path in it without a leading "/"."""
+
+    depth: int
+    path: str
+
+    def child(self, name: str) -> Place:
+        """Return the place of a name in this folder."""
+        return Place(self.depth, f"{self.path}/{name}" if self.path else name)
+
+
+@dataclass(slots=True)
+class Node:
+    """A file as the union shows it.
+
+    `path` starts with "/" and has no symbolic link before its last part. `status` is that of the topmost place. The
+    other `places` of a folder are those that are merged into it; those of a file lead to its content, which is in the
+    last one. `below` tells whether a lower layer has the name, too; `seen` is where `scan` has met it, top first.
+    """
+
+    path: str
+    status: os.stat_result
+    places: list[Place]
+    below: bool = False
+    seen: list[Place] = field(default_factory=list)
+
+    @property
+    def is_folder(self) -> bool:
+        """True for a folder."""
+        return stat.S_ISDIR(self.status.st_mode)
+
+
+class Hit(NamedTuple):
+    """What one folder of the stack says of a name."""
+
+    status: os.stat_result | None
+    place: Place
+    stop: bool = False
+    """True when nothing further down counts."""
+    redirect: str = ""
+    """The name it has further down, where that is another."""
+    metacopy: bool = False
+    """True when its content is further down."""
+
+
+class Union:
+    """The file system that a stack makes up. Methods raise `OSError` of what they could not do; see `Node`."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.folders = [folder for _, folder in stack.folders]
+        self.marks = stack.marks
+        self.prefix = os.fsdecode(PREFIX) if stack.named_whiteouts else ""
+        """What begins the names of files that hide others; "" where none do."""
+        self._roots = [Place(index, "") for index in range(len(self.folders))]
+
+    def root(self) -> Node:
+        """Return the root."""
+        return Node("/", os.stat(self.folders[0]), self._roots)
+
+    @contextmanager
+    def opened(self, place: Place) -> Iterator[int]:
+        """Have a folder open for the length of a block."""
+        descriptor = os.open(self.folders[place.depth], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            for name in place.path.split("/") if place.path else ():
+                above = descriptor
+                descriptor = os.open(name, OPEN_FOLDER, dir_fd=above)
+                os.close(above)
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+    @contextmanager
+    def holder(self, place: Place) -> Iterator[tuple[int, str]]:
+        """Have the folder open that something lies in; yield it and the last part of the path ("." for a root)."""
+        above, _, name = place.path.rpartition("/")
+        with self.opened(Place(place.depth, above)) as descriptor:
+            yield descriptor, name or "."
+
+    def readlink(self, node: Node) -> str:
+        """Return a symbolic link's target."""
+        with self.holder(node.places[0]) as (folder, name):
+            return os.readlink(name, dir_fd=folder)
+
+    def resolve(self, path: str, *, follow: bool = True) -> Node:
+        """Look a path up as a process would whose root this is: links and ".." stay inside.
+
+        Raises:
+            OSError: ENOENT, ENOTDIR, ELOOP after 40 links, EACCES.
+        """
+        if "\0" in path:
+            raise OSError(errno.ENOENT, "a path holds no NUL")
+        trail = [self.root()]
+        pending = path.split("/")[::-1]
+        links = 0
+        while pending:
+            name = pending.pop()
+            if name in {"", "."}:
+                continue
+            if not trail[-1].is_folder:
+                raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+            if name == "..":
+                del trail[max(1, len(trail) - 1) :]
+                continue
+            node = self.find(trail[-1], name)
+            if node is None:
+                raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+            if not stat.S_ISLNK(node.status.st_mode) or not (follow or pending):
+                trail.append(node)
+                continue
+            links += 1
+            if links > MAX_LINKS:
+                raise OSError(errno.ELOOP, "symbolic links lead in a circle, or are too many")
+            target = self.readlink(node)
+            if target.startswith("/"):
+                del trail[1:]
+            pending += target.split("/")[::-1]
+        return trail[-1]
+
+    def find(self, folder: Node, name: str, among: list[Place] | None = None) -> Node | None:
+        """Look one name up in a folder (as ovl_lookup does); None if it is not there.
+
+        `among` are those of the folder's places that have the name, where that is known.
+        """
+        top: os.stat_result | None = None
+        places: list[Place] = []
+        queue, names = (folder.places if among is None else among)[::-1], [name]
+        while queue:
+            place = queue.pop()
+            hit = self.probe(place, names, more=place.depth < len(self.folders) - 1)
+            if hit.status is not None and is_whiteout(hit.status) and self.marks is not None:
+                break
+            if hit.status is not None and (top is None or stat.S_IFMT(top.st_mode) == stat.S_IFMT(hit.status.st_mode)):
+                top = top or hit.status
+                places.append(hit.place)
+                if not (hit.metacopy or stat.S_ISDIR(hit.status.st_mode)):
+                    break
+            elif hit.status is not None:
+                break
+            if hit.stop:
+                break
+            if hit.redirect.startswith("/"):
+                queue, names = self._roots[: hit.place.depth : -1], hit.redirect.strip("/").split("/")
+            elif hit.redirect:
+                if among is not None:
+                    return self.find(folder, name)
+                names = [*names[:-1], hit.redirect]
+        if top is None:
+            return None
+        return Node(f"{folder.path.rstrip('/')}/{name}", top, places)
+
+    def has_below(self, folder: Node, name: str, above: Place) -> bool:
+        """Tell whether a layer below `above` has this name in the folder, whether it shows through or not."""
+        lower = [place for place in folder.places if place.depth > above.depth]
+        hits = (self.probe(place, [name], more=False).status for place in lower)
+        return any(found is not None and not is_whiteout(found) for found in hits)
+
+    def scan(self, folder: Node) -> list[Node]:
+        """Return what is in a folder, in no order (as ovl_dir_read_merged does).
+
+        A node has the topmost of its places only: `whole` finds the others.
+        """
+        found: dict[str, Node] = {}
+        hidden: set[str] = set()
+        prefix = folder.path.rstrip("/")
+        for place in folder.places:
+            vanished = (FileNotFoundError, NotADirectoryError) if place.path else ()  # a running container did it
+            with suppress(*vanished), self.opened(place) as descriptor:
+                with os.scandir(descriptor) as entries:
+                    listed = list(entries)
+                hides = [entry.name for entry in listed if self.prefix and entry.name.startswith(self.prefix)]
+                for entry in listed:
+                    name = entry.name
+                    known = found.get(name)
+                    if name in hides:
+                        continue
+                    if known is not None:
+                        known.below = known.below or not self._is_whiteout(entry)
+                        known.seen.append(place)
+                    elif name not in hidden:
+                        with suppress(FileNotFoundError):
+                            status = entry.stat(follow_symlinks=False)
+                            if self.marks is not None and is_whiteout(status):
+                                hidden.add(name)
+                            else:
+                                found[name] = Node(f"{prefix}/{name}", status, [place.child(name)], seen=[place])
+                hidden.update(name.removeprefix(self.prefix) for name in hides)
+        return list(found.values())
+
+    def whole(self, folder: Node, node: Node) -> Node:
+        """Return a node of `scan` with all its places; `folder` is the one that was scanned."""
+        status = node.status
+        if self.marks is None or (len(folder.places) == 1 and folder.places[0].depth == len(self.folders) - 1):
+            return node
+        if not (node.is_folder or (_may_be_metacopy(status) and self.look(node.places[0], more=True).metacopy)):
+            return node
+        found = self.find(folder, node.path.rpartition("/")[2], node.seen or None)
+        if found is None:
+            raise FileNotFoundError(errno.ENOENT, "it was there a moment ago")
+        found.below = node.below
+        return found
+
+    def _is_whiteout(self, entry: os.DirEntry[str]) -> bool:
+        if self.marks is None or entry.is_dir(follow_symlinks=False) or entry.is_file(follow_symlinks=False):
+            return False
+        return not entry.is_symlink() and is_whiteout(entry.stat(follow_symlinks=False))
+
+    def probe(self, place: Place, names: Sequence[str], *, more: bool) -> Hit:
+        """Look names up, one in the other, in one folder of the stack; attributes count if there is `more` below."""
+        missing = Hit(None, place)
+        stop = False
+        for name in names[:-1]:
+            place = place.child(name)
+            hit = self.look(place, more=more)
+            if hit.status is None:
+                return missing._replace(stop=stop)
+            if not stat.S_ISDIR(hit.status.st_mode):
+                return missing._replace(stop=True)
+            stop = stop or hit.stop
+        hit = self.look(place.child(names[-1]), more=more)
+        return hit._replace(stop=hit.stop or stop) if stop else hit
+
+    def look(self, place: Place, *, more: bool) -> Hit:
+        """Look at one place; attributes count if there is `more` below."""
+        try:
+            with self.holder(place) as (folder, name):
+                if self.prefix and name.startswith(self.prefix):
+                    return Hit(None, place)
+                try:
+                    status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+                except FileNotFoundError:
+                    if self.prefix and _is_there(folder, self.prefix + name):
+                        return Hit(None, place, stop=True)
+                    raise
+                is_folder = stat.S_ISDIR(status.st_mode)
+                if self.marks is None or not more or not (is_folder or _may_be_metacopy(status)):
+                    return Hit(status, place)
+                target = xattrs.path_at(folder, name)
+                names = xattrs.names(target)
+                metacopy = not is_folder and self.marks.metacopy in names
+                stop = is_folder and self.marks.is_opaque(target, names)
+                stop = stop or bool(self.prefix and is_folder and _is_there(folder, f"{name}/{os.fsdecode(OPAQUE)}"))
+                redirect = b""
+                if self.marks.redirect in names and (metacopy or is_folder):
+                    redirect = xattrs.read(target, self.marks.redirect.__eq__).get(self.marks.redirect, b"")
+                return Hit(status, place, stop, _checked_redirect(redirect), metacopy)
+        except (FileNotFoundError, NotADirectoryError):
+            if not os.path.isdir(self.folders[place.depth]):
+                raise
+            return Hit(None, place)
+
+
+class KeptUnion(Union):
+    """A union that keeps the folders open that it used last, for many look-ups in a row. Not for several threads."""
+
+    def __init__(self, stack: Stack) -> None:
+        super().__init__(stack)
+        self._open: dict[Place, int] = {}
+
+    def close(self) -> None:
+        """Close the folders."""
+        while self._open:
+            os.close(self._open.popitem()[1])
+
+    @contextmanager
+    def opened(self, place: Place) -> Iterator[int]:
+        """Have a folder open for the length of a block."""
+        descriptor = self._open.pop(place, -1)
+        if descriptor < 0:
+            with super().opened(place) as found:
+                descriptor = os.dup(found)
+            if len(self._open) >= _KEPT:
+                os.close(self._open.pop(next(iter(self._open))))
+        self._open[place] = descriptor
+        yield descriptor
+
+
+@contextmanager
+def trouble(layer: str, folder: str, path: str) -> Iterator[None]:
+    """Turn an `OSError` into an error that names the path and the layer, whose files are in `folder`."""
+    try:
+        yield
+    except LayerStoreError:
+        raise
+    except FileNotFoundError as error:
+        if not os.path.isdir(folder):
+            raise UnusableFile(layer, path, "the layer is gone", "it was deleted meanwhile") from error
+        raise NoSuchFile(layer, path) from error
+    except PermissionError as error:
+        reason, hint = "this user may not read it", "use sudo, or `podman unshare` for a store of your own"
+        raise StoreAccess(f"{path!r} in layer {layer[:16]}", reason, hint) from error
+    except OSError as error:
+        raise UnusableFile(layer, path, error.strerror or str(error)) from error
+
+
+def _may_be_metacopy(status: os.stat_result) -> bool:
+    return stat.S_ISREG(status.st_mode) and status.st_size > 0
+
+
+def _is_there(folder: int, path: str) -> bool:
+    """Tell whether there is a file; `path` can lead through a folder that was just seen to be one."""
+    try:
+        os.stat(path, dir_fd=folder, follow_symlinks=False)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
+def _checked_redirect(value: bytes) -> str:
+    """Return a redirection, which is one name or an absolute path; the kernel takes no other, either."""
+    text = os.fsdecode(value)
+    parts = text.strip("/").split("/")
+    if value and (any(part in {"", ".", ".."} for part in parts) or (len(parts) > 1 and not text.startswith("/"))):
+        raise OSError(errno.EIO, f"the overlay's redirection {text!r} is no path")
+    return text

@@ -1,0 +1,1 @@
+"""The overlay driver: layers as folders that the kernel or fuse-overlayfs stacks."""

@@ -1,0 +1,281 @@
+"""Which layers lie below a layer: the short names that stand for layers in `l`, and the lists made of them.
+
+The format is that of containers/storage's drivers/overlay: `<ID>/link` holds a name of 26 characters of base32,
+`l/<name>` is a symbolic link to `../<ID>/diff`, and `<ID>/lower` lists the layers below, `l/A:l/B`, the topmost first.
+The names are short because a mount's options once had to fit into one page of memory.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import os
+import re
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from layerstore.errors import NotSupported, StoreCorrupt, UnusableID
+from layerstore.linux.atomic import write_file
+from layerstore.records.layout import file_name
+from layerstore.records.readfile import open_file
+
+FOLDER = "l"
+RESERVED = frozenset({FOLDER, "staging", "tempdirs"})
+"""Names in the driver's folder that are no layers; neither is one that starts with a dot."""
+
+MAX_LOWERS = 500
+"""How many layers can lie below another: the kernel's limit, and the peer's."""
+
+_LENGTH = 26
+_FOLDER_MODE, _FILE_MODE = 0o755, 0o644  # whatever the umask says: other users' tools read them
+_NAME = re.compile(rf"[A-Z2-7]{{{_LENGTH}}}")
+_TARGET = re.compile(r"\.\./([^/\0]+)/diff")
+_MAX_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Lower:
+    """A layer below: the name it goes by in `l`, its ID, and whether `l` has a good link of that name.
+
+    `home` is the driver's folder of the image store that it lies in, "" for the driver's own.
+    """
+
+    link: str
+    layer: str
+    intact: bool = True
+    home: str = ""
+
+    @property
+    def path(self) -> str:
+        """Where its files lie, counted from the driver's folder or a whole path; as short as can be."""
+        return os.path.join(self.home, f"{FOLDER}/{self.link}" if self.intact else self.diff)
+
+    @property
+    def diff(self) -> str:
+        """The same, and never by the link."""
+        return os.path.join(self.home, f"{self.layer}/diff")
+
+
+def is_layer_name(name: str) -> bool:
+    """Tell whether a name in the driver's folder can be that of a layer."""
+    return name not in RESERVED and not name.startswith(".")
+
+
+class Links:
+    """The names of the layers below `home`. Reading changes nothing on disk; only `repair` and the makers do.
+
+    `others` are the same folders of image stores: a name that `home` does not have is looked for there, in their
+    order, as by the peer. Nothing in them is ever written.
+    """
+
+    def __init__(self, home: Path, others: Sequence[Path] = ()) -> None:
+        self._home = home
+        self._homes = (home, *others)
+
+    def home_of(self, layer_id: str) -> Path:
+        """Return the folder that has the layer's: of several the first; `home` if none has it."""
+        return next((home for home in self._homes if os.path.lexists(home / layer_id)), self._home)
+
+    def lowers(self, layer_id: str) -> list[Lower]:
+        """Return the layers below, the topmost first; none for a first layer.
+
+        A name that `l` does not have, or has wrong, is looked for among the layers' `link` files, as after a crash of
+        the machine.
+
+        Raises:
+            StoreCorrupt: the list is no list of names, goes in a circle, or names a layer that is not there.
+            NotSupported: there are more than 500.
+        """
+        file = self.home_of(layer_id) / layer_id / "lower"
+        text = _read(file)
+        if text is None:
+            return []
+        names = [_lower_name(file, part) for part in text.strip("\n").split(":") if part]
+        if len(names) > MAX_LOWERS:
+            raise NotSupported(f"{file}: {len(names)} layers lie below, and overlay can stack {MAX_LOWERS}")
+        found: list[Lower] = []
+        by_link: dict[str, Lower] | None = None
+        for name in names:
+            lower = self._linked(name)
+            if lower is None:
+                by_link = self._by_link() if by_link is None else by_link
+                lower = by_link.get(name)
+            if lower is None:
+                reason = f"the layer below that it calls {FOLDER}/{name} is not there"
+                places = " or ".join(str(home / FOLDER / name) for home in self._homes)
+                raise StoreCorrupt(file, reason, hint=f"neither as {places} nor in a layer's link")
+            found.append(lower)
+        layers = [layer_id, *(lower.layer for lower in found)]
+        if len(set(layers)) != len(layers):
+            twice = next(layer for layer in layers if layers.count(layer) > 1)
+            raise StoreCorrupt(file, f"layer {twice} lies below itself")
+        return found
+
+    def repair(self, lowers: Iterable[Lower]) -> list[Lower]:
+        """Put right what `l` has wrong of these, and return them so; needs the store's write lock.
+
+        What an image store has wrong stays.
+        """
+        repaired = []
+        for lower in lowers:
+            if not lower.intact and not lower.home:
+                self._point(lower.link, lower.layer)
+                lower = Lower(lower.link, lower.layer)  # noqa: PLW2901 - the same layer
+            repaired.append(lower)
+        return repaired
+
+    def make(self, layer_id: str) -> None:
+        """Give a new layer a name of its own."""
+        name = base64.b32encode(secrets.token_bytes(17)).decode()[:_LENGTH]
+        # The file comes first: it is what a removal after a crash finds the link by.
+        _write(self._home / layer_id / "link", name)
+        self._point(name, layer_id)
+
+    def below_child_of(self, layer_id: str) -> str:
+        """Return what the `lower` of a layer based on this one has to say; needs the store's write lock.
+
+        Raises:
+            NotSupported: there would be more than 500 layers below it.
+            StoreCorrupt: the layer's name is lost, or the layers below it cannot be told.
+        """
+        lowers = self.lowers(layer_id)
+        if len(lowers) == MAX_LOWERS:
+            raise NotSupported(f"layer {layer_id[:16]} has {MAX_LOWERS} layers below it: none can be based on it")
+        self.repair(lowers)
+        return self.text([Lower(self._own_name(layer_id), layer_id), *lowers])
+
+    @staticmethod
+    def text(lowers: Iterable[Lower]) -> str:
+        """Return the content of a `lower` file."""
+        return ":".join(f"{FOLDER}/{lower.link}" for lower in lowers)
+
+    def write_lower(self, layer_id: str, text: str) -> None:
+        """Write the list of the layers below; a first layer has none."""
+        if text:
+            _write(self._home / layer_id / "lower", text)
+
+    def path(self, layer_id: str) -> Path | None:
+        """Return where the layer's link is; None if its name is lost or no name, or the link leads elsewhere."""
+        with contextlib.suppress(StoreCorrupt):
+            name = self._name_in_file(layer_id)
+            home = self.home_of(layer_id)
+            if name is not None and self._target(name, home, must_exist=False) == layer_id:
+                return home / FOLDER / name
+        return None
+
+    def _own_name(self, layer_id: str) -> str:
+        """Return the layer's name, taken from `l` and written down again where its `link` file is lost.
+
+        What is wrong in an image store stays so; its layer must have a name all the same.
+        """
+        home = self.home_of(layer_id)
+        name = self._name_in_file(layer_id)
+        if name is None:
+            name = next((name for name in self._names(home) if self._target(name, home) == layer_id), None)
+            if name is None:
+                raise StoreCorrupt(home / layer_id / "link", "the file is missing, and no link leads to the layer")
+            if home == self._home:
+                _write(home / layer_id / "link", name)
+        if home == self._home and self._target(name, home) != layer_id:
+            self._point(name, layer_id)
+        return name
+
+    def _name_in_file(self, layer_id: str, home: Path | None = None) -> str | None:
+        file = (self.home_of(layer_id) if home is None else home) / layer_id / "link"
+        text = _read(file)
+        if text is None:
+            return None
+        name = text.strip("\n")
+        if not _NAME.fullmatch(name):
+            raise StoreCorrupt(file, f"{name[:40]!r} is no name of a layer: {_LENGTH} characters of base32 are")
+        return name
+
+    @staticmethod
+    def _names(home: Path) -> list[str]:
+        try:
+            return sorted(name for name in os.listdir(home / FOLDER) if _NAME.fullmatch(name))
+        except FileNotFoundError:
+            return []
+
+    def _linked(self, name: str) -> Lower | None:
+        """Return the layer that a link of this name leads to, in the first store that has a good one."""
+        for home in self._homes:
+            layer = self._target(name, home)
+            if layer is not None:
+                return Lower(name, layer, home=self._spelled(home))
+        return None
+
+    def _spelled(self, home: Path) -> str:
+        return "" if home == self._home else str(home)
+
+    @staticmethod
+    def _target(name: str, home: Path, *, must_exist: bool = True) -> str | None:
+        """Return the ID of the layer that `l/<name>` leads to; None if it is missing or leads to no layer.
+
+        The text of the link alone counts, so that a link to a link, or a circle of them, is just a wrong link.
+        """
+        try:
+            match = _TARGET.fullmatch(os.readlink(home / FOLDER / name))
+        except OSError:  # missing, or no symbolic link
+            return None
+        if match is None or not is_layer_name(match[1]):
+            return None
+        if must_exist and not os.path.isdir(home / match[1] / "diff"):
+            return None
+        return match[1]
+
+    def _by_link(self) -> dict[str, Lower]:
+        """Return the layers by the names that they say they have; of two the one of the earlier store."""
+        names: dict[str, Lower] = {}
+        for home in reversed(self._homes):
+            with contextlib.suppress(OSError):
+                for layer_id in sorted(filter(is_layer_name, os.listdir(home))):
+                    with contextlib.suppress(StoreCorrupt, UnusableID, OSError):
+                        name = self._name_in_file(file_name(layer_id), home)
+                        if name is not None and os.path.isdir(home / layer_id / "diff"):
+                            names[name] = Lower(name, layer_id, intact=False, home=self._spelled(home))
+        return names
+
+    def _point(self, name: str, layer_id: str) -> None:
+        """Have `l/<name>` lead to the layer, whatever was there; in one step, for others may be reading."""
+        folder = self._home / FOLDER
+        if folder.is_symlink():
+            raise StoreCorrupt(folder, "it is a symbolic link, and must be a folder")
+        if not folder.is_dir():
+            os.mkdir(folder)
+            os.chmod(folder, _FOLDER_MODE)
+        target = os.path.join("..", layer_id, "diff")
+        try:
+            os.symlink(target, folder / name)
+        except FileExistsError:
+            fresh = folder / f".{name}.new"
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(fresh)
+            os.symlink(target, fresh)
+            os.rename(fresh, folder / name)
+
+
+def _lower_name(file: Path, part: str) -> str:
+    folder, _, name = part.partition("/")
+    if folder != FOLDER or not _NAME.fullmatch(name):
+        raise StoreCorrupt(file, f"{part[:80]!r} names no layer: {FOLDER}/ and {_LENGTH} characters of base32 would")
+    return name
+
+
+def _read(file: Path) -> str | None:
+    try:
+        with open_file(file) as stream:
+            data = stream.read(_MAX_BYTES + 1)
+    except FileNotFoundError:
+        return None
+    except (IsADirectoryError, NotADirectoryError) as error:
+        raise StoreCorrupt(file, "it is no file") from error
+    if len(data) > _MAX_BYTES:
+        raise StoreCorrupt(file, f"it is longer than {_MAX_BYTES:,} bytes")
+    return data.decode("ascii", "backslashreplace")
+
+
+def _write(file: Path, text: str) -> None:
+    write_file(str(file), text.encode("ascii"), mode=_FILE_MODE, sync=False)

@@ -1,0 +1,1 @@
+"""Kernel calls and files by descriptor. Nothing here knows about stores."""

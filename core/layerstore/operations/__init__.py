@@ -1,0 +1,1 @@
+"""Everything that changes a store, under its locks."""

@@ -1,0 +1,218 @@
+"""Mounting layers, counted in mountpoints.json so that several users of a mount do not end it for each other.
+
+The count is what people asked for, the kernel's mount table what there is; `survey` compares them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import ChainMap
+from dataclasses import dataclass
+from pathlib import Path
+
+from layerstore.errors import LayerInUse, LayerUnknown
+from layerstore.linux.mounttable import KernelMount, Place, Process, command_of, elsewhere, overlay_mounts, processes_in
+from layerstore.model import Layer, MountPlace, MountPoint, MountState
+from layerstore.operations.transaction import Backend, Transaction
+from layerstore.records.mountpoints import MountTable
+from layerstore.records.references import References, chain
+from layerstore.records.table import Parents
+
+_ENTER = "run layertui inside it (podman unshare, nsenter), or end what runs there (podman stop, podman unmount)"
+
+
+@dataclass(frozen=True, slots=True)
+class MountUsers:
+    """Who would notice if a layer's mount ended.
+
+    `state` is None where there is none; `containers` have the layer as their own; `processes` are those that this user
+    may see.
+    """
+
+    state: MountState | None
+    containers: tuple[str, ...] = ()
+    processes: tuple[Process, ...] = ()
+
+
+def mount(tx: Transaction, layer: Layer, mount_label: str) -> Path:
+    """Mount the layer, or count one more user of its mount (the seed's Mount).
+
+    Raises:
+        LayerInUse: it is mounted in another mount namespace; to mount it here as well would mix up its files.
+    """
+    backend = tx.backend
+    with backend.mounts_lock.write() as held:
+        present = backend.mounts_file.load().by_id.get(layer.id)
+        mounted = tx.driver.is_mounted(layer.id)
+        if present is not None and mounted:
+            backend.mounts_file.save(held, [MountPoint(layer.id, present.path, present.count + 1)])
+            return Path(present.path)
+        if not mounted:
+            _refuse_elsewhere(backend, layer.id, "mounted twice, its files may be damaged")
+        # A count that outlived its mount, as after a boot, counts for nothing.
+        path = tx.driver.get(layer.id, mount_label=mount_label or layer.mount_label, volatile=layer.volatile)
+        try:
+            backend.mounts_file.save(held, [MountPoint(layer.id, os.path.normpath(path), 1)])
+        except BaseException:
+            tx.driver.put(layer.id)
+            raise
+        return path
+
+
+def unmount(tx: Transaction, ref_or_path: str, *, force: bool) -> bool:
+    """Count one user less, and unmount when it was the last or `force` says so; tell whether it is still mounted.
+
+    A layer that is not mounted stays so and is no error; a count that outlived its mount goes.
+
+    Raises:
+        LayerUnknown: this is neither a layer nor the path of a mount.
+        LayerInUse: processes are in it, or it is mounted in another mount namespace; nothing was changed.
+    """
+    backend = tx.backend
+    with backend.mounts_lock.write() as held:
+        table = backend.mounts_file.load()
+        layer_id = _find(tx, table, ref_or_path)
+        present = table.by_id.get(layer_id)
+        mounted = tx.driver.is_mounted(layer_id)
+        if present is not None and present.count > 1 and not force and (mounted or _away(backend, layer_id)):
+            backend.mounts_file.save(held, [MountPoint(layer_id, present.path, present.count - 1)])
+            return True
+        if present is not None and not mounted:
+            _refuse_elsewhere(backend, layer_id, "it cannot be ended from here")
+        try:
+            tx.driver.put(layer_id)
+        except LayerInUse as error:
+            raise _with_processes(backend, error) from error
+        if present is not None:
+            backend.mounts_file.save(held, [MountPoint(layer_id, present.path, 0)])
+        return False
+
+
+def survey(backend: Backend) -> dict[str, MountState]:
+    """Compare mountpoints.json with the kernel; return every layer that either says is mounted, by ID.
+
+    Other mount namespaces are looked at only if a line has no mount here. Where the driver takes no mounts (vfs) a line
+    is as good as the layer's folder.
+    """
+    lines = backend.mounts().by_id
+    if backend.layout.driver != "overlay":
+        return {line.id: _state(line, os.path.isdir(line.path)) for line in lines.values()}
+    home = _home(backend)
+    here = overlay_mounts(home)
+    away = elsewhere(home, lines.keys() - here.keys())
+    found = {line.id: _state(line, line.id in here, away.get(line.id, 0)) for line in lines.values()}
+    for layer_id, kernel in here.items():
+        if layer_id not in lines:
+            found[layer_id] = MountState(layer_id, kernel.point, 0, MountPlace.HERE)
+    return found
+
+
+def kernel_stamp(backend: Backend) -> object:
+    """Return what differs after a layer's mount began or ended in this mount namespace, whoever did it."""
+    return tuple(overlay_mounts(_home(backend))) if backend.layout.driver == "overlay" else ()
+
+
+def clear_stale(tx: Transaction, ref_or_path: str | None) -> list[MountState]:
+    """Take away the lines of mounts that the kernel does not have, of one layer or of all; return them.
+
+    Raises:
+        LayerUnknown: this is neither a layer nor the ID or the path of a line.
+    """
+    backend = tx.backend
+    with backend.mounts_lock.write() as held:
+        table = backend.mounts_file.load()
+        layer_id = _find(tx, table, ref_or_path) if ref_or_path is not None else None
+        chosen = [state for state in survey(backend).values() if state.stale and layer_id in (None, state.id)]
+        if chosen:
+            backend.mounts_file.save(held, [MountPoint(state.id, state.path, 0) for state in chosen])
+    return chosen
+
+
+def users(backend: Backend, layer_id: str, references: References) -> MountUsers:
+    """Find who uses a layer's mount: containers by their records, processes by looking at all that run."""
+    state = survey(backend).get(layer_id)
+    containers = tuple(label for label, tops in references.container_tops if layer_id in tops)
+    return MountUsers(state, containers, tuple(processes_in(place_of(backend, layer_id))))
+
+
+def refuse_living(backend: Backend, layer_id: str, state: MountState | None) -> None:
+    """Raise `LayerInUse` if processes live in a layer, or if its mount cannot be ended here: no force helps then."""
+    if state is None or state.place is not MountPlace.HERE:
+        _refuse_elsewhere(backend, layer_id, "it cannot be ended from here")
+    place = place_of(backend, layer_id)
+    processes = processes_in(place)
+    if processes:
+        hint = "stop them first (podman stop), or leave the folder"
+        raise LayerInUse(layer_id, mounts=(place.path,), processes=tuple(map(str, processes)), hint=hint)
+
+
+def refuse_under_mounts(tx: Transaction, layer_id: str) -> None:
+    """Raise `LayerInUse` if other content in the layer would take away files that somebody has before his eyes.
+
+    An overlay whose lower folder changes places shows nothing any more; with vfs it is the processes in the layer.
+    """
+    backend, mounts = tx.backend, survey(tx.backend)
+    if backend.layout.driver != "overlay":
+        if layer_id in mounts:
+            refuse_living(backend, layer_id, mounts[layer_id])
+        return
+    parents = ChainMap(backend.reference_files.load_transient().parents, Parents(tx.records.layers))  # type: ignore[arg-type]
+    seen = [state.path for state in mounts.values() if not state.stale and layer_id in chain(parents, state.id)]
+    if seen:
+        hint = "they would show an empty folder: unmount them first (podman stop, podman unmount)"
+        raise LayerInUse(layer_id, mounts=seen, hint=hint)
+
+
+def place_of(backend: Backend, layer_id: str) -> Place:
+    """Return where processes would be that use a layer."""
+    layout = backend.layout
+    if layout.driver == "overlay":
+        home = _home(backend)
+        kernel: KernelMount | None = overlay_mounts(home).get(layer_id)
+        device = kernel.device if kernel is not None else ""
+        return Place(f"{home}/{layer_id}/merged", device, f"{home}/{layer_id}/diff")
+    path = os.path.realpath(os.path.join(layout.graph_root, layout.driver, "dir", layer_id))
+    try:
+        number = os.stat(path).st_dev
+    except OSError:
+        return Place(path)
+    return Place(path, f"{os.major(number)}:{os.minor(number)}", shared=True)
+
+
+def _find(tx: Transaction, table: MountTable, ref_or_path: str) -> str:
+    """Return the ID of a layer, or of a line by its path or ID: the record may be gone."""
+    try:
+        return tx.records.find(ref_or_path).id
+    except LayerUnknown:
+        line = table.by_id.get(ref_or_path) or table.at(ref_or_path)
+        if line is None:
+            raise
+        return line.id
+
+
+def _state(line: MountPoint, here: bool, pid: int = 0) -> MountState:
+    place = MountPlace.HERE if here else MountPlace.ELSEWHERE if pid else MountPlace.STALE
+    return MountState(line.id, line.path, line.count, place, pid)
+
+
+def _home(backend: Backend) -> str:
+    return os.path.realpath(os.path.join(backend.layout.graph_root, "overlay"))
+
+
+def _away(backend: Backend, layer_id: str) -> int:
+    """Return a process in whose mount namespace, not this one, the layer is mounted; 0 if there is none."""
+    return elsewhere(_home(backend), {layer_id}).get(layer_id, 0) if backend.layout.driver == "overlay" else 0
+
+
+def _refuse_elsewhere(backend: Backend, layer_id: str, consequence: str) -> None:
+    pid = _away(backend, layer_id)
+    if pid:
+        hint = f"it is mounted in another mount namespace, so {consequence}; {_ENTER}"
+        holder = str(Process(pid, command_of(pid), "root"))
+        raise LayerInUse(layer_id, mounts=(place_of(backend, layer_id).path,), processes=(holder,), hint=hint)
+
+
+def _with_processes(backend: Backend, error: LayerInUse) -> LayerInUse:
+    processes = tuple(str(process) for process in processes_in(place_of(backend, error.layer)))
+    hint = "leave the folder and close the files in it, then try again" if processes else ""
+    return LayerInUse(error.layer, mounts=error.mounts, processes=processes, hint=hint)

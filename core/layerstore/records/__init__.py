@@ -1,0 +1,1 @@
+"""The JSON files of a store, and who uses its layers."""

@@ -1,0 +1,88 @@
+"""A question that is answered with yes or no."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import ActiveBinding, Binding, BindingType
+from textual.content import Content
+from textual.widgets import Button, Static
+
+from layertui.dialogs.dialog import Dialog
+from layertui.text.safe import safe
+from layertui.widgets.text import safe_lines
+
+
+class ConfirmDialog(Dialog[bool]):
+    """Ask before something is done; True only when the user said so.
+
+    With `danger` the box is marked and the cursor stands on Cancel, so that a stray Enter does nothing.
+    """
+
+    DEFAULT_CSS = """
+    ConfirmDialog .dialog-box { width: 60; }
+    """
+
+    AUTO_FOCUS = "#cancel"
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("y", "confirm", "Yes", tooltip="Do it", id="confirm.yes"),
+        Binding("n", "cancel", "No", tooltip="Leave everything as it is", id="confirm.no"),
+    ]
+
+    def __init__(
+        self,
+        title: str | Content,
+        body: str | Content,
+        *,
+        confirm_label: str = "OK",
+        cancel_label: str = "Cancel",
+        danger: bool = False,
+    ) -> None:
+        super().__init__(title, danger=danger)
+        self._body = body if isinstance(body, Content) else safe_lines(body)
+        self._confirm_label = confirm_label
+        self._cancel_label = cancel_label
+        self._danger = danger
+
+    @property
+    def active_bindings(self) -> dict[str, ActiveBinding]:
+        """The keys, under the words of the buttons."""
+        words = {"confirm": safe(self._confirm_label), "cancel": safe(self._cancel_label)}
+        return {
+            key: active._replace(binding=replace(active.binding, description=words[active.binding.action]))
+            if active.binding.action in words
+            else active
+            for key, active in super().active_bindings.items()
+        }
+
+    def compose_body(self) -> ComposeResult:
+        """Yield the question."""
+        yield Static(self._body, markup=False)
+
+    def compose_buttons(self) -> ComposeResult:
+        """Yield the two answers."""
+        yield Button(Content(safe(self._cancel_label)), id="cancel", compact=True)
+        yield Button(
+            Content(safe(self._confirm_label)),
+            id="confirm",
+            variant="error" if self._danger else "primary",
+            compact=True,
+        )
+
+    def on_mount(self) -> None:
+        """Put the cursor on yes where nothing can be lost."""
+        if not self._danger:
+            self.query_one("#confirm").focus()
+
+    @on(Button.Pressed, "#confirm")
+    def action_confirm(self) -> None:
+        """Close with yes."""
+        self.dismiss(True)
+
+    def action_cancel(self) -> None:
+        """Close with no."""
+        self.dismiss(False)

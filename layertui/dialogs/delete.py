@@ -1,0 +1,288 @@
+"""Show what deleting would do, and ask. What is deleted and in which order is the plan's word, not this screen's."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import ClassVar, overload
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.widgets import Button, Input, Static
+
+from layertui.dialogs.dialog import Dialog
+from layertui.jobs.messages import PlanInhabited, PlanMeasured
+from layertui.model.deletion import DeletePlan, PlannedLayer, Reason
+from layertui.text.format import plural, size_text
+from layertui.text.safe import safe
+from layertui.widgets.inputs import Field, SafeInput
+from layertui.widgets.lines import LinesView
+from layertui.widgets.text import MUTED, label, short_id
+
+FORCE_WORD = "force"
+_MOST_NAMED = 8
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteRequest:
+    """What the user agreed to: these layers, in this order. `force` is True where something in use may break."""
+
+    ids: tuple[str, ...]
+    force: bool = False
+
+
+class PlanLines(Sequence[Content]):
+    """A plan as lines, each made when it is looked at: a layer, and below it a line for everybody it concerns."""
+
+    def __init__(self, plan: DeletePlan) -> None:
+        self._layers = plan.layers
+        self._ends = list(accumulate(1 + sum(_line_count(layer)) for layer in plan.layers))
+
+    def __len__(self) -> int:
+        return self._ends[-1] if self._ends else 0
+
+    @overload
+    def __getitem__(self, index: int) -> Content: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Content]: ...
+    def __getitem__(self, index: int | slice) -> Content | Sequence[Content]:
+        if isinstance(index, slice):
+            return [self[number] for number in range(*index.indices(len(self)))]
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        number = bisect_right(self._ends, index)
+        layer = self._layers[number]
+        below = index - (self._ends[number - 1] if number else 0)
+        return _layer_line(layer) if below == 0 else _consequence(layer, below - 1)
+
+
+def _line_count(layer: PlannedLayer) -> list[int]:
+    """Return how many lines each reason takes: one a holder, and one where there are none to be named."""
+    return [len(refusal.holders) or 1 for refusal in layer.refusals]
+
+
+def _layer_line(layer: PlannedLayer) -> Content:
+    return Content.assemble((f"{size_text(layer.size):>8}  ", MUTED), label(layer.id, layer.names, layer.image))
+
+
+def _consequence(layer: PlannedLayer, below: int) -> Content:
+    for refusal, count in zip(layer.refusals, _line_count(layer), strict=True):
+        if below < count:
+            holder = refusal.holders[below] if refusal.holders else ""
+            return _consequence_text(refusal.reason, holder, layer)
+        below -= count
+    raise IndexError(below)
+
+
+def _consequence_text(reason: Reason, holder: str, layer: PlannedLayer) -> Content:
+    who = safe(holder)
+    times = f" {plural(layer.mount_count, 'time')}" if layer.mount_count else ""
+    text = {
+        Reason.CHILDREN: f"layer {short_id(holder)} is built on it and would stay",
+        Reason.READ_ONLY: "its store cannot be written",
+        Reason.IMAGES: f"image {who} can no longer be run",
+        Reason.CONTAINERS: f"container {who} loses its files",
+        Reason.MOUNTS: f"mounted{times}: it is unmounted first, unless programs work in it",
+    }[reason]
+    sign, style = ("✗", "$text-error") if reason.final else ("!", "$text-warning")
+    return Content.assemble(" " * 10, (f"{sign} {text}", style))
+
+
+Measure = Callable[[tuple[str, ...], "DeleteDialog"], None]
+"""Starts to look at layers, and has a `PlanMeasured` and a `PlanInhabited` sent to the dialog."""
+
+
+class DeleteDialog(Dialog[DeleteRequest]):
+    """Show the plan and what stands against it; the cursor stands on Cancel.
+
+    Children that would stay refuse it outright, with the offer to take them along. What images, containers or mounts
+    use goes only after the word is typed out.
+    """
+
+    DEFAULT_CSS = """
+    DeleteDialog {
+        .dialog-box { width: 84; }
+        #plan { margin-bottom: 1; }
+        #sum, #advice { height: auto; }
+        #advice { margin-top: 1; }
+        #force-field { margin-top: 1; }
+        #force-field .field-label { width: auto; margin-right: 1; }
+    }
+    """
+
+    AUTO_FOCUS = "#cancel"
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("i", "include", "Include descendants", tooltip="Delete the layers above as well", id="delete.include"),
+        Binding("y", "delete", "Delete", tooltip="Delete the layers that are listed", id="delete.go"),
+        Binding("n", "cancel", "Keep", tooltip="Leave everything as it is", show=False, id="delete.keep"),
+    ]
+
+    def __init__(self, plan: DeletePlan, measure: Measure | None = None) -> None:
+        super().__init__("Delete", danger=True)
+        self._plan = plan
+        self._measure = measure
+        self._above = plan.descendants() if plan.blocked else ()
+        self._living: tuple[tuple[str, str], ...] = ()
+        self._on_disk: int | None = None
+
+    def compose_body(self) -> ComposeResult:
+        """Yield the plan, its sum, and what has to be said about it."""
+        yield LinesView(share=38, id="plan")
+        yield Static(id="sum", markup=False)
+        yield Static(id="advice", markup=False)
+        field = Field(f"Type {FORCE_WORD} to break what is in use:", SafeInput(id="force"))
+        field.id = "force-field"
+        yield field
+
+    def compose_buttons(self) -> ComposeResult:
+        """Yield Include, Cancel and Delete."""
+        yield Button("Include", id="include", compact=True)
+        yield from super().compose_buttons()
+        yield Button("Delete", id="delete", variant="error", compact=True)
+
+    def on_mount(self) -> None:
+        """Show the plan that was given."""
+        self._show_plan()
+        self._focus_answer()
+
+    def _show_plan(self) -> None:
+        plan = self._plan
+        self.set_heading(f"Delete {plural(len(plan.layers), 'layer')}?" if plan.layers else "Nothing to delete")
+        lines = self.query_one("#plan", LinesView)
+        lines.lines = PlanLines(plan)
+        lines.display = bool(plan.layers)
+        self._on_disk = None
+        if self._measure is not None and plan.layers:
+            self._measure(plan.ids, self)
+        include = self.query_one("#include", Button)
+        include.display = bool(self._above)
+        include.label = f"Include {plural(len(self._above), 'descendant')}"
+        self._show_advice()
+
+    def _show_advice(self) -> None:
+        total = self.query_one("#sum", Static)
+        total.update(_sum(self._plan, self._on_disk, refused=self._refused))
+        total.display = bool(self._plan.layers) and not any(self._plan.refused(Reason.READ_ONLY))
+        advice = self._advice()
+        self.query_one("#advice", Static).update(advice)
+        self.query_one("#advice").display = bool(advice)
+        self.query_one("#force-field").display = self._plan.needs_force and not self._refused
+        self._show_agreement()
+
+    def on_plan_measured(self, event: PlanMeasured) -> None:
+        """Show what really becomes free, unless the plan has changed meanwhile."""
+        event.stop()
+        if event.layer_ids == self._plan.ids:
+            self._on_disk = event.size
+            self._show_advice()
+
+    def on_plan_inhabited(self, event: PlanInhabited) -> None:
+        """Refuse while processes live in a layer, unless the plan has changed meanwhile."""
+        event.stop()
+        if event.layer_ids == self._plan.ids and event.living != self._living:
+            self._living = event.living
+            self._show_advice()
+
+    @property
+    def _refused(self) -> bool:
+        return self._plan.blocked or bool(self._living)
+
+    def _advice(self) -> Content:
+        plan = self._plan
+        if not plan.layers:
+            return Content(f"{plural(len(plan.missing), 'layer')} gone already: another program was quicker.")
+        if any(plan.refused(Reason.READ_ONLY)):
+            return Content.styled("✗ The store is open for reading only. Open it for writing to delete.", "$text-error")
+        if plan.blocked:
+            text = "✗ Other layers are built on these. Mark them as well, or press i to include them."
+            return Content.styled(text, "$text-error")
+        if self._living:
+            shown = [f"  {short_id(layer_id)}: {safe(process)}" for layer_id, process in self._living[:_MOST_NAMED]]
+            rest = len(self._living) - len(shown)
+            lines = ["✗ Programs work in it. Stop them first: podman stop, or leave the folder.", *shown]
+            return Content.styled("\n".join([*lines, f"  and {rest} more"] if rest else lines), "$text-error")
+        return _afterwards(plan)
+
+    @property
+    def agreed(self) -> bool:
+        """True when Delete may be pressed."""
+        if self._refused or not self._plan.layers:
+            return False
+        return not self._plan.needs_force or self.query_one("#force", Input).value.strip() == FORCE_WORD
+
+    def _show_agreement(self) -> None:
+        self.query_one("#delete", Button).disabled = not self.agreed
+        self.refresh_bindings()
+
+    def offers(self, action: str) -> bool | None:
+        """Offer only the keys that do something now."""
+        if action == "include":
+            return bool(self._above)
+        if action == "delete":
+            return True if self.agreed else None
+        return True
+
+    @on(Input.Changed, "#force")
+    def _force_typed(self, event: Input.Changed) -> None:
+        event.stop()
+        self._show_agreement()
+
+    @on(Button.Pressed, "#include")
+    def action_include(self) -> None:
+        """Plan again, with everything above the layers."""
+        self._plan = self._plan.with_descendants()
+        self._above = ()
+        self._show_plan()
+        self._focus_answer()
+
+    def _focus_answer(self) -> None:
+        """Let the word be typed where it is asked for; else the answer that does no harm is at hand."""
+        self.query_one("#force" if self._plan.needs_force and not self._plan.blocked else "#cancel").focus()
+
+    @on(Input.Submitted, "#force")
+    @on(Button.Pressed, "#delete")
+    def action_delete(self) -> None:
+        """Close with the request."""
+        if self.agreed:
+            self.dismiss(DeleteRequest(self._plan.ids, force=self._plan.needs_force))
+
+
+def _afterwards(plan: DeletePlan) -> Content:
+    """Say how Podman sees what is broken then, and how its records go, too."""
+    commands = [
+        Content(
+            f"  {command} {' '.join(safe(name) for name in names[:_MOST_NAMED])}{' …' * (len(names) > _MOST_NAMED)}"
+        )
+        for command, names in (
+            ("podman rm", plan.holders(Reason.CONTAINERS)),
+            ("podman rmi", plan.holders(Reason.IMAGES)),
+        )
+        if names
+    ]
+    if not commands:
+        return Content("")
+    text = 'Podman keeps its records of them, and fails with "layer not known" until they are removed as well:'
+    return Content("\n").join([Content(text), *commands])
+
+
+def _sum(plan: DeletePlan, on_disk: int | None, *, refused: bool) -> Content:
+    frees = "Would free" if refused else "Frees"
+    if on_disk is not None:
+        parts = [(f"{frees} ", ""), (size_text(on_disk), "bold"), (" on disk", "")]
+    elif plan.frees is not None:
+        parts = [(f"{frees} ", ""), (size_text(plan.frees), "bold")]
+    elif plan.known_size:
+        unknown = plural(plan.unknown_sizes, "layer")
+        parts = [(f"{frees} at least ", ""), (size_text(plan.known_size), "bold"), (f" ({unknown} not measured)", "")]
+    else:
+        parts = [(f"What it {frees.lower()} is not measured yet", "")]
+    if plan.missing:
+        parts.append((f" · {plural(len(plan.missing), 'layer')} gone already", MUTED))
+    if not refused:
+        parts.append((" · cannot be undone", MUTED))
+    return Content.assemble(*parts)

@@ -1,0 +1,169 @@
+"""Edit the flags of a layer: names with JSON values."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, NoReturn
+
+from textual import work
+from textual.app import ComposeResult
+from textual.content import Content
+from textual.widgets import Input
+
+from layerstore.model import INCOMPLETE_FLAG, Layer
+from layertui.dialogs.confirm import ConfirmDialog
+from layertui.dialogs.list_editor import ListEditor
+from layertui.text.safe import json_safe, safe
+from layertui.widgets.inputs import Field, SafeInput
+from layertui.widgets.text import heading, short_id
+
+_INCOMPLETE_WARNING = "Podman and layertui delete a layer with the flag incomplete at the next write to the store."
+
+
+@dataclass(frozen=True, slots=True)
+class FlagChanges:
+    """Flags to set, with their JSON values, and flags to clear."""
+
+    set: dict[str, Any]
+    clear: tuple[str, ...] = ()
+
+
+def json_text(value: object) -> str:
+    """Return a value as JSON on one line that is safe to show and to edit, and reads back as the same value."""
+    return json_safe(json.dumps(value, ensure_ascii=False))
+
+
+def parse_value(text: str) -> Any:
+    """Read what somebody typed: JSON, or a plain word, which is a string. Raises ValueError with what is wrong."""
+    text = text.strip()
+    try:
+        value = json.loads(text, parse_constant=_no_constant)
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise ValueError("Half a surrogate pair is no character") from None
+    except RecursionError:
+        raise ValueError("Nested too deeply") from None
+    except ValueError as error:
+        if text and text[0] not in '{["':
+            return text
+        place = f" at character {error.colno}" if isinstance(error, json.JSONDecodeError) and text else ""
+        raise ValueError(f"Not JSON{place}" if text else "A flag needs a value") from None
+    return value
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def changes_between(old: Mapping[str, Any], new: Mapping[str, Any]) -> FlagChanges:
+    """Return what turns the old flags into the new ones; true and 1 are not the same."""
+    return FlagChanges(
+        set={name: value for name, value in new.items() if name not in old or json_text(old[name]) != json_text(value)},
+        clear=tuple(name for name in old if name not in new),
+    )
+
+
+class FlagsDialog(ListEditor[FlagChanges]):
+    """Close with what is to be set and cleared, or None where nothing changes."""
+
+    NOUN: ClassVar[str] = "flag"
+
+    def __init__(self, layer: Layer) -> None:
+        super().__init__(heading("Flags of", layer))
+        self._layer = layer
+        self._flags = dict(layer.flags)
+
+    @property
+    def _changes(self) -> FlagChanges:
+        return changes_between(self._layer.flags, self._flags)
+
+    def rows(self) -> Iterable[Content]:
+        """Return a line a flag; a star marks those that saving would set."""
+        changed = self._changes.set
+        for name, value in self._flags.items():
+            mark = ("* ", "bold $text-warning") if name in changed else "  "
+            yield Content.assemble(mark, (safe(name), "bold"), " = ", (safe(json_text(value)), "$text-primary"))
+
+    def compose_editor(self) -> ComposeResult:
+        """Yield the name and the value."""
+        yield Field("Flag", SafeInput(placeholder="Name", id="name"))
+        yield Field("Value", SafeInput(placeholder='true, 42, "text", {"a": [1, 2]} or a word', id="value"))
+
+    def _name_at(self, number: int) -> str:
+        return list(self._flags)[number]
+
+    def fill_editor(self, number: int | None) -> None:
+        """Show the flag; its name cannot change, since another name is another flag."""
+        name = self.query_one("#name", SafeInput)
+        name.disabled = number is not None
+        name.put("" if number is None else safe(self._name_at(number)))
+        value = "" if number is None else json_text(self._flags[self._name_at(number)])
+        self.query_one("#value", SafeInput).put(value)
+
+    def _flag_name(self, number: int | None) -> str:
+        return self.query_one("#name", Input).value.strip() if number is None else self._name_at(number)
+
+    def _value(self, number: int | None) -> Any:
+        """Return the value that is meant: one that was left alone is still the old one, odd as it may be."""
+        text = self.query_one("#value", Input).value
+        old = None if number is None else self._flags[self._name_at(number)]
+        return old if number is not None and text == json_text(old) else parse_value(text)
+
+    def problem(self, number: int | None) -> str:
+        """Refuse a name that is empty or taken, and a value that is not JSON."""
+        name = self._flag_name(number)
+        if not name:
+            return "A flag needs a name"
+        if number is None and name in self._flags:
+            return "The layer has this flag already: edit it instead"
+        try:
+            self._value(number)
+        except ValueError as error:
+            return str(error)
+        return ""
+
+    def take(self, number: int | None) -> int:
+        """Set the flag."""
+        name = self._flag_name(number)
+        self._flags[name] = self._value(number)
+        return list(self._flags).index(name)
+
+    def drop(self, number: int) -> None:
+        """Clear the flag."""
+        del self._flags[self._name_at(number)]
+
+    def note(self) -> Content:
+        """Say what saving would do."""
+        changes = self._changes
+        parts = [f"{verb} {', '.join(map(safe, names))}" for verb, names in _verbs(changes) if names]
+        note = Content(f"Saving {' and '.join(parts)}." if parts else "")
+        if self._flags.get(INCOMPLETE_FLAG) is not True:
+            return note
+        warning = Content.styled(f"! {_INCOMPLETE_WARNING}", "$text-warning")
+        return Content("\n").join([warning, note]) if note else warning
+
+    @property
+    def edited(self) -> bool:
+        """Whether the flags are others now."""
+        changes = self._changes
+        return bool(changes.set or changes.clear)
+
+    def save(self) -> None:
+        """Close with the changes; a layer that becomes incomplete is asked about."""
+        self._close_with(self._changes)
+
+    @work
+    async def _close_with(self, changes: FlagChanges) -> None:
+        if changes.set.get(INCOMPLETE_FLAG) is True and not await self.app.push_screen_wait(self._question()):
+            return
+        self.dismiss(changes if changes.set or changes.clear else None)
+
+    def _question(self) -> ConfirmDialog:
+        title = f"Mark {short_id(self._layer.id)} as incomplete?"
+        return ConfirmDialog(title, _INCOMPLETE_WARNING, confirm_label="Mark it", danger=True)
+
+
+def _verbs(changes: FlagChanges) -> tuple[tuple[str, Iterable[str]], ...]:
+    return (("sets", changes.set), ("clears", changes.clear))

@@ -1,0 +1,256 @@
+"""Show what a repair would do, and ask; and what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from textwrap import wrap
+from typing import ClassVar, Protocol
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.widgets import Button, Input, Static
+
+from layerstore.check.repair import Outcome, RepairResult, RepairStep
+from layertui.dialogs.dialog import Dialog
+from layertui.dialogs.error import ErrorDialog
+from layertui.jobs.messages import RepairPlanned
+from layertui.jobs.runner import JobFailed
+from layertui.text.format import plural, size_text
+from layertui.text.safe import safe
+from layertui.widgets.inputs import Field, SafeInput
+from layertui.widgets.lines import LinesView
+
+REPAIR_WORD = "repair"
+"""What must be typed before something is lost."""
+
+_WIDTH = 100
+_AROUND = 7  # cells of the box that are not text
+
+
+class Replan(Protocol):
+    """Plans anew, and has a `RepairPlanned` sent to the dialog."""
+
+    def __call__(self, event: RepairPlanned, dialog: RepairDialog, *, force: bool, sizes: bool) -> None:
+        """Plan a repair of the same findings."""
+        ...
+
+
+class RepairDialog(Dialog[RepairPlanned]):
+    """Show the steps; close with the plan that was agreed to. Where something is lost the word must be typed."""
+
+    DEFAULT_CSS = """
+    RepairDialog {
+        .dialog-box { width: 100; }
+        #sum, #left-out { height: auto; margin-top: 1; }
+        #left-out { color: $text-warning; }
+        #word-field { margin-top: 1; }
+        #word-field .field-label { width: auto; margin-right: 1; }
+    }
+    """
+
+    AUTO_FOCUS = "#cancel"
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("i", "include", "Include what is in use", id="repair.include"),
+        Binding("y", "repair", "Repair", tooltip="Do all that is listed", id="repair.go"),
+    ]
+
+    def __init__(self, plan: RepairPlanned, replan: Replan, *, read_only: bool) -> None:
+        super().__init__("Repair", danger=any(step.destructive for step in plan.steps))
+        self._plan = plan
+        self._replan = replan
+        self._read_only = read_only
+
+    def compose_body(self) -> ComposeResult:
+        """Yield the steps, their sum, what is left out, and the word."""
+        yield LinesView(share=42, id="steps")
+        yield Static(id="sum", markup=False)
+        yield Static(id="left-out", markup=False)
+        field = Field(f"Type {REPAIR_WORD} to lose what is listed:", SafeInput(id="word"))
+        field.id = "word-field"
+        yield field
+
+    def compose_buttons(self) -> ComposeResult:
+        """Yield Include, Cancel and Repair."""
+        yield Button("Include", id="include", compact=True)
+        yield from super().compose_buttons()
+        yield Button("Repair", id="repair", variant="primary", compact=True)
+
+    def on_mount(self) -> None:
+        """Show the plan, and have it measured."""
+        self._show()
+        self._measure()
+        self._go_to_word()
+
+    def _go_to_word(self) -> None:
+        if self.query_one("#word-field").display and not self._can_include:
+            self.query_one("#word").focus()
+
+    def _measure(self) -> None:
+        if self._plan.steps and not self._plan.measured:
+            self._replan(self._plan, self, force=self._plan.force, sizes=True)
+
+    @property
+    def _left_out(self) -> int:
+        planned = {step.finding.key for step in self._plan.steps}
+        return sum(finding.key not in planned for finding in self._plan.findings)
+
+    @property
+    def _loses(self) -> bool:
+        return any(step.destructive for step in self._plan.steps)
+
+    def on_repair_planned(self, event: RepairPlanned) -> None:
+        """Show the plan as it is now."""
+        event.stop()
+        if event.measured and event.force != self._plan.force:
+            return
+        self._plan = event
+        self._show()
+        if not event.measured:
+            self._measure()
+            self._go_to_word()
+
+    def on_job_failed(self, event: JobFailed) -> None:
+        """Say why it could not be planned or measured."""
+        event.stop()
+        self.app.push_screen(ErrorDialog(event.error))
+
+    def _show(self) -> None:
+        plan = self._plan
+        count = plural(len(plan.steps), "step")
+        self.set_heading(f"Repair: {count}" if plan.steps else "Nothing to repair")
+        self.set_class(self._loses, "-danger")
+        self.query_one("#steps", LinesView).lines = step_lines(plan.steps, self._width)
+        self.query_one("#sum", Static).update(_sum(plan))
+        left = self._left_out
+        note = f"! {plural(left, 'finding')} left out: images, containers or other layers need what would go."
+        line = self.query_one("#left-out", Static)
+        line.update(note + (" i includes them." if not plan.force else ""))
+        line.display = bool(left)
+        self.query_one("#include").display = self._can_include
+        self.query_one("#word-field").display = self._loses and not self._read_only
+        self.query_one("#repair", Button).variant = "error" if self._loses else "primary"
+        if self._read_only:
+            self.show_problem("The store is open for reading only: nothing can be repaired")
+        self._show_agreement()
+
+    @property
+    def _width(self) -> int:
+        return max(20, min(_WIDTH, self.app.size.width) - _AROUND)
+
+    @property
+    def _can_include(self) -> bool:
+        return bool(self._left_out) and not self._plan.force
+
+    @property
+    def agreed(self) -> bool:
+        """True when Repair may be pressed."""
+        if self._read_only or not self._plan.steps:
+            return False
+        return not self._loses or self.query_one("#word", Input).value.strip() == REPAIR_WORD
+
+    def _show_agreement(self) -> None:
+        self.query_one("#repair", Button).disabled = not self.agreed
+        self.refresh_bindings()
+
+    def offers(self, action: str) -> bool | None:
+        """Offer only the keys that do something now."""
+        if action == "include":
+            return self._can_include
+        if action == "repair":
+            return True if self.agreed else None
+        return True
+
+    @on(Input.Changed, "#word")
+    def _typed(self, event: Input.Changed) -> None:
+        event.stop()
+        self._show_agreement()
+
+    @on(Button.Pressed, "#include")
+    def action_include(self) -> None:
+        """Plan again, with what is in use."""
+        if self._can_include:
+            self._replan(self._plan, self, force=True, sizes=False)
+
+    @on(Input.Submitted, "#word")
+    @on(Button.Pressed, "#repair")
+    def action_repair(self) -> None:
+        """Close with the plan."""
+        if self.agreed:
+            self.dismiss(self._plan)
+
+
+def step_lines(steps: Sequence[RepairStep], width: int) -> list[Content]:
+    """Return the steps in lines of this width, and below each what is lost: everybody who needs it is named."""
+    lines = []
+    for step in steps:
+        frees = f" · frees {size_text(step.frees.size)}" if step.frees is not None else ""
+        sign, style = ("!", "bold $text-error") if step.destructive else ("·", "")
+        text = f"{safe(step.text)}{frees * (not step.destructive)}"
+        for number, part in enumerate(wrap(text, width - 2)):
+            lines.append(Content.assemble((f"{sign} " if number == 0 else "  ", style), part))
+        if step.destructive:
+            style = "$text-error" if step.forced else "$text-warning"
+            parts = wrap(f"loses {safe(step.loses)}{frees}", width - 4)
+            lines += [Content.assemble("    ", (part, style)) for part in parts]
+    return lines
+
+
+def _sum(plan: RepairPlanned) -> Content:
+    if not plan.steps:
+        return Content("None of these findings can be repaired as things are.")
+    losing = sum(step.destructive for step in plan.steps)
+    parts = [f"{plural(losing, 'step')} cannot be undone" if losing else "Nothing is lost by it"]
+    freed = [step.frees.size for step in plan.steps if step.frees is not None]
+    if plan.measured and freed:
+        parts.append(f"frees {size_text(sum(freed))}")
+    elif not plan.measured:
+        parts.append("measuring what it frees …")
+    return Content(" · ".join(parts))
+
+
+_SIGNS: dict[Outcome, tuple[str, str]] = {
+    Outcome.DONE: ("✓", "bold $text-success"),
+    Outcome.GONE: ("–", ""),
+    Outcome.FAILED: ("✗", "bold $text-error"),
+    Outcome.SKIPPED: ("–", ""),
+}
+_WORDS = {Outcome.GONE: "was not there any more", Outcome.SKIPPED: "not done: the repair was stopped before"}
+
+
+class ResultsDialog(Dialog[None]):
+    """What became of each step."""
+
+    DEFAULT_CSS = "ResultsDialog .dialog-box { width: 100; }"
+    AUTO_FOCUS = "#cancel"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q", "cancel", "Close", key_display="esc", id="results.close")
+    ]
+
+    def __init__(self, results: Sequence[RepairResult]) -> None:
+        done = sum(result.outcome is Outcome.DONE for result in results)
+        failed = sum(result.outcome is Outcome.FAILED for result in results)
+        super().__init__(f"{done} of {plural(len(results), 'step')} done", danger=bool(failed))
+        self._results = results
+
+    def compose_body(self) -> ComposeResult:
+        """Yield a line a step, and one below that says why it failed."""
+        yield LinesView(result_lines(self._results), share=60, id="results")
+
+    def compose_buttons(self) -> ComposeResult:
+        """Yield Close."""
+        yield Button("Close", id="cancel", variant="primary", compact=True)
+
+
+def result_lines(results: Sequence[RepairResult]) -> list[Content]:
+    """Return the lines of the dialog."""
+    lines = []
+    for result in results:
+        sign, style = _SIGNS[result.outcome]
+        lines.append(Content.assemble((f"{sign} ", style), safe(result.step.text)))
+        why = _WORDS.get(result.outcome, result.text)
+        if why:
+            lines.append(Content.assemble("    ", (safe(why), "$text-error" if result.text else "$foreground 60%")))
+    return lines

@@ -1,0 +1,108 @@
+"""Ask which shell is wanted in a layer, and say what it can do to the layer."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.content import Content
+from textual.widgets import Button, Static
+
+from layerstore.model import Layer
+from layertui.dialogs.dialog import Dialog
+from layertui.keys.keynames import key_of
+from layertui.text.format import plural
+from layertui.text.safe import safe
+from layertui.widgets.inputs import Choice, Field
+from layertui.widgets.text import heading, layer_label
+
+_HOST = (
+    "A shell of this host, in the folder where the layer is mounted. Programs are the host's; files of the layer are "
+    "below the folder, and its symbolic links may lead out of it."
+)
+_INSIDE = (
+    "The layer's own shell, with the layer for its root folder (chroot). There is no /proc, no /dev and no network "
+    "setup of a container, and nothing holds its programs back: they run as root of this host. Only for layers that "
+    "you trust; podman run is the safe way."
+)
+
+
+class ShellDialog(Dialog[str]):
+    """Close with the layer's own shell, "" for one of this host, or None.
+
+    `inside` is a shell in the layer, where it has one and this user may change the root folder; "" where not.
+    """
+
+    DEFAULT_CSS = """
+    ShellDialog {
+        .dialog-box { width: 84; }
+        #layer { width: 1fr; height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
+        #shell-field { margin-top: 1; }
+        #what, #warning { height: auto; margin-top: 1; }
+        #what { color: $text-muted; }
+        #warning { color: $text-warning; }
+    }
+    """
+
+    AUTO_FOCUS = "#start"
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+s", "start", "Start", tooltip="Leave the screen to the shell", show=False, id="shell.start"),
+        Binding("c", "choose", "Host or layer", tooltip="Choose the other shell", id="shell.choose"),
+    ]
+
+    def __init__(self, layer: Layer, inside: str, *, images: int, containers: int, children: int) -> None:
+        super().__init__(heading("Shell in", layer))
+        self._layer = layer
+        self._inside = inside
+        counts = ((images, "image"), (containers, "container"), (children, "layer built on it"))
+        words = {"layer built on it": "layers built on it"}
+        self._users = [plural(count, noun, words.get(noun, "")) for count, noun in counts if count]
+
+    def compose_body(self) -> ComposeResult:
+        """Yield the choice and what it means."""
+        yield Field("Layer", Static(layer_label(self._layer), id="layer", markup=False))
+        if self._inside:
+            field = Field("Shell", Choice(["of this host", f"{safe(self._inside)} in the layer"]))
+            field.id = "shell-field"
+            yield field
+        yield Static(_HOST, id="what", markup=False)
+        yield Static(self._warning(), id="warning", markup=False)
+
+    def compose_buttons(self) -> ComposeResult:
+        """Yield Cancel and Start."""
+        yield from super().compose_buttons()
+        yield Button("Start", id="start", variant="primary", compact=True)
+
+    def _warning(self) -> Content:
+        text = "! What is changed there changes the layer, and an export is then no longer what came in."
+        if self._users:
+            new = key_of("layer.create")
+            text += f" It is used by {', '.join(self._users)}: to try something out, make a layer on top of it ({new})."
+        return Content(text)
+
+    @property
+    def chosen(self) -> str:
+        """The shell that is chosen."""
+        return self._inside if self._inside and self.query_one(Choice).index else ""
+
+    @on(Choice.Changed)
+    def _changed(self, event: Choice.Changed) -> None:
+        event.stop()
+        self.query_one("#what", Static).update(_INSIDE if self.chosen else _HOST)
+        self.query_one("#start", Button).variant = "warning" if self.chosen else "primary"
+
+    def offers(self, action: str) -> bool | None:
+        """Offer a choice where there is one."""
+        return not (action == "choose" and not self._inside)
+
+    def action_choose(self) -> None:
+        """Choose the other shell."""
+        self.query_one(Choice).action_step(1)
+
+    @on(Button.Pressed, "#start")
+    def action_start(self) -> None:
+        """Close with the choice."""
+        self.dismiss(self.chosen)

@@ -1,0 +1,1 @@
+"""Keys and actions, and what people remapped."""

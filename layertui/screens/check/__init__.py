@@ -1,0 +1,1 @@
+"""The screen that checks and repairs a store."""

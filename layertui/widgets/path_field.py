@@ -1,0 +1,177 @@
+"""The field for a path: completion, a file picker, and what is there."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+from textual import on, work
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.content import Content
+from textual.css.query import NoMatches
+from textual.message import Message
+from textual.screen import Screen
+from textual.widgets import Button, Input, Static
+
+from layertui.text.format import size_text
+from layertui.text.safe import safe
+from layertui.widgets.inputs import Field
+from layertui.widgets.path_input import PathInput
+from layertui.widgets.path_suggestions import Patient, Target, TargetState, expand
+
+LOOK_DELAY = 0.1
+
+
+class Found(Protocol):
+    """What is at a path; `problem` says why it is no use, "" where it can be used."""
+
+    @property
+    def problem(self) -> str: ...  # noqa: D102 - said above
+
+
+FoundT = TypeVar("FoundT", bound=Found)
+
+
+class PathField(Vertical, Generic[FoundT]):
+    """Two lines of a form: the path, and what is there.
+
+    `look` returns what is at a typed path; it is called in a thread, once the typing pauses, and may block as long as
+    the file system does. `describe` says it in a line. The file picker is called `picker`; with `writes` the file need
+    not be there.
+    """
+
+    DEFAULT_CSS = """
+    PathField {
+        height: auto;
+        margin-bottom: 1;
+        #found { width: 1fr; height: auto; max-height: 3; color: $text-muted; }
+    }
+    """
+
+    @dataclass
+    class Looked(Message):
+        """The path was looked at."""
+
+        found: Any
+
+    def __init__(
+        self,
+        title: str,
+        base: Path,
+        suggested: str = "",
+        *,
+        look: Callable[[str], FoundT],
+        describe: Callable[[FoundT], Content],
+        picker: str,
+        writes: bool = False,
+    ) -> None:
+        super().__init__()
+        self._title = title
+        self._base = base
+        self._suggested = suggested
+        self._look = look
+        self._describe = describe
+        self._picker = picker
+        self._writes = writes
+        self._patient = Patient()
+
+    def compose(self) -> ComposeResult:
+        """Yield the path and what is said about it."""
+        yield Field(self._title, PathInput(self._suggested, self._base, self._patient, id="path"))
+        yield Field("", Static("Looking …" if self._suggested else "", id="found", markup=False))
+
+    @property
+    def text(self) -> str:
+        """What is typed."""
+        return self.query_one(PathInput).value
+
+    def suggest(self, path: str) -> None:
+        """Put another suggestion in the place of the last one; what was typed stays, and is looked at again."""
+        before, self._suggested = self._suggested, path
+        if self.text == before:
+            self.query_one(PathInput).put(path)
+        else:
+            self._look_soon()
+
+    # Looking
+
+    @on(Input.Changed, "#path")
+    def _typed(self, event: Input.Changed) -> None:
+        event.stop()
+        self._look_soon()
+
+    @work(exclusive=True, group="look")
+    async def _look_soon(self) -> None:
+        await asyncio.sleep(LOOK_DELAY)
+        with suppress(NoMatches):  # the dialog is closed meanwhile
+            await self._look_now()
+
+    async def _look_now(self) -> FoundT:
+        """Look at the path, say what is there, and tell the form."""
+        found = await self._patient(self._look, self.text)
+        self.query_one("#found", Static).update(self._describe(found))
+        self.post_message(self.Looked(found))
+        return found
+
+    async def usable(self) -> FoundT | None:
+        """Look once more; return None where the path is no use, or the dialog is closed meanwhile."""
+        with suppress(NoMatches):  # the same
+            found = await self._look_now()
+            if not found.problem:
+                return found if self.screen.is_current else None
+            self.query_one(PathInput).focus()
+        return None
+
+    # Picking
+
+    @work(exclusive=True, group="browse")
+    async def browse(self) -> None:
+        """Open the file picker where the path points."""
+        head, name = os.path.split(self.text)
+        folder = await self._patient(_folder, head, self._base)
+
+        from layertui.widgets import file_picker  # noqa: PLC0415 - late: see there
+
+        picker: Screen[Path | None] = (
+            file_picker.SafeSave(folder, self._picker, file_name=name)
+            if self._writes
+            else file_picker.SafeOpen(folder, self._picker)
+        )
+        self.app.push_screen(picker, self._browsed)
+
+    def _browsed(self, path: Path | None) -> None:
+        if path is not None:
+            self.query_one(PathInput).put(str(path))
+            self.query_one(PathInput).focus()
+
+
+def _folder(text: str, base: Path) -> Path:
+    """Return the first folder that is there and can be shown: the typed one, the usual one, the user's own."""
+    folders = (expand(text, base), base)
+    shown = (folder for folder in folders if safe(str(folder)) == str(folder) and os.path.isdir(folder))
+    return next(shown, expand("~", base))
+
+
+def verdict(target: Target, *, new: str, exists: str, doubt: str = "") -> Content:
+    """Return what a target means, in the words of the dialog, and how much room is there."""
+    free = f" · {size_text(target.free)} free there" if target.free is not None else ""
+    if target.problem:
+        return Content.assemble((f"✗ {target.problem}", "$text-error"))
+    if target.state is TargetState.EXISTS or doubt:
+        return Content.assemble((f"! {exists if target.state is TargetState.EXISTS else doubt}", "$text-warning"), free)
+    return Content.assemble((f"✓ {new}", "$text-success"), free)
+
+
+def offer(button: Button, label: str, target: Target) -> None:
+    """Let a button say whether it would overwrite something, or forbid it."""
+    exists = target.state is TargetState.EXISTS
+    button.label = "Overwrite…" if exists else label
+    button.variant = "warning" if exists else "primary"
+    button.disabled = bool(target.problem)
+    button.refresh(layout=True)

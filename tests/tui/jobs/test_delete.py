@@ -1,0 +1,55 @@
+"""Deleting several layers: how far it came is told, whether it is cancelled or fails half-way."""
+
+from __future__ import annotations
+
+import pytest
+
+from layerstore.errors import LayerInUse
+from layerstore.store import LayerStore
+from layertui.dialogs.explain import explain
+from layertui.jobs import messages
+from layertui.jobs.read import delete_job, read_view
+from layertui.jobs.runner import Job, JobState
+from layertui.jobs.strip import JobsStrip
+from support.browser import Place, browsing
+
+
+def test_a_cancelled_job_tells_what_is_gone_and_what_is_not(place: Place, store: LayerStore) -> None:
+    view = read_view(store, {})
+    rows = [view[store.get(name).id] for name in ("tool", "lone")]
+    told: list[tuple[int, int | None]] = []
+
+    def tell(job: Job) -> None:
+        told.append((job.done, job.total))
+        job.stop_event.set()
+
+    job = delete_job(store, rows, force=False)
+    job.tell = tell
+    message = job.work(job)
+    assert isinstance(message, messages.Deleted)
+    assert message.layer_ids == (rows[0].id,)
+    assert job.result == "1 layer deleted, cancelled before the other 1"
+    assert (told, job.unit) == ([(0, 2)], "layer")
+    assert store.exists("lone")
+
+
+async def test_the_strip_counts_layers_and_not_bytes(place: Place, store: LayerStore) -> None:
+    async with browsing(place.open) as browser:
+        strip = browser.screen.query_one(JobsStrip)
+        job = Job("Delete 5 layers", lambda _: messages.NothingChanged(), unit="layer")
+        job.state, job.done, job.total, job.started = JobState.RUNNING, 2, 5, 1.0
+        strip.update(job)
+        await browser.until(lambda: "40%" in browser.text("JobsStrip"))
+        assert "2 of 5 layers" in browser.text("JobsStrip")
+        assert "B/s" not in browser.text("JobsStrip")
+
+
+def test_one_that_fails_tells_what_was_deleted_before(place: Place, store: LayerStore) -> None:
+    view = read_view(store, {})
+    rows = [view[store.get(name).id] for name in ("tool", "base")]
+    job = delete_job(store, rows, force=False)
+    with pytest.raises(LayerInUse) as caught:
+        job.work(job)
+    assert "1 layer of 2 had been deleted before." in explain(caught.value).text
+    assert not store.exists("tool")
+    assert store.exists("base")
