@@ -8,7 +8,7 @@ import os
 import select
 import signal
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -25,8 +25,9 @@ from textual.screen import Screen
 from layertui.collector import Collector
 from layertui.jobs.opening import DriverChoice, drivers_job
 from layertui.jobs.runner import JobRunner
-from layertui.keys.actions import APP_BINDINGS
-from layertui.keys.keynames import use_keymap, with_keys
+from layertui.keys.actions import APP_ACTIONS, bindings
+from layertui.keys.keymap import use_keymap
+from layertui.keys.sentences import with_keys
 from layertui.keys.typed_ahead import KeyQueue, Typed
 from layertui.limits import Footing
 from layertui.screens.opening import OpeningScreen
@@ -37,8 +38,9 @@ from layertui.theme import THEMES, usual_theme
 from layertui.widgets.text import typable
 
 if TYPE_CHECKING:
+    from layerstore.config.detect import DriverStore
     from layerstore.store import LayerStore
-    from layertui.jobs.opening import DriversFound, OpenStore, StoreOpened
+    from layertui.jobs.opening import OpenedStore, OpenStore
     from layertui.screens.main.screen import LayersScreen
 
 _COLLECT_AFTER = 0.5  # seconds from the first picture of a store on
@@ -62,7 +64,7 @@ class LayertuiApp(App[None]):
     TITLE = "layertui"
     CSS_PATH = "app.tcss"
     VERTICAL_BREAKPOINTS = [(0, "-low"), (30, "-high")]  # noqa: RUF012 - Textual types it so
-    BINDINGS: ClassVar[list[BindingType]] = [*APP_BINDINGS]
+    BINDINGS: ClassVar[list[BindingType]] = bindings(APP_ACTIONS)
 
     def __init__(
         self,
@@ -110,7 +112,7 @@ class LayertuiApp(App[None]):
         choice = self._choice
         if choice is not None:
             choice = replace(choice, open=partial(self._open_driver, choice)) if choice.ask else None
-        self.push_screen(OpeningScreen(self._open, self.jobs, choice, self._clock, graph_root=self._graph_root))
+        self.push_screen(self._opening(self._open, choice))
         if not self.is_headless:
             self.set_interval(_LOOK_FOR_TERMINAL, self._leave_without_terminal)
             self.set_timer(_COLLECT_ANYHOW, gc.enable)
@@ -118,9 +120,17 @@ class LayertuiApp(App[None]):
             if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
                 asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._hang_up)
 
-    @property
-    def _graph_root(self) -> str:
-        return self._choice.graph_root if self._choice is not None else ""
+    def _opening(self, open_store: OpenStore, choice: DriverChoice | None = None) -> OpeningScreen:
+        graph_root = self._choice.graph_root if self._choice is not None else ""
+        return OpeningScreen(
+            open_store,
+            self.jobs,
+            self._show_store,
+            choice,
+            self._clock,
+            forget_typed=self.keys.forget,
+            graph_root=graph_root,
+        )
 
     def _take_theme(self) -> None:
         for theme in THEMES:
@@ -145,18 +155,17 @@ class LayertuiApp(App[None]):
         import_module("layertui.screens.main.screen")
         return choice.open(driver)
 
-    def on_store_opened(self, event: StoreOpened) -> None:
-        """Show the store."""
+    def _show_store(self, opened: OpenedStore) -> None:
         from layertui.screens.main.screen import LayersScreen  # noqa: PLC0415 - loaded by `_open`
 
-        info = event.listing.view.info
+        info = opened.listing.view.info
         past = self._session.store(info.graph_root, info.driver) if self._session is not None else StoreState()
         self._browser = LayersScreen(
-            event.store, event.listing, self.jobs, self._clock, settings=self._settings, past=past
+            opened.store, opened.listing, self.jobs, self._clock, settings=self._settings, past=past
         )
         if self._footing is not None:
-            self._browser.mount_note = with_keys(self._footing.mount_note)
-            self._browser.why_read_only = self._footing.why_read_only(info.driver)
+            self._browser.browser.mount_note = with_keys(self._footing.mount_note)
+            self._browser.browser.why_read_only = self._footing.why_read_only(info.driver)
         self.switch_screen(self._browser)
         self.show_notice()
         if not self.is_headless:
@@ -219,10 +228,6 @@ class LayertuiApp(App[None]):
         else:
             await super().on_event(event)
 
-    def forget_typed(self) -> None:
-        """Drop what was typed while a store was being opened: it does not come."""
-        self.keys.forget()
-
     async def _deliver(self, event: Typed) -> None:
         """Let every field, of the palette and the file picker too, take of what is pasted only what may be shown."""
         if isinstance(event, events.Paste):
@@ -270,10 +275,10 @@ class LayertuiApp(App[None]):
     def find_drivers(self) -> None:
         """Look which stores there are in this root, to choose another one."""
         if self._choice is not None:
-            self.jobs.submit(drivers_job(self._choice.graph_root), self.screen)
+            self.jobs.submit(drivers_job(self._choice.graph_root), self, self.choose_driver)
 
-    def on_drivers_found(self, event: DriversFound) -> None:
-        """Ask which store to open in place of the one that is shown; nothing that runs may be lost by it."""
+    def choose_driver(self, stores: Sequence[DriverStore]) -> None:
+        """Ask which store to open instead; refuse while jobs run, because they would be lost."""
         from layerstore.config.detect import preferred  # noqa: PLC0415 - late, as the screens that need it
         from layertui.dialogs.drivers import DriverDialog  # noqa: PLC0415 - late, as the screens that need it
 
@@ -287,15 +292,16 @@ class LayertuiApp(App[None]):
             if driver is not None:
                 self._keep_session()
                 self._browser = None
-                self.switch_screen(OpeningScreen(lambda: choice.open(driver), self.jobs, graph_root=choice.graph_root))
+                self.switch_screen(self._opening(lambda: choice.open(driver)))
 
-        dialog = DriverDialog(choice.graph_root, event.stores, preferred(event.stores, choice.named), self._clock())
+        dialog = DriverDialog(choice.graph_root, stores, preferred(stores, choice.named), self._clock())
         self.push_screen(dialog, chosen)
 
     def action_help(self) -> None:
         """Show all keys."""
         from layertui.dialogs.help import HelpScreen  # noqa: PLC0415
-        from layertui.keys.guide import filter_words, help_sections, legend  # noqa: PLC0415 - late, as the screens that need it
+        from layertui.keys.guide import filter_words, help_sections  # noqa: PLC0415 - late, as the screens that need it
+        from layertui.screens.legend import legend  # noqa: PLC0415
 
         keys = help_sections(self.get_key_display, self._settings.keymap)
         self.push_screen(HelpScreen([*keys, filter_words()], legend()))

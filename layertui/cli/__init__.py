@@ -120,6 +120,7 @@ def _settings(options: argparse.Namespace) -> Settings:
     """Read the settings; what is wrong with them is said before there is a screen, with exit status 2."""
     from pathlib import Path
 
+    import layertui.screens.actions  # noqa: F401 - the settings name actions, which this module declares
     from layertui.settings import SettingsError, load_settings
 
     try:
@@ -138,7 +139,10 @@ def _run(
 ) -> int:
     """Run the browser, between the reading and the writing of what it remembers."""
     from layertui.app import LayertuiApp
+    from layertui.log import start_log
     from layertui.session import Session
+
+    start_log()
 
     session = Session() if settings.remember else None
     LayertuiApp(open_store, choice=choice, settings=settings, session=session, footing=footing).run()

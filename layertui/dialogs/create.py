@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
@@ -18,7 +17,8 @@ from layerstore.operations.create import check_id
 from layertui.dialogs.dialog import Dialog
 from layertui.dialogs.pick import LayerPicker, Named
 from layertui.dialogs.tar_field import tar_field
-from layertui.keys.keynames import with_keys
+from layertui.jobs.write import CreateRequest
+from layertui.keys.sentences import with_keys
 from layertui.text.safe import safe
 from layertui.widgets.inputs import Choice, Field, SafeInput
 from layertui.widgets.path_field import PathField
@@ -28,16 +28,6 @@ NOTHING = ""
 """The parent of a base layer."""
 
 _EMPTY, _FROM_TAR = 0, 1
-
-
-@dataclass(frozen=True, slots=True)
-class CreateRequest:
-    """What the user decided. `tar` None makes an empty layer, `parent` "" a base layer, `id` None a random ID."""
-
-    tar: Path | None
-    parent: str
-    names: tuple[str, ...]
-    id: str | None
 
 
 class CreateDialog(Dialog[CreateRequest]):

@@ -15,7 +15,6 @@ from textual.content import Content
 from textual.widgets import Button, Input, Static
 
 from layertui.dialogs.dialog import Dialog
-from layertui.jobs.messages import PlanInhabited, PlanMeasured
 from layertui.model.deletion import DeletePlan, PlannedLayer, Reason
 from layertui.text.format import plural, size_text
 from layertui.text.safe import safe
@@ -93,7 +92,7 @@ def _consequence_text(reason: Reason, holder: str, layer: PlannedLayer) -> Conte
 
 
 Measure = Callable[[tuple[str, ...], "DeleteDialog"], None]
-"""Starts to look at layers, and has a `PlanMeasured` and a `PlanInhabited` sent to the dialog."""
+"""Looks at layers, and passes the results to `DeleteDialog.take_size` and `DeleteDialog.take_inhabitants`."""
 
 
 class DeleteDialog(Dialog[DeleteRequest]):
@@ -174,18 +173,16 @@ class DeleteDialog(Dialog[DeleteRequest]):
         self.query_one("#force-field").display = self._plan.needs_force and not self._refused
         self._show_agreement()
 
-    def on_plan_measured(self, event: PlanMeasured) -> None:
-        """Show what really becomes free, unless the plan has changed meanwhile."""
-        event.stop()
-        if event.layer_ids == self._plan.ids:
-            self._on_disk = event.size
+    def take_size(self, layer_ids: tuple[str, ...], size: int) -> None:
+        """Show the bytes that these layers take on disk, unless the plan has changed meanwhile."""
+        if layer_ids == self._plan.ids:
+            self._on_disk = size
             self._show_advice()
 
-    def on_plan_inhabited(self, event: PlanInhabited) -> None:
-        """Refuse while processes live in a layer, unless the plan has changed meanwhile."""
-        event.stop()
-        if event.layer_ids == self._plan.ids and event.living != self._living:
-            self._living = event.living
+    def take_inhabitants(self, layer_ids: tuple[str, ...], living: tuple[tuple[str, str], ...]) -> None:
+        """Refuse while processes run in these layers, unless the plan has changed meanwhile."""
+        if layer_ids == self._plan.ids and living != self._living:
+            self._living = living
             self._show_advice()
 
     @property

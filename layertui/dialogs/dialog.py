@@ -12,7 +12,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Button, Footer, OptionList, Static
 
-from layertui.keys.whole import WholeScreen
+from layertui.keys.typed_ahead import WholeScreen
 from layertui.text.safe import safe
 
 ResultT = TypeVar("ResultT")

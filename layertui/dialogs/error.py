@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
@@ -39,6 +40,7 @@ class ErrorDialog(Dialog[None]):
     ]
 
     def __init__(self, error: BaseException, log_file: Path | None = None) -> None:
+        self._error = error
         self._explanation = explain(error)
         super().__init__(self._explanation.headline, danger=True)
         self._log_file = log_file
@@ -62,8 +64,12 @@ class ErrorDialog(Dialog[None]):
 
     @on(Button.Pressed, "#copy")
     def action_copy(self) -> None:
-        """Copy everything that is shown."""
-        self.app.copy_to_clipboard(self._explanation.as_text())
+        """Copy everything that is shown, and for a bug its traceback."""
+        report = self._explanation.as_text()
+        if self._explanation.is_bug:
+            trace = "".join(traceback.format_exception(self._error))
+            report += "\n\n" + "\n".join(map(safe, trace.rstrip().split("\n")))
+        self.app.copy_to_clipboard(report)
         self.notify("Copied", markup=False)
 
 

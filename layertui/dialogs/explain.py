@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from layerstore import errors
-from layertui.keys.keynames import with_keys
+from layertui.keys.sentences import with_keys
 from layertui.text.format import plural
 from layertui.text.safe import safe
 

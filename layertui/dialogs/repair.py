@@ -15,7 +15,7 @@ from textual.widgets import Button, Input, Static
 from layerstore.check.repair import Outcome, RepairResult, RepairStep
 from layertui.dialogs.dialog import Dialog
 from layertui.dialogs.error import ErrorDialog
-from layertui.jobs.messages import RepairPlanned
+from layertui.jobs.check import RepairPlan
 from layertui.jobs.runner import JobFailed
 from layertui.text.format import plural, size_text
 from layertui.text.safe import safe
@@ -30,14 +30,14 @@ _AROUND = 7  # cells of the box that are not text
 
 
 class Replan(Protocol):
-    """Plans anew, and has a `RepairPlanned` sent to the dialog."""
+    """Plans again, and passes the new plan to `RepairDialog.take_plan`."""
 
-    def __call__(self, event: RepairPlanned, dialog: RepairDialog, *, force: bool, sizes: bool) -> None:
+    def __call__(self, plan: RepairPlan, dialog: RepairDialog, *, force: bool, sizes: bool) -> None:
         """Plan a repair of the same findings."""
         ...
 
 
-class RepairDialog(Dialog[RepairPlanned]):
+class RepairDialog(Dialog[RepairPlan]):
     """Show the steps; close with the plan that was agreed to. Where something is lost the word must be typed."""
 
     DEFAULT_CSS = """
@@ -57,7 +57,7 @@ class RepairDialog(Dialog[RepairPlanned]):
         Binding("y", "repair", "Repair", tooltip="Do all that is listed", id="repair.go"),
     ]
 
-    def __init__(self, plan: RepairPlanned, replan: Replan, *, read_only: bool) -> None:
+    def __init__(self, plan: RepairPlan, replan: Replan, *, read_only: bool) -> None:
         super().__init__("Repair", danger=any(step.destructive for step in plan.steps))
         self._plan = plan
         self._replan = replan
@@ -101,14 +101,13 @@ class RepairDialog(Dialog[RepairPlanned]):
     def _loses(self) -> bool:
         return any(step.destructive for step in self._plan.steps)
 
-    def on_repair_planned(self, event: RepairPlanned) -> None:
-        """Show the plan as it is now."""
-        event.stop()
-        if event.measured and event.force != self._plan.force:
+    def take_plan(self, plan: RepairPlan) -> None:
+        """Show a new plan of the same findings, unless it is for an earlier choice."""
+        if plan.measured and plan.force != self._plan.force:
             return
-        self._plan = event
+        self._plan = plan
         self._show()
-        if not event.measured:
+        if not plan.measured:
             self._measure()
             self._go_to_word()
 
@@ -198,7 +197,7 @@ def step_lines(steps: Sequence[RepairStep], width: int) -> list[Content]:
     return lines
 
 
-def _sum(plan: RepairPlanned) -> Content:
+def _sum(plan: RepairPlan) -> Content:
     if not plan.steps:
         return Content("None of these findings can be repaired as things are.")
     losing = sum(step.destructive for step in plan.steps)

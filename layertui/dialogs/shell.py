@@ -12,7 +12,7 @@ from textual.widgets import Button, Static
 
 from layerstore.model import Layer
 from layertui.dialogs.dialog import Dialog
-from layertui.keys.keynames import key_of
+from layertui.keys.sentences import key_of
 from layertui.text.format import plural
 from layertui.text.safe import safe
 from layertui.widgets.inputs import Choice, Field

@@ -1,84 +1,91 @@
-"""The jobs that check a store and mend it: one call of the store each, as in `operations`."""
+"""Jobs that check and repair a store."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from textual.message import Message
-
-from layertui.jobs import messages
 from layertui.jobs.runner import TICK, Job
 from layertui.text.format import plural
 
 if TYPE_CHECKING:
-    from layerstore.check.findings import Finding
-    from layerstore.check.repair import RepairStep
-    from layerstore.store import LayerStore
+    from layerstore import Finding, LayerStore, RepairResult, RepairStep
+
+FoundHandler = Callable[[tuple["Finding", ...]], object]
+"""Takes findings as they come; called from the thread of the job."""
 
 
 class _Batches:
-    """Hands findings on a few times a second, however fast they come."""
+    """Passes findings on a few times a second, however fast they come."""
 
-    def __init__(self, post: Callable[[Message], object], run: int) -> None:
-        self._post = post
-        self._run = run
+    def __init__(self, found: FoundHandler) -> None:
+        self._found = found
         self._waiting: list[Finding] = []
         self._told = 0.0
-        self.count = 0
 
     def add(self, finding: Finding) -> None:
-        """Take one finding."""
+        """Add one finding."""
         self._waiting.append(finding)
-        self.count += 1
-        self.tell()
+        self.flush()
 
-    def tell(self, *, now: bool = False) -> None:
-        """Hand on what waits, unless that was done just now."""
+    def flush(self, *, now: bool = False) -> None:
+        """Pass on what waits, unless that was done a moment ago."""
         if self._waiting and (now or time.monotonic() - self._told >= TICK):
-            self._post(messages.FindingsFound(self._run, tuple(self._waiting)))
+            self._found(tuple(self._waiting))
             self._waiting.clear()
             self._told = time.monotonic()
 
 
-def check_job(store: LayerStore, post: Callable[[Message], object], run: int, *, deep: bool) -> Job:
-    """Check the store; what is found goes to `post` as it comes, with the number of this run."""
+def check_job(store: LayerStore, found: FoundHandler, *, deep: bool) -> Job[None]:
+    """Check the store, and pass findings to `found` as they come."""
 
-    def work(job: Job) -> Message:
-        batches = _Batches(post, run)
+    def work(job: Job[None]) -> None:
+        batches = _Batches(found)
 
         def progress(done: int, total: int | None) -> None:
-            batches.tell()
+            batches.flush()
             job.progress(done, total)
 
         try:
             for finding in store.check(deep=deep, progress=progress, should_stop=job.should_stop):
                 batches.add(finding)
         finally:
-            batches.tell(now=True)
-        return messages.CheckEnded(run)
+            batches.flush(now=True)
 
     return Job("Read every layer" if deep else "Check the store", work)
 
 
-def plan_repair_job(store: LayerStore, findings: Sequence[Finding], *, force: bool, sizes: bool = False) -> Job:
-    """Work out what a repair would do; with `sizes` also what it frees, which takes longer."""
+@dataclass(frozen=True, slots=True)
+class RepairPlan:
+    """A repair of findings: with `force` also of layers in use; `measured` if its steps say what they free."""
 
-    def work(job: Job) -> Message:
+    findings: tuple[Finding, ...]
+    steps: tuple[RepairStep, ...]
+    force: bool
+    measured: bool
+
+
+def plan_repair_job(
+    store: LayerStore, findings: Sequence[Finding], *, force: bool, sizes: bool = False
+) -> Job[RepairPlan]:
+    """Plan a repair; with `sizes` also measure what it frees, which takes longer."""
+
+    def work(job: Job[RepairPlan]) -> RepairPlan:
         steps = store.repair_plan(findings, force=force, sizes=sizes, should_stop=job.should_stop)
-        return messages.RepairPlanned(tuple(findings), tuple(steps), force, sizes)
+        return RepairPlan(tuple(findings), tuple(steps), force, sizes)
 
     return Job("plan the repair", work, quiet=True, key="measure repair" if sizes else "plan repair")
 
 
-def repair_job(store: LayerStore, steps: Sequence[RepairStep]) -> Job:
-    """Do the steps, one after the other; stops between two of them."""
+def repair_job(store: LayerStore, steps: Sequence[RepairStep]) -> Job[tuple[RepairResult, ...]]:
+    """Carry out the steps of a plan in order. A request to stop takes effect between two steps."""
 
-    def work(job: Job) -> Message:
+    def work(job: Job[tuple[RepairResult, ...]]) -> tuple[RepairResult, ...]:
         results = store.repair(steps, progress=job.progress, should_stop=job.should_stop)
         done = sum(result.outcome.value == "done" for result in results)
-        job.result = f"{done} of {plural(len(results), 'step')} done"
-        return messages.Repaired(tuple(results))
+        job.outcome = f"{done} of {plural(len(results), 'step')} done"
+        return tuple(results)
 
     return Job("Repair the store", work, writes=True, unit="step")

@@ -1,12 +1,10 @@
-"""The jobs of the first screen. What reads a store is imported in their threads, once that screen is there."""
+"""Jobs of the first screen. Their threads import what reads a store, so the first frame does not wait for it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-from textual.message import Message
 
 from layertui.jobs.runner import Job
 
@@ -15,14 +13,19 @@ if TYPE_CHECKING:
     from layerstore.store import LayerStore
     from layertui.model.query import Listing
 
-    OpenStore = Callable[[], LayerStore]
+OpenStore = Callable[[], "LayerStore"]
+"""Opens the store; called in a thread."""
 
 
 @dataclass(frozen=True, slots=True)
 class DriverChoice:
-    """A graph root that may have the stores of several drivers.
+    """A graph root that may hold stores of several drivers.
 
-    `named` is the driver that the configuration names; `ask` is False where the user has named one.
+    Attributes:
+        graph_root: the folder.
+        open: opens the store of a driver.
+        named: the driver that the configuration names.
+        ask: whether to ask which store to open; False where the user has named a driver.
     """
 
     graph_root: str
@@ -31,67 +34,60 @@ class DriverChoice:
     ask: bool = True
 
 
-@dataclass(eq=False, repr=False)
-class StoreOpened(Message):
-    """The store is open, and this is what is in it."""
+@dataclass(frozen=True, slots=True)
+class OpenedStore:
+    """An open store, and the list of its layers."""
 
     store: LayerStore
     listing: Listing
 
 
-@dataclass(eq=False, repr=False)
-class DriversFound(Message):
-    """These are the stores of one graph root."""
-
-    stores: Sequence[DriverStore]
-
-
-@dataclass(eq=False, repr=False)
-class LockSeen(Message):
-    """This lock of the store is held by these processes now, as far as the system tells; `path` is "" if none is."""
+@dataclass(frozen=True, slots=True)
+class BusyLock:
+    """A lock of the store and the processes that hold it, as far as this user can see them; `path` is "" for none."""
 
     path: str = ""
     holders: Sequence[str] = ()
 
 
-def lock_job(graph_root: str) -> Job:
-    """Find out which lock of the store keeps readers waiting, and who holds it."""
+def lock_job(graph_root: str) -> Job[BusyLock]:
+    """Find the lock of the store that keeps readers waiting, and who holds it."""
 
-    def work(job: Job) -> Message:
+    def work(job: Job[BusyLock]) -> BusyLock:
         from layerstore.linux.lockfile import busy_lock  # noqa: PLC0415 - see above
 
         del job
         busy = busy_lock(graph_root)
-        return LockSeen(busy.path, busy.holders) if busy is not None else LockSeen()
+        return BusyLock(busy.path, busy.holders) if busy is not None else BusyLock()
 
-    return Job("look who has the lock", work, quiet=True, key="lock")
+    return Job("find the holder of the lock", work, quiet=True, key="lock")
 
 
-def drivers_job(graph_root: str, *, if_several: bool = False) -> Job:
-    """Find the stores of one graph root; with `if_several` say nothing of one alone: counting its layers takes time."""
+def drivers_job(graph_root: str, *, if_several: bool = False) -> Job[Sequence[DriverStore]]:
+    """Find the stores of one graph root; with `if_several` return none instead of only one, which takes less time."""
 
-    def work(job: Job) -> Message:
+    def work(job: Job[Sequence[DriverStore]]) -> Sequence[DriverStore]:
         from layerstore.records.layout import DRIVERS, drivers_in  # noqa: PLC0415 - see above
 
         del job
         if if_several and len(set(DRIVERS).intersection(drivers_in(graph_root))) < 2:
-            return DriversFound(())
+            return ()
         from layerstore.config.detect import driver_stores  # noqa: PLC0415 - see above
 
-        return DriversFound(driver_stores(graph_root))
+        return driver_stores(graph_root)
 
     return Job("look for stores", work, quiet=True, key="drivers")
 
 
-def open_job(open_store: OpenStore) -> Job:
+def open_job(open_store: OpenStore) -> Job[OpenedStore]:
     """Open the store and read it for the first time."""
 
-    def work(job: Job) -> Message:
-        from layertui.jobs.read import read_view  # noqa: PLC0415 - the same
+    def work(job: Job[OpenedStore]) -> OpenedStore:
+        from layertui.jobs.read import read_view  # noqa: PLC0415 - see above
         from layertui.model.query import build_listing  # noqa: PLC0415 - see above
 
         del job
         store = open_store()
-        return StoreOpened(store, build_listing(read_view(store, {})))
+        return OpenedStore(store, build_listing(read_view(store, {})))
 
     return Job("open the store", work, quiet=True, key="open")

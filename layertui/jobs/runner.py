@@ -1,27 +1,30 @@
-"""The only place where threads start.
+"""Runs jobs: the only place where the browser starts threads.
 
-A job is one callable that makes one store call and returns one message. Reads run side by side, a few at a time;
-writes run one after another, in the order they came. The threads are daemons: a read that hangs on a dead disk
-cannot keep the program from ending, and a write is asked to stop and given a moment to do so.
+A job is one callable that makes one store call and returns its result. Reads run side by side, a few at a time; writes
+run one after another, in the order in which they were submitted. The threads are daemons: a read that hangs on a dead
+disk cannot keep the program from ending, and a write is asked to stop and given a moment to do so.
 
-Cancelling is a request: `should_stop` starts to say True, and the store ends the call with `Cancelled`, as it was
-before. A job that is still waiting for its turn ends at once.
+Cancelling is a request: `should_stop` returns True from then on, and the store ends the call with `Cancelled`, leaving
+everything as it was before. A job that still waits for its turn ends at once.
 """
 
 from __future__ import annotations
 
 import itertools
+import logging
 import queue
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 from textual.message import Message
 
-from layerstore.errors import Cancelled
+from layerstore import Cancelled, LayerStoreError
+
+_log = logging.getLogger(__name__)
 
 READERS = 4
 """How many reads run at a time."""
@@ -31,14 +34,16 @@ TICK = 0.1
 
 _numbers = itertools.count(1)
 
+Result = TypeVar("Result")
 
-def _nobody(job: Job) -> None:
-    """Tell nobody."""
+
+def _ignore(job: Job[Any]) -> None:
+    """Ignore progress."""
     del job
 
 
 class JobState(Enum):
-    """Where a job is."""
+    """The state of a job."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -48,29 +53,38 @@ class JobState(Enum):
 
     @property
     def ended(self) -> bool:
-        """True when nothing more will come of the job."""
+        """Whether the job is over, one way or another."""
         return self not in (JobState.WAITING, JobState.RUNNING)
 
 
 class Target(Protocol):
-    """Who hears of a job: a screen or the app."""
+    """What submits a job and gets its result: a widget, a screen or the app."""
 
     def post_message(self, message: Message) -> bool:
         """Queue a message; may be called from any thread."""
         ...
 
+    def call_later(self, callback: Callable[..., Any], *args: Any) -> bool:
+        """Queue a call; may be called from any thread."""
+        ...
+
 
 @dataclass(eq=False)
-class Job:
-    """One call of the store, to be run in a thread.
+class Job(Generic[Result]):
+    """One store call, to be run in a thread.
 
-    `writes` puts it in the queue of writes. A `quiet` job is not listed on the screen. A job cancels the one before it
-    that has the same `key`. `work` gets the job, for `progress` and `should_stop`; progress counts `unit`s, such as
-    "layer", or bytes without one.
+    Attributes:
+        title: what the screen calls the job.
+        work: makes the call and returns its result; it is passed the job, for `progress` and `should_stop`.
+        writes: whether the job belongs in the queue of writes.
+        quiet: whether the screen leaves the job out of its list.
+        key: a new job cancels the one before it that has the same key, and a cancelled job with a key delivers nothing.
+        unit: what progress counts, such as "layer"; bytes if it is empty.
+        outcome: one line about what was done, which `work` may set.
     """
 
     title: str
-    work: Callable[[Job], Message]
+    work: Callable[[Job[Result]], Result]
     writes: bool = False
     quiet: bool = False
     key: str = ""
@@ -79,15 +93,15 @@ class Job:
     state: JobState = JobState.WAITING
     done: int = 0
     total: int | None = None
-    result: str = ""
+    outcome: str = ""
     started: float = 0.0
     ended: float = 0.0
     stop_event: threading.Event = field(default_factory=threading.Event, repr=False)
-    tell: Callable[[Job], None] = field(default=_nobody, repr=False)
+    tell: Callable[[Job[Any]], None] = field(default=_ignore, repr=False)
     told: float = 0.0
 
     def progress(self, done: int, total: int | None) -> None:
-        """Take note of how far the work is; the screen hears of it a few times a second."""
+        """Record progress; the screen is told a few times a second."""
         self.done, self.total = done, total
         now = time.monotonic()
         if now - self.told >= TICK:
@@ -95,12 +109,12 @@ class Job:
             self.tell(self)
 
     def should_stop(self) -> bool:
-        """Tell whether somebody cancelled the job."""
+        """Return whether the job was cancelled."""
         return self.stop_event.is_set()
 
     @property
     def stopping(self) -> bool:
-        """True between a request to stop and the end."""
+        """Whether the job was cancelled and has not ended yet."""
         return self.stop_event.is_set() and not self.state.ended
 
     def seconds(self) -> float:
@@ -110,70 +124,101 @@ class Job:
         return (self.ended or time.monotonic()) - self.started
 
 
-class JobChanged(Message):
-    """A job started, moved on or ended: what is drawn of it is no longer true."""
+_ON_ITS_WAY = 1.0  # seconds after the end of a job in which its result is delivered, if it is delivered at all
 
-    def __init__(self, job: Job) -> None:
+
+def to_come(job: Job[Any] | None) -> bool:
+    """Return whether the result of a job may still be delivered."""
+    if job is None or job.stop_event.is_set() or job.state in (JobState.FAILED, JobState.CANCELLED):
+        return False
+    return not job.ended or time.monotonic() - job.ended < _ON_ITS_WAY
+
+
+class JobChanged(Message):
+    """A job started, made progress or ended, and must be redrawn."""
+
+    def __init__(self, job: Job[Any]) -> None:
         self.job = job
         super().__init__()
 
     def can_replace(self, message: Message) -> bool:
-        """Of several in the queue one is enough."""
+        """Keep only the newest of several queued messages about one job."""
         return isinstance(message, JobChanged) and message.job is self.job
 
 
 class JobFailed(Message):
-    """A job ended with an error that somebody must see."""
+    """A job ended with an error that the user must see."""
 
-    def __init__(self, job: Job, error: Exception) -> None:
+    def __init__(self, job: Job[Any], error: Exception) -> None:
         self.job = job
         self.error = error
         super().__init__()
 
 
 class JobRunner:
-    """Runs jobs and tells their targets. Use from the event loop; close before the loop ends."""
+    """Runs jobs and delivers their results. Use it from the event loop, and close it before the loop ends."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._running: dict[int, Job] = {}
+        self._running: dict[int, Job[Any]] = {}
         self._readers = threading.BoundedSemaphore(READERS)
-        self._writes: queue.SimpleQueue[tuple[Job, Target] | None] = queue.SimpleQueue()
+        self._writes: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._writer: threading.Thread | None = None
         self._closed = False
 
     @property
-    def jobs(self) -> list[Job]:
-        """The jobs that wait or run, in the order they came."""
+    def jobs(self) -> list[Job[Any]]:
+        """The jobs that wait or run, in the order in which they were submitted."""
         with self._lock:
             return list(self._running.values())
 
     @property
     def idle(self) -> bool:
-        """True when nothing waits or runs."""
+        """Whether no job waits or runs."""
         return not self._running
 
-    def submit(self, job: Job, target: Target) -> Job:
-        """Start `job`, or queue it if it writes; `target` hears of it and gets its message."""
+    def submit(
+        self,
+        job: Job[Result],
+        target: Target,
+        then: Callable[[Result], object] | None = None,
+        failed: Callable[[Exception], object] | None = None,
+    ) -> Job[Result]:
+        """Start a job, or queue it if it writes.
+
+        Args:
+            job: the job.
+            target: what the result is for. `then` and `failed` are called in its message loop, and not at all once it
+                is closed. It is also posted `JobChanged`, unless the job is quiet.
+            then: takes the result.
+            failed: takes the error; by default `target` is posted `JobFailed`.
+
+        Returns:
+            The job, which has been cancelled if the runner is closed.
+        """
         if self._closed:
             job.state = JobState.CANCELLED
             return job
         if job.key:
             self.cancel_key(job.key)
         if not job.quiet:
-            job.tell = lambda moved: _post(target, JobChanged(moved))
+            job.tell = lambda moved: _deliver(target.post_message, JobChanged(moved))
         with self._lock:
             self._running[job.number] = job
         job.tell(job)
+
+        def run() -> None:
+            self._run(job, target, then, failed)
+
         if job.writes:
             self._start_writer()
-            self._writes.put((job, target))
+            self._writes.put(run)
         else:
-            threading.Thread(target=self._read, args=(job, target), name=f"read: {job.title}", daemon=True).start()
+            threading.Thread(target=self._read, args=(run,), name=f"read: {job.title}", daemon=True).start()
         return job
 
-    def cancel(self, job: Job) -> None:
-        """Ask `job` to stop; one that has not started ends here."""
+    def cancel(self, job: Job[Any]) -> None:
+        """Ask a job to stop; one that has not started ends here."""
         job.stop_event.set()
         with self._lock:
             waiting = job.state is JobState.WAITING
@@ -189,7 +234,7 @@ class JobRunner:
                 self.cancel(job)
 
     def close(self, patience: float = 5.0) -> None:
-        """Ask all jobs to stop and wait for the write that runs, at most `patience` seconds."""
+        """Ask all jobs to stop, and wait up to `patience` seconds for the write that runs."""
         self._closed = True
         for job in self.jobs:
             self.cancel(job)
@@ -203,40 +248,65 @@ class JobRunner:
             self._writer.start()
 
     def _write_all(self) -> None:
-        while (item := self._writes.get()) is not None:
-            self._run(*item)
+        while (run := self._writes.get()) is not None:
+            run()
 
-    def _read(self, job: Job, target: Target) -> None:
+    def _read(self, run: Callable[[], None]) -> None:
         with self._readers:
-            self._run(job, target)
+            run()
 
-    def _run(self, job: Job, target: Target) -> None:
+    def _run(
+        self,
+        job: Job[Result],
+        target: Target,
+        then: Callable[[Result], object] | None,
+        failed: Callable[[Exception], object] | None,
+    ) -> None:
         with self._lock:
             if job.state is not JobState.WAITING:
                 return
             job.state = JobState.RUNNING
         job.started = time.monotonic()
         job.tell(job)
-        message: Message | None = None
+        deliver: Callable[[], object] | None = None
         try:
-            message = job.work(job)
+            result = job.work(job)
             job.state = JobState.DONE
+            if then is not None:
+                deliver = lambda: target.call_later(then, result)  # noqa: E731 - runs after the state is set
         except Cancelled:
             job.state = JobState.CANCELLED
-        except Exception as error:  # noqa: BLE001 - whatever goes wrong in a thread must reach the screen
+        except Exception as error:  # noqa: BLE001 - any error of a thread must reach the screen
             job.state = JobState.FAILED
-            job.result = str(error)
-            message = JobFailed(job, error)
+            job.outcome = str(error)
+            _record(job, error)
+            deliver = _failure(job, target, error, failed)
         job.ended = time.monotonic()
-        if message is not None and not (job.key and job.should_stop()):
-            _post(target, message)
+        if deliver is not None and not (job.key and job.should_stop()):
+            _deliver(deliver)
         with self._lock:
             self._running.pop(job.number, None)
         job.tell(job)
 
 
-def _post(target: Target, message: Message) -> None:
+def _failure(
+    job: Job[Any], target: Target, error: Exception, failed: Callable[[Exception], object] | None
+) -> Callable[[], object]:
+    if failed is None:
+        return lambda: target.post_message(JobFailed(job, error))
+    return lambda: target.call_later(failed, error)
+
+
+def _record(job: Job[Any], error: Exception) -> None:
+    """Log what failed; an error that the store did not raise on purpose is a bug, and is logged with its traceback."""
+    if isinstance(error, (LayerStoreError, OSError)):
+        _log.info("%s failed: %s", job.title, error)
+    else:
+        _log.error("%s failed unexpectedly", job.title, exc_info=error)
+
+
+def _deliver(call: Callable[..., object], *args: object) -> None:
     try:
-        target.post_message(message)
+        call(*args)
     except RuntimeError:  # the event loop has ended between the check and the call
         return

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from rich.cells import cell_len
 from rich.style import Style
@@ -49,7 +49,7 @@ class JobsStrip(Widget):
     class CancelWanted(Message):
         """A job's ✕ was clicked."""
 
-        def __init__(self, strip: JobsStrip, job: Job) -> None:
+        def __init__(self, strip: JobsStrip, job: Job[Any]) -> None:
             self.strip = strip
             self.job = job
             super().__init__()
@@ -61,36 +61,36 @@ class JobsStrip(Widget):
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
         super().__init__(id=id)
-        self._jobs: list[Job] = []
-        self._known: set[Job] = set()
+        self._jobs: list[Job[Any]] = []
+        self._known: set[Job[Any]] = set()
         self._timer: Timer | None = None
 
     @property
-    def running(self) -> list[Job]:
+    def running(self) -> list[Job[Any]]:
         """The jobs that have not ended, the newest last."""
         return sorted((job for job in self._known if not job.state.ended), key=lambda job: job.number)
 
-    def update(self, job: Job) -> None:
+    def update(self, job: Job[Any]) -> None:
         """Take note of a job that started, moved on or ended."""
         if job not in self._known:
             self._known.add(job)
             self.set_timer(_GRACE, lambda: self._admit(job))
         if job.state.ended:
             self._known.discard(job)
-            if job.result or (job.state is JobState.CANCELLED and job in self._jobs):
+            if job.outcome or (job.state is JobState.CANCELLED and job in self._jobs):
                 self._admit(job, ended=True)
                 self.set_timer(_LINGER, lambda: self.drop(job))
             else:
                 self.drop(job)
         self._show()
 
-    def _admit(self, job: Job, *, ended: bool = False) -> None:
+    def _admit(self, job: Job[Any], *, ended: bool = False) -> None:
         """Show a job that is not done after a moment, or that has something to tell."""
         if job not in self._jobs and job.state.ended is ended:
             self._jobs.append(job)
             self._show()
 
-    def drop(self, job: Job) -> None:
+    def drop(self, job: Job[Any]) -> None:
         """Show a job no longer."""
         if job in self._jobs:
             self._jobs.remove(job)
@@ -133,7 +133,7 @@ class JobsStrip(Widget):
         if offset is not None and offset.y < len(shown) and offset.x < 3 and not shown[offset.y].state.ended:
             self.post_message(self.CancelWanted(self, shown[offset.y]))
 
-    def _draw(self, line: Line, job: Job, base: Style) -> None:
+    def _draw(self, line: Line, job: Job[Any], base: Style) -> None:
         def style(name: str) -> Style:
             return base + layered(self, name)
 
@@ -153,13 +153,13 @@ class JobsStrip(Widget):
             line.put(f" {share:4.0%}", base)
         line.put("  " + "  ".join(_numbers(job)), style("jobs--dim"))
 
-    def _title(self, job: Job) -> str:
+    def _title(self, job: Job[Any]) -> str:
         """Return the title, as wide as the others are."""
         room = min(_TITLE, max(cell_len(safe(other.title)) for other in self._jobs))
         title = cut(safe(job.title), room)
         return title + " " * (room - cell_len(title) + 2)
 
-    def _draw_ended(self, line: Line, job: Job, base: Style, style: Callable[[str], Style]) -> None:
+    def _draw_ended(self, line: Line, job: Job[Any], base: Style, style: Callable[[str], Style]) -> None:
         sign, name = {
             JobState.DONE: ("✓", "jobs--done"),
             JobState.FAILED: ("✗", "jobs--failed"),
@@ -168,10 +168,10 @@ class JobsStrip(Widget):
         line.put(self._title(job), base)
         if job.seconds() >= _SLOW:
             line.put(f"{duration_text(job.seconds())}  ", style("jobs--dim"))
-        line.put("cancelled" if job.state is JobState.CANCELLED else safe(job.result), style("jobs--dim"))
+        line.put("cancelled" if job.state is JobState.CANCELLED else safe(job.outcome), style("jobs--dim"))
 
 
-def _numbers(job: Job) -> list[str]:
+def _numbers(job: Job[Any]) -> list[str]:
     seconds = job.seconds()
     if not job.done:
         return [duration_text(seconds)]

@@ -1,53 +1,55 @@
-"""The jobs that make layers and change what is in them: one call of the store each, as in `operations`."""
+"""Jobs that change the store. They run one after another."""
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from textual.message import Message
-
-from layerstore.errors import LayerStoreError
-from layerstore.store import LayerStore
-from layertui.jobs import messages
+from layerstore import Layer, LayerStore
+from layertui.jobs.read import several
 from layertui.jobs.runner import Job
 from layertui.model.rows import LayerRow
-from layertui.text.format import size_text
-
-if TYPE_CHECKING:
-    from layertui.dialogs.create import CreateRequest
-
-SHELLS = ("/bin/bash", "/usr/bin/bash", "/bin/sh", "/usr/bin/sh", "/bin/ash", "/bin/busybox")
-"""Where a layer may have a shell, the best first."""
+from layertui.text.format import plural, size_text
 
 
-def create_job(store: LayerStore, request: CreateRequest) -> Job:
-    """Make a layer, empty or of a tar."""
+@dataclass(frozen=True, slots=True)
+class CreateRequest:
+    """A layer to create: empty if `tar` is None, a base layer if `parent` is "", with a random ID if `id` is None."""
 
-    def work(job: Job) -> Message:
-        how = {"id": request.id, "parent": request.parent or None, "names": request.names}
+    tar: Path | None
+    parent: str
+    names: tuple[str, ...]
+    id: str | None
+
+
+def create_job(store: LayerStore, request: CreateRequest) -> Job[Layer]:
+    """Create a layer, empty or from a tar."""
+
+    def work(job: Job[Layer]) -> Layer:
+        how: dict[str, Any] = {"id": request.id, "parent": request.parent or None, "names": request.names}
         try:
             if request.tar is None:
-                layer = store.create(**how)  # type: ignore[arg-type]
+                layer = store.create(**how)
             else:
                 with request.tar.open("rb") as tar:
-                    layer, _ = store.put(tar, progress=job.progress, should_stop=job.should_stop, **how)  # type: ignore[arg-type]
+                    layer, _ = store.put(tar, progress=job.progress, should_stop=job.should_stop, **how)
         except Exception as error:
-            error.add_note("No layer was made, and the store is as it was before.")
+            error.add_note("No layer was created, and the store is as it was before.")
             raise
         made = f", {size_text(layer.diff_size)}, {layer.diff_digest}" if request.tar is not None else ", empty"
-        job.result = f"{layer.id[:12]}{made}"
-        return messages.Created(layer.id, layer.diff_size if request.tar is not None else None, layer.diff_digest)
+        job.outcome = f"{layer.id[:12]}{made}"
+        return layer
 
     title = "Create a layer" if request.tar is None else f"Create from {request.tar.name}"
     return Job(title, work, writes=True)
 
 
-def apply_job(store: LayerStore, row: LayerRow, tar_path: Path) -> Job:
-    """Apply a tar to a layer."""
+def apply_job(store: LayerStore, row: LayerRow, tar_path: Path) -> Job[Layer]:
+    """Apply a tar to a layer; return the layer as it is afterwards."""
 
-    def work(job: Job) -> Message:
+    def work(job: Job[Layer]) -> Layer:
         try:
             with tar_path.open("rb") as tar:
                 store.apply_diff(row.id, tar, progress=job.progress, should_stop=job.should_stop)
@@ -55,51 +57,126 @@ def apply_job(store: LayerStore, row: LayerRow, tar_path: Path) -> Job:
             error.add_note("The layer is as it was before.")
             raise
         layer = store.get(row.id)
-        job.result = f"{size_text(layer.diff_size)}, {layer.diff_digest}"
-        return messages.Applied(row.id, layer.diff_size, layer.diff_digest)
+        job.outcome = f"{size_text(layer.diff_size)}, {layer.diff_digest}"
+        return layer
 
     return Job(f"Apply to {row.title}", work, writes=True)
 
 
-def metadata_job(store: LayerStore, row: LayerRow, text: str) -> Job:
-    """Keep another text with a layer."""
+def delete_job(store: LayerStore, rows: Sequence[LayerRow], *, force: bool) -> Job[tuple[str, ...]]:
+    """Delete layers in the given order, children first; return the IDs of those that were deleted.
 
-    def work(job: Job) -> Message:
+    A request to stop takes effect between two layers.
+    """
+
+    def work(job: Job[tuple[str, ...]]) -> tuple[str, ...]:
+        gone: list[str] = []
+        for row in rows:
+            if job.should_stop():
+                break
+            job.progress(len(gone), len(rows))
+            try:
+                store.delete(row.id, force=force)
+            except Exception as error:
+                if gone:
+                    error.add_note(f"{plural(len(gone), 'layer')} of {len(rows):,} had been deleted before.")
+                raise
+            gone.append(row.id)
+        kept = len(rows) - len(gone)
+        job.outcome = plural(len(gone), "layer") + " deleted" + (f", cancelled before the other {kept:,}" * bool(kept))
+        return tuple(gone)
+
+    return Job(f"Delete {several(rows)}", work, writes=True, unit="layer")
+
+
+# Records
+
+
+def names_job(store: LayerStore, row: LayerRow, names: Sequence[str]) -> Job[None]:
+    """Replace the names of a layer."""
+
+    def work(job: Job[None]) -> None:
+        store.set_names(row.id, names)
+        job.outcome = plural(len(names), "name")
+
+    return Job(f"Name {row.title}", work, writes=True)
+
+
+def flags_job(store: LayerStore, row: LayerRow, values: Mapping[str, Any], cleared: Sequence[str]) -> Job[None]:
+    """Set and clear flags of a layer."""
+
+    def work(job: Job[None]) -> None:
+        for flag, value in values.items():
+            store.set_flag(row.id, flag, value)
+        for flag in cleared:
+            store.clear_flag(row.id, flag)
+        job.outcome = plural(len(values) + len(cleared), "flag") + " changed"
+
+    return Job(f"Flags of {row.title}", work, writes=True)
+
+
+def metadata_job(store: LayerStore, row: LayerRow, text: str) -> Job[None]:
+    """Replace the metadata of a layer."""
+
+    def work(job: Job[None]) -> None:
         store.set_metadata(row.id, text)
-        job.result = f"{size_text(len(text.encode('utf-8', 'surrogatepass')))} of metadata"
-        return messages.LayerChanged(row.id, "metadata")
+        job.outcome = f"{size_text(len(text.encode('utf-8', 'surrogatepass')))} of metadata"
 
     return Job(f"Metadata of {row.title}", work, writes=True)
 
 
-def find_shell_job(store: LayerStore, layer_id: str) -> Job:
-    """Look which shell there is inside a layer; nothing is mounted for that."""
+# Mounts
 
-    def work(job: Job) -> Message:
+
+def mount_job(store: LayerStore, row: LayerRow) -> Job[Path]:
+    """Mount a layer; return where."""
+
+    def work(job: Job[Path]) -> Path:
         del job
-        return messages.ShellFound(layer_id, _shell_in(store, layer_id))
-
-    return Job("look for a shell", work, quiet=True, key="shell")
-
-
-def _shell_in(store: LayerStore, layer_id: str) -> str:
-    try:
-        files = store.files(layer_id)
-    except (LayerStoreError, OSError):  # one that cannot be looked into has none to offer; mounting it will say why
-        return ""
-    for path in SHELLS:
-        with suppress(LayerStoreError):
-            if files.stat(path, follow=True).mode & 0o111:
-                return path
-    return ""
-
-
-def mount_for_shell_job(store: LayerStore, row: LayerRow, *, inside: str) -> Job:
-    """Mount a layer, or count one user more, for a shell in it; `inside` is the layer's own shell, or ""."""
-
-    def work(job: Job) -> Message:
-        del job
-        before = any(state.id == row.id and not state.stale for state in store.mounts())
-        return messages.ShellReady(row.id, store.mount(row.id), inside, before)
+        return store.mount(row.id)
 
     return Job(f"Mount {row.title}", work, writes=True)
+
+
+@dataclass(frozen=True, slots=True)
+class ShellMount:
+    """A layer mounted for a shell: where, and whether it was mounted before."""
+
+    path: Path
+    mounted_before: bool
+
+
+def mount_for_shell_job(store: LayerStore, row: LayerRow) -> Job[ShellMount]:
+    """Mount a layer for a shell, which raises the count of a mount that exists."""
+
+    def work(job: Job[ShellMount]) -> ShellMount:
+        del job
+        before = any(state.id == row.id and not state.stale for state in store.mounts())
+        return ShellMount(store.mount(row.id), before)
+
+    return Job(f"Mount {row.title}", work, writes=True)
+
+
+def unmount_job(store: LayerStore, rows: Sequence[LayerRow], *, force: bool = False) -> Job[int]:
+    """Unmount layers once each, or completely with `force`; return how many are still mounted."""
+
+    def work(job: Job[int]) -> int:
+        still = 0
+        for row in rows:
+            if job.should_stop():
+                break
+            still += store.unmount(row.id, force=force)
+        return still
+
+    return Job(f"Unmount {several(rows)}", work, writes=True)
+
+
+def clear_stale_job(store: LayerStore, layer_id: str | None = None) -> Job[int]:
+    """Clear the record of one stale mount, or of all; return how many were cleared."""
+
+    def work(job: Job[int]) -> int:
+        cleared = store.clear_stale_mounts(layer_id)
+        job.outcome = plural(len(cleared), "record") + " cleared"
+        return len(cleared)
+
+    return Job("Clear stale mounts", work, writes=True)

@@ -1,4 +1,4 @@
-"""Keys that people choose: their names, what a remapped binding says, and where two actions meet on one key."""
+"""The keys of all actions: what users remapped, how keys are written, and where two actions meet on one key."""
 
 from __future__ import annotations
 
@@ -7,50 +7,83 @@ from contextlib import suppress
 from dataclasses import replace
 from difflib import get_close_matches
 from itertools import combinations
+from typing import Any
 
 from textual.binding import Binding, InvalidBinding
 from textual.keys import KEY_ALIASES, KEY_NAME_REPLACEMENTS, Keys, format_key, key_to_character
 
-from layertui.keys.actions import NO_KEY, PLACES
+from layertui.keys import sentences
+from layertui.keys.actions import NO_KEY, Action, Actions
 
 Keymap = Mapping[str, str]
-"""Keys by the ID of their binding, as Textual's `App.set_keymap` takes them: names with commas between."""
+"""Keys by action ID, as Textual's `App.set_keymap` takes them: names with commas between them."""
 
 _MODIFIERS = ("alt", "ctrl", "hyper", "meta", "shift", "super")
 _NAMED = frozenset(key.value for key in Keys if key.value.isalnum())
 _SAME = {alias: name for name, aliases in KEY_ALIASES.items() for alias in aliases}
 _CHARACTERS = frozenset(KEY_NAME_REPLACEMENTS.values())
 
+# What there is
 
-class UnknownKey(ValueError):
-    """No terminal sends a key of this name; `nearest` is one that is much like it, or ""."""
-
-    def __init__(self, name: str, nearest: str = "") -> None:
-        self.name = name
-        self.nearest = nearest
-        super().__init__(name)
+_places: dict[str, tuple[Actions, ...]] = {}
+_actions: dict[str, Action[Any]] = {}
+_bindings: dict[str, Binding] = {}
 
 
-def all_bindings() -> dict[str, Binding]:
-    """Return every binding that can be remapped, by its ID, in the order of the help."""
-    return {str(binding.id): binding for tables in PLACES.values() for table in tables for binding in table}
+def declare(places: Mapping[str, tuple[Actions, ...]]) -> None:
+    """Make the actions of the program known: those of each place that can have the focus, the nearest first."""
+    _places.clear()
+    _places.update(places)
+    _actions.clear()
+    _actions.update((action.id, action) for groups in places.values() for group in groups for action in group)
+    _bindings.clear()
+    _bindings.update((action.id, action.binding) for action in _actions.values())
+    sentences.use_by_default(lambda action_id: _name(action_id, {}))
+
+
+def places() -> Mapping[str, tuple[Actions, ...]]:
+    """Return the actions by place, as they were declared."""
+    return _places
+
+
+def all_actions() -> Mapping[str, Action[Any]]:
+    """Return every action by its ID, in the order of the help."""
+    return _actions
+
+
+def all_bindings() -> Mapping[str, Binding]:
+    """Return the binding of every action by its ID, in the order of the help."""
+    return _bindings
 
 
 def remapped(binding: Binding, keymap: Keymap) -> Binding:
-    """Return the binding with the keys that it really has."""
+    """Return a binding with the keys of a keymap."""
     keys = keymap.get(str(binding.id))
     return binding if keys is None else replace(binding, key=keys, key_display=None)
 
 
-def first_key(binding_id: str, keymap: Keymap) -> Binding:
-    """Return the binding with this ID and the first of the keys that it really has, "" where it has none."""
-    binding = remapped(all_bindings()[binding_id], keymap)
+def first_key(action_id: str, keymap: Keymap) -> Binding:
+    """Return the binding of an action with only the first of its keys, "" if it has none."""
+    binding = remapped(_bindings[action_id], keymap)
     return binding.with_key(written_keys(binding).partition(",")[0], binding.key_display)
 
 
 def written_keys(binding: Binding) -> str:
-    """Return the keys of a binding as they stand in a file of settings; "" where it has none."""
+    """Return the keys of a binding as settings write them, "" if it has none."""
     return "" if binding.key.startswith(NO_KEY) else binding.key
+
+
+# Keys in sentences
+
+
+def use_keymap(keymap: Keymap) -> None:
+    """Name the keys of this keymap in sentences from now on, in this task and those that it starts."""
+    sentences.use(lambda action_id: _name(action_id, keymap))
+
+
+def _name(action_id: str, keymap: Keymap) -> str:
+    binding = first_key(action_id, keymap)
+    return spoken(binding.key) if binding.key else f"{_name('app.palette', keymap)}: {binding.description}"
 
 
 def spoken(key: str) -> str:
@@ -59,8 +92,20 @@ def spoken(key: str) -> str:
     return "+".join([*modifiers, format_key(name)])
 
 
+# Reading keys
+
+
+class UnknownKey(ValueError):
+    """No terminal sends a key of this name; `nearest` is a similar name that exists, or ""."""
+
+    def __init__(self, name: str, nearest: str = "") -> None:
+        self.name = name
+        self.nearest = nearest
+        super().__init__(name)
+
+
 def read_keys(text: str) -> str:
-    """Return keys as Textual calls them: `m`, `/`, `f5`, `ctrl+shift+left`, `question_mark`, with commas between.
+    """Return keys under Textual's names: `m`, `/`, `f5`, `ctrl+shift+left`, `question_mark`, with commas between them.
 
     Raises:
         UnknownKey: for the first name that no terminal sends; its name is "" where nothing stands between commas.
@@ -80,7 +125,7 @@ def _read_key(text: str) -> str:
 
 
 def _character_name(name: str) -> str | None:
-    """Return what Textual calls the key of a character, or a key that has a name only; None when there is no such."""
+    """Return Textual's name for the key of a character or for a named key, None if there is no such key."""
     if name in _NAMED or name in _CHARACTERS:
         return name
     character = key_to_character(name)
@@ -88,7 +133,7 @@ def _character_name(name: str) -> str | None:
         return None
     try:
         return next(iter(Binding.make_bindings([Binding(character, "")]))).key
-    except (InvalidBinding, StopIteration):  # a comma stands between keys
+    except (InvalidBinding, StopIteration):  # a comma separates keys
         return "comma"
 
 
@@ -101,13 +146,13 @@ def _nearest(text: str) -> str:
 
 
 def clashes(keymap: Keymap) -> Iterator[tuple[str, str, str, str]]:
-    """Yield each key that two actions would have in the same place: the key, the place and the IDs of the two.
+    """Yield each key that two actions would have in one place: the key, the place and the IDs of both actions.
 
-    Where two have the same key from the start, as `y` in Summary and in the list, the nearer one is meant.
+    Where two actions have the same key by default, as `y` in Summary and in the list, the nearer one wins.
     """
     seen: set[tuple[str, str]] = set()
-    for place, tables in PLACES.items():
-        bindings = [binding for table in tables for binding in table]
+    for place, groups in _places.items():
+        bindings = [_bindings[action.id] for group in groups for action in group]
         for first, second in combinations(bindings, 2):
             pair = (str(first.id), str(second.id))
             if pair in seen or not (pair[0] in keymap or pair[1] in keymap) or _shared(first, second):

@@ -9,13 +9,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Awaitable, Callable
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic
 
 from textual import events
 from textual.dom import DOMNode
-from textual.screen import Screen
-
-from layertui.keys.whole import WholeScreen
+from textual.screen import Screen, ScreenResultType
 
 if TYPE_CHECKING:
     from textual.app import App
@@ -24,6 +22,24 @@ _LOOK = 0.02  # seconds between two looks whether a screen takes keys again
 _LOST = 3.0  # seconds after which a key that never came back no longer keeps others waiting
 
 Typed = events.Key | events.Paste
+
+
+class WholeScreen(Screen[ScreenResultType], Generic[ScreenResultType]):
+    """A screen whose handlers can rely on everything that it composes.
+
+    If a screen is closed, or the program ends, while the screen is still being composed, Textual mounts nothing more
+    but sends `Mount` and `Resize` all the same.
+    """
+
+    @property
+    def going(self) -> bool:
+        """Whether the screen is being closed, or the program ends."""
+        return not (self.display and self.is_attached)  # `display` is False while a widget is being removed
+
+    async def on_event(self, event: events.Event) -> None:
+        """Handle an event, except those two while the screen is going."""
+        if not (self.going and isinstance(event, (events.Mount, events.Resize))):
+            await super().on_event(event)
 
 
 class TypedScreen(WholeScreen[None]):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from layerstore.model import Compression, IDMap
-from layertui.keys.keynames import with_keys
+from layertui.keys.sentences import with_keys
 from layertui.model.rows import LayerRow
 from layertui.model.view import StoreView
 from layertui.text.format import exact_size, plural, time_text

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -15,25 +15,26 @@ from textual.timer import Timer
 from textual.widgets import Static
 
 from layertui.dialogs.explain import explain
-from layertui.jobs import opening
-from layertui.jobs.runner import Job, JobFailed, JobRunner
-from layertui.keys.keynames import with_keys
+from layertui.jobs.opening import BusyLock, DriverChoice, OpenedStore, OpenStore, drivers_job, lock_job, open_job
+from layertui.jobs.runner import Job, JobRunner
+from layertui.keys.sentences import with_keys
 from layertui.keys.typed_ahead import TypedScreen
 from layertui.text.safe import safe
 from layertui.widgets.key_bar import KeyBar
 from layertui.widgets.text import MUTED, safe_lines
 
 if TYPE_CHECKING:
-    from layertui.app import LayertuiApp
+    from layerstore.config.detect import DriverStore
 
-_SLOW = 0.5  # seconds without a store after which somebody may have it locked
+_SLOW = 0.5  # seconds without a store after which it may be locked
 _AGAIN = 1.0
 
 
 class OpeningScreen(TypedScreen):
-    """Opens the store in a thread; when that fails, says why and what to do, and offers to try again.
+    """Opens the store in a thread; if that fails, says why and what to do, and offers to try again.
 
-    With a `choice` it first looks which drivers have a store there, and asks for one if there are several.
+    With a `choice` it first finds the drivers with a store in the graph root, and asks for one if there are several.
+    `opened` takes the open store. `forget_typed` drops keys that were meant for it.
     """
 
     DEFAULT_CSS = """
@@ -51,11 +52,13 @@ class OpeningScreen(TypedScreen):
 
     def __init__(
         self,
-        open_store: opening.OpenStore,
+        open_store: OpenStore,
         jobs: JobRunner,
-        choice: opening.DriverChoice | None = None,
+        opened: Callable[[OpenedStore], object],
+        choice: DriverChoice | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         *,
+        forget_typed: Callable[[], object] = lambda: None,
         graph_root: str = "",
     ) -> None:
         super().__init__()
@@ -64,9 +67,11 @@ class OpeningScreen(TypedScreen):
         self._timer: Timer | None = None
         self._open_store = open_store
         self._jobs = jobs
+        self._opened = opened
+        self._forget_typed = forget_typed
         self._choice = choice
         self._clock = clock
-        self._job: Job | None = None
+        self._job: Job[Any] | None = None
 
     def compose(self) -> ComposeResult:
         """Yield the box."""
@@ -77,20 +82,20 @@ class OpeningScreen(TypedScreen):
         yield KeyBar(self.refusal)
 
     def on_mount(self) -> None:
-        """Start, once there is something to see: what a thread imports meanwhile keeps this one waiting."""
+        """Start once there is something to see: imports in a thread hold up this one."""
         self.call_after_refresh(self.action_retry)
 
     def holds(self, key: str, *, behind: bool) -> bool:
-        """Let keys wait for the layers, for which they are meant; the one that quits as soon as it takes long."""
+        """Let keys wait for the layers, which they are meant for, except the key that quits once opening takes long."""
         if self.has_class("-failed"):
             return False
         active = self.active_bindings.get(key)
         quits = active is not None and active.binding.action == "quit"
         return not quits or (behind and not self._slow)
 
-    def refusal(self, action: str) -> str:
-        """Return why an action makes no sense now: trying again does only after a failure."""
-        return "" if action != "retry" or self.has_class("-failed") else "The store is being opened"
+    def refusal(self, action_id: str) -> str:
+        """Return why an action makes no sense now: a retry does only after a failure."""
+        return "" if action_id != "opening.retry" or self.has_class("-failed") else "The store is being opened"
 
     def action_retry(self) -> None:
         """Open the store."""
@@ -99,16 +104,16 @@ class OpeningScreen(TypedScreen):
         self.remove_class("-failed")
         self._show(Content("Opening the store…"))
         if self._choice is not None:
-            self._job = self._jobs.submit(opening.drivers_job(self._choice.graph_root, if_several=True), self)
+            job = drivers_job(self._choice.graph_root, if_several=True)
+            self._job = self._jobs.submit(job, self, self._choose, self._fail)
         else:
             self._open(self._open_store)
 
-    def on_drivers_found(self, event: opening.DriversFound) -> None:
+    def _choose(self, stores: Sequence[DriverStore]) -> None:
         """Ask which store to open, if there is more than one."""
-        event.stop()
         choice = self._choice
         assert choice is not None
-        if sum(store.known for store in event.stores) < 2:
+        if sum(store.known for store in stores) < 2:
             self._open(self._open_store)
             return
         from layerstore.config.detect import preferred  # noqa: PLC0415 - few have several
@@ -121,12 +126,8 @@ class OpeningScreen(TypedScreen):
                 self._open(lambda: choice.open(driver))
 
         self._forget_typed()
-        first = preferred(event.stores, choice.named)
-        self.app.push_screen(DriverDialog(choice.graph_root, event.stores, first, self._clock()), chosen)
-
-    def _forget_typed(self) -> None:
-        """Drop what was typed for the layers."""
-        cast("LayertuiApp", self.app).forget_typed()
+        first = preferred(stores, choice.named)
+        self.app.push_screen(DriverDialog(choice.graph_root, stores, first, self._clock()), chosen)
 
     def _stop(self) -> None:
         """Say that no store is open."""
@@ -134,23 +135,24 @@ class OpeningScreen(TypedScreen):
         self.add_class("-failed")
         self.query_one("#box", Vertical).border_title = "No store is open"
         self._show(
-            Content("None of the stores was chosen."),
-            way_out=Content(with_keys("→ r shows them again, {app.quit} leaves")),
+            Content("You chose none of the stores."),
+            way_out=Content(with_keys("→ r shows them again, {app.quit} quits")),
         )
         self.refresh_bindings()
 
-    def _open(self, open_store: opening.OpenStore) -> None:
+    def _open(self, open_store: OpenStore) -> None:
         self._slow = False
         if self._timer is not None:
             self._timer.stop()
-        self._job = self._jobs.submit(opening.open_job(open_store), self)
+        self._job = self._jobs.submit(open_job(open_store), self, self._report_opened, self._fail)
         self._timer = self.set_timer(_SLOW, self._still_waiting)
 
-    def on_store_opened(self, event: opening.StoreOpened) -> None:
-        """Tell of image stores that could not be read; the app shows the rest."""
-        for layer, text in event.listing.view.problems:
+    def _report_opened(self, opened: OpenedStore) -> None:
+        """Report image stores that could not be read, and pass the store on."""
+        for layer, text in opened.listing.view.problems:
             if not layer:
                 self.notify(safe(text), title="Image store", severity="warning", markup=False, timeout=10)
+        self._opened(opened)
 
     def _still_waiting(self) -> None:
         if self._job is None or self._job.state.ended:
@@ -159,16 +161,16 @@ class OpeningScreen(TypedScreen):
             self._slow = True
             self._wait("It is large, or another process has it locked: waiting for up to ten seconds.")
         if self._graph_root:
-            self._jobs.submit(opening.lock_job(self._graph_root), self)
+            self._jobs.submit(lock_job(self._graph_root), self, self._show_lock)
             self._timer = self.set_timer(_AGAIN, self._still_waiting)
 
-    def on_lock_seen(self, event: opening.LockSeen) -> None:
-        """Say who keeps the store locked, or that nobody does."""
+    def _show_lock(self, busy: BusyLock) -> None:
+        """Say who holds the lock of the store, or that nobody does."""
         if self._job is None or self._job.state.ended:
             return
-        if event.path:
-            by = ", ".join(event.holders) or "another process"
-            lock = os.path.relpath(event.path, self._graph_root)
+        if busy.path:
+            by = ", ".join(busy.holders) or "another process"
+            lock = os.path.relpath(busy.path, self._graph_root)
             self._wait(f"{by} has the store locked ({lock}): waiting for up to ten seconds.")
         else:
             self._wait("It is large, or its disk is slow.")
@@ -176,12 +178,10 @@ class OpeningScreen(TypedScreen):
     def _wait(self, why: str) -> None:
         self._show(Content("Opening the store…"), Content.styled(safe(why), MUTED))
 
-    def on_job_failed(self, event: JobFailed) -> None:
-        """Say why, and what to do."""
-        if event.job is not self._job:
-            return
+    def _fail(self, error: Exception) -> None:
+        """Say why the store cannot be opened, and what to do."""
         self._forget_typed()
-        told = explain(event.error)
+        told = explain(error)
         self.add_class("-failed")
         self.query_one("#box", Vertical).border_title = Content(safe(told.headline))
         facts = [Content.assemble((f"{label:<11}", MUTED), safe(value)) for label, value in told.facts]

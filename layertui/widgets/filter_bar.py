@@ -13,7 +13,7 @@ from textual.message import Message
 from textual.timer import Timer
 from textual.widgets import Static
 
-from layertui.keys.actions import FILTER_BINDINGS
+from layertui.keys.actions import FILTER_ACTIONS, bindings
 from layertui.widgets.inputs import SafeInput
 
 DEBOUNCE = 0.012
@@ -23,7 +23,7 @@ DEBOUNCE = 0.012
 class FilterInput(SafeInput):
     """The input."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [*FILTER_BINDINGS]
+    BINDINGS: ClassVar[list[BindingType]] = bindings(FILTER_ACTIONS)
 
 
 class FilterBar(Horizontal):

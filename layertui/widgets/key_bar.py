@@ -12,14 +12,12 @@ from textual.screen import Screen
 from layertui.keys.keymap import all_bindings, written_keys
 from layertui.widgets.spots import Spot, SpotLine
 
-_RANKS = {name: rank for rank, name in enumerate(all_bindings())}
-
 
 class KeyBar(SpotLine):
     """Shows the active bindings of the screen, those of the widget in focus first; a click presses the key.
 
-    `refusal` says why an action makes no sense now, "" when it does; refused keys are left out. `offered` says, by its
-    ID, what to call a key that is shown now though it usually is not, "" for all others.
+    `refusal` returns why an action, by its ID, makes no sense now, and "" if it does; refused actions are left out.
+    `offered` returns the label of an action that is shown now though usually it is not, "" for all others.
     """
 
     DEFAULT_CSS = """
@@ -62,7 +60,7 @@ class KeyBar(SpotLine):
             binding = active.binding
             name = binding.id or binding.action
             label = self._offered(name) or (binding.description if binding.show else "")
-            if not label or not active.enabled or name in found or self._refusal(binding.action):
+            if not label or not active.enabled or name in found or self._refusal(name):
                 continue
             key = self.app.get_key_display(binding)
             found[name] = Spot(
@@ -75,10 +73,11 @@ class KeyBar(SpotLine):
 
     def _active(self) -> list[ActiveBinding]:
         """Return the bindings of the widget in focus first, each widget's in their own order, remapped or not."""
+        ranks = {name: rank for rank, name in enumerate(all_bindings())}
 
         def place(one: ActiveBinding) -> tuple[int, bool, int]:
             name = str(one.binding.id)
-            return nodes.index(one.node), name != self.FIRST, _RANKS.get(name, len(_RANKS))
+            return nodes.index(one.node), name != self.FIRST, ranks.get(name, len(ranks))
 
         active = [one for one in self.screen.active_bindings.values() if written_keys(one.binding)]
         nodes = list(dict.fromkeys(binding.node for binding in active))

@@ -57,7 +57,7 @@ class Browser:
 
     @property
     def tree(self) -> LayerTree:
-        return self.screen.tree_widget
+        return self.screen.layer_tree
 
     @property
     def titles(self) -> list[str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import layertui.screens.actions  # noqa: F401 - declares the actions, which sentences and settings name
 from layerstore.store import LayerStore
 from support.browser import Place
 from support.needs import make_tar

@@ -23,19 +23,13 @@ from layertui.dialogs.export import ExportDialog, ExportRequest
 from layertui.dialogs.flags import FlagChanges, FlagsDialog
 from layertui.dialogs.help import HelpScreen
 from layertui.dialogs.names import NamesDialog
-from layertui.jobs.messages import NothingChanged
 from layertui.jobs.runner import Job
 from layertui.jobs.strip import JobsStrip
-from layertui.keys.actions import (
-    APP_BINDINGS,
-    CHANGES_BINDINGS,
-    FIELDS_BINDINGS,
-    FILTER_BINDINGS,
-    LAYER_TREE_BINDINGS,
-    LAYERS_BINDINGS,
-    LINEAGE_BINDINGS,
-    TREE_BINDINGS,
-)
+from layertui.keys.actions import TREE_ACTIONS
+from layertui.keys.keymap import all_actions
+from layertui.panels.layers.actions.marks import LIST_ACTIONS
+from layertui.screens.actions import PLACES
+from layertui.screens.main.actions import MAIN_ACTIONS
 from layertui.screens.main.header import Following, HeaderBar
 from layertui.screens.main.screen import LayersScreen
 from layertui.screens.opening import OpeningScreen
@@ -154,7 +148,7 @@ async def test_a_layer_that_goes_leaves_the_cursor_to_its_neighbour(store: Layer
         await browser.until(lambda: "tool" not in browser.titles)
         await browser.settle()
         assert browser.cursor == "lone"
-        assert "lone" in browser.text("#summary")
+        assert "lone" in browser.text("FieldList")
         place.open().delete("lone")
         await browser.until(lambda: "lone" not in browser.titles)
         assert browser.cursor == "app"
@@ -322,7 +316,7 @@ async def test_a_store_that_is_read_only_says_so_and_refuses(store: LayerStore, 
         await browser.press("m", "d", "r", "f")
         assert browser.app.screen is browser.screen
         assert all(layer.mount_count == 0 for layer in store.layers())
-        assert any("reading only" in toast.message for toast in browser.app._notifications)
+        assert any("read-only" in toast.message for toast in browser.app._notifications)
 
 
 # Help, palette, quitting
@@ -337,19 +331,19 @@ async def test_help_lists_every_key(store: LayerStore, place: Place) -> None:
 
 
 def test_every_key_has_an_id_of_its_own_and_a_sentence() -> None:
-    tables = [APP_BINDINGS, CHANGES_BINDINGS, FIELDS_BINDINGS, LAYER_TREE_BINDINGS, LAYERS_BINDINGS, FILTER_BINDINGS]
-    bindings = [binding for table in [*tables, LINEAGE_BINDINGS, TREE_BINDINGS] for binding in table]
-    ids = [binding.id for binding in bindings]
-    assert all(binding.tooltip and binding.description for binding in bindings)
-    assert len(set(ids)) == len(ids)
-    assert None not in ids
+    groups = {id(group): group for groups in PLACES.values() for group in groups}
+    actions = [action for group in groups.values() for action in group]
+    assert all(action.help and action.label for action in actions)
+    assert len({action.id for action in actions}) == len(actions) > 80
+    assert {*all_actions()} == {action.id for action in actions}
 
 
 async def test_no_key_is_dead(store: LayerStore, place: Place) -> None:
     async with browsing(place.open) as browser:
         screen, tree = browser.screen, browser.tree
-        for binding in (*LAYERS_BINDINGS, *LAYER_TREE_BINDINGS, *TREE_BINDINGS):
-            name = binding.action.partition("(")[0]
+        for action in (*MAIN_ACTIONS, *LIST_ACTIONS, *TREE_ACTIONS):
+            binding = action.binding
+            name = binding.action.partition("(")[0].removeprefix("screen.")
             places = (browser.app,) if name.startswith("app.") else (screen, tree)
             assert any(hasattr(place, f"action_{name.removeprefix('app.')}") for place in places), binding
 
@@ -361,7 +355,7 @@ async def test_the_palette_runs_actions(store: LayerStore, place: Place) -> None
         await browser.pilot.press(*"lineage")
         await browser.pilot.pause(0.4)
         await browser.pilot.press("enter")
-        await browser.until(lambda: browser.app.screen is browser.screen and browser.screen.feed.panel == "lineage")
+        await browser.until(lambda: browser.app.screen is browser.screen and browser.screen.panel.id == "lineage")
 
 
 async def test_what_can_seldom_be_done_comes_late_in_the_palette(store: LayerStore, place: Place) -> None:
@@ -377,10 +371,9 @@ async def test_quitting_asks_while_something_is_written(store: LayerStore, place
     async with browsing(place.open) as browser:
         gate = threading.Event()
 
-        def wait(job: Job) -> NothingChanged:
+        def wait(job: Job[None]) -> None:
             while not (gate.is_set() or job.should_stop()):
                 gate.wait(0.01)
-            return NothingChanged()
 
         browser.app.jobs.submit(Job("Something long", wait, writes=True), browser.screen)
         await browser.pilot.press("q")

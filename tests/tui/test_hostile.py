@@ -17,7 +17,7 @@ import pytest
 from textual.screen import Screen
 
 import layertui
-from layertui.keys.actions import PLACES
+from layertui.screens.actions import PLACES
 from support.hostile import HOSTILE, ODD, ODD_SHOWN, SHOWN, HostileStore, odd_process
 from support.needs import make_tar
 from support.strict import StrictTerminal, unfit

@@ -130,7 +130,7 @@ def test_without_a_namespace_it_is_read_only_and_says_why(user: User) -> None:
     assert "READ-ONLY" in text
     assert "not mounted or changed" in text
     terminal.press("m")
-    terminal.wait_for("cannot mount. The program newuidmap is missing")
+    terminal.wait_for("cannot mount it. The program newuidmap is missing")
     assert terminal.ended() == 0
     assert counts(user) == []
 

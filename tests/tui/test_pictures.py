@@ -28,7 +28,7 @@ from layertui.app import LayertuiApp
 from layertui.dialogs.confirm import ConfirmDialog
 from layertui.dialogs.drivers import DriverDialog
 from layertui.jobs import shell
-from layertui.jobs.opening import DriverChoice, DriversFound
+from layertui.jobs.opening import DriverChoice
 from layertui.screens.main.screen import LayersScreen
 from support.browser import NOW, Browser, Place
 from support.needs import make_tar, need_root
@@ -315,6 +315,6 @@ async def test_choice_of_a_store(camera: Camera, pictured: Place) -> None:
     ]
     choice = DriverChoice(str(SHOWN_ROOT), lambda _: pytest.fail("nothing was chosen"), ask=False)
     async with browsing(pictured, choice=choice) as browser:
-        browser.app.post_message(DriversFound(stores))
+        browser.app.choose_driver(stores)
         await browser.until(lambda: isinstance(browser.app.screen, DriverDialog))
         await camera.take(browser)

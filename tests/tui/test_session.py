@@ -184,7 +184,7 @@ async def test_panel_order_folds_and_cursor_come_back(store: LayerStore, place: 
     async with run(place, Session(file)) as browser:
         assert browser.titles == hidden
         assert browser.cursor == cursor
-        assert browser.screen.feed.panel == "changes"
+        assert browser.screen.panel.id == "changes"
         assert browser.screen.query_one("#list").has_class("-zoom")
         assert browser.tree.has_focus
         await browser.press("z", "o", "o", "g")
@@ -201,7 +201,7 @@ async def test_a_zoomed_panel_has_the_keys_again(store: LayerStore, place: Place
         assert browser.screen.query_one("#panels").has_class("-zoom")
     async with run(place, Session(file)) as browser:
         assert browser.screen.query_one("#panels").has_class("-zoom")
-        assert browser.screen.panel_widget.has_focus
+        assert browser.screen.panel.focus_target.has_focus
 
 
 async def test_what_is_gone_is_passed_over(store: LayerStore, place: Place, file: Path) -> None:
@@ -210,7 +210,7 @@ async def test_what_is_gone_is_passed_over(store: LayerStore, place: Place, file
     async with run(place, session, Settings(view=View(sort=Order.NAME))) as browser:
         assert browser.titles == sorted(browser.titles)
         assert browser.tree.cursor_line == 0
-        assert browser.screen.feed.panel == "summary"
+        assert browser.screen.panel.id == "summary"
 
 
 async def test_leaving_with_a_dialog_open_or_before_anything_was_shown_keeps_what_was(

@@ -21,11 +21,24 @@ from layertui.app import LayertuiApp
 from layertui.dialogs.help import HelpLines, HelpScreen
 from layertui.keys import actions
 from layertui.keys.guide import filter_words, help_sections
-from layertui.keys.keymap import UnknownKey, all_bindings, clashes, key_table, read_keys, remapped, written_keys
-from layertui.keys.keynames import key_of, use_keymap, with_keys
+from layertui.keys.keymap import (
+    UnknownKey,
+    all_bindings,
+    clashes,
+    key_table,
+    read_keys,
+    remapped,
+    use_keymap,
+    written_keys,
+)
+from layertui.keys.sentences import key_of, with_keys
 from layertui.model.order import Order
 from layertui.model.query import STATES
-from layertui.panels.details.panel import FieldList
+from layertui.panels.changes.actions import CHANGES_ACTIONS
+from layertui.panels.details.fields import FieldList
+from layertui.panels.layers.actions.marks import LIST_ACTIONS
+from layertui.screens.actions import PLACES
+from layertui.screens.main.actions import MAIN_ACTIONS
 from layertui.screens.main.palette import LEFT_OUT, MOTIONS, LayerCommands
 from layertui.screens.main.screen import LayersScreen
 from layertui.settings import Settings, SettingsError, config_path, load_settings, theme_names
@@ -216,10 +229,9 @@ def test_the_key_of_an_action_without_one_may_be_given_to_another(file: Path) ->
 
 
 def test_every_table_has_its_place_and_every_key_an_id_a_label_and_a_sentence() -> None:
-    tables = [value for name, value in vars(actions).items() if name.endswith("_BINDINGS")]
-    placed = [table for tables in actions.PLACES.values() for table in tables]
-    assert all(any(table is other for other in placed) for table in tables)
-    bindings = [binding for table in tables for binding in table]
+    groups = {id(group): group for groups in PLACES.values() for group in groups}
+    bindings = [action.binding for group in groups.values() for action in group]
+    assert len(bindings) == len(all_bindings()) > 80
     assert len({binding.id for binding in bindings}) == len(bindings)
     for binding in bindings:
         assert "." in str(binding.id)
@@ -237,9 +249,7 @@ def test_the_help_has_every_key_with_its_id(store: LayerStore) -> None:
 
 
 def test_the_help_has_what_has_no_key_and_all_words_of_the_filter() -> None:
-    palette = dict(help_sections(lambda binding: binding.key))[
-        "In the palette (ctrl+p), and on a key if you give it one"
-    ]
+    palette = dict(help_sections(lambda binding: binding.key))["In the palette (ctrl+p), or on a key that you choose"]
     assert {entry[3] for entry in palette} == {
         name for name, binding in all_bindings().items() if not written_keys(binding)
     }
@@ -290,9 +300,9 @@ async def test_keys_are_remapped_in_the_list_the_panels_the_tabs_and_the_dialogs
         assert "d Export" in bar
         assert re.search("f4 ?Lineage", browser.text("PanelTabs"))
         await browser.press("4")
-        assert browser.screen.feed.panel == "summary"
+        assert browser.screen.panel.id == "summary"
         await browser.press("f4", "tab", "N", "i")
-        assert browser.screen.feed.panel == "lineage"
+        assert browser.screen.panel.id == "lineage"
         assert browser.tree.has_focus
         await browser.press("v")
         assert type(app.screen).__name__ == "DeleteDialog"
@@ -312,7 +322,7 @@ async def test_an_action_without_a_key_is_on_no_key_and_in_the_palette(
         assert "no-key" not in browser.text("KeyBar") + browser.text("PanelTabs")
         await browser.press("d", "6", "G")
         assert isinstance(app.screen, LayersScreen)
-        assert (browser.screen.feed.panel, browser.tree.cursor_line) == ("summary", 0)
+        assert (browser.screen.panel.id, browser.tree.cursor_line) == ("summary", 0)
         commands = LayerCommands(browser.screen)
         assert {(title, key) for title, key, _, _ in commands._commands()} >= {("Delete", ""), ("Export", "e")}
         await browser.press("question_mark", "slash", *"delete the")
@@ -367,9 +377,9 @@ def _with_another_key() -> None:
     assert key_of("layer.delete") == "ctrl+p: Delete"
 
 
-@pytest.mark.parametrize("table", actions.PLACES.values(), ids=actions.PLACES.keys())
-def test_sentences_of_keys_name_no_key(table: tuple[list[Binding], ...]) -> None:
-    for binding in (binding for bindings in table for binding in bindings):
+@pytest.mark.parametrize("groups", PLACES.values(), ids=PLACES.keys())
+def test_sentences_of_keys_name_no_key(groups: tuple[actions.Actions, ...]) -> None:
+    for binding in (action.binding for group in groups for action in group):
         assert not re.search(r"\b(ctrl|esc|space|enter|tab)\b|\([a-zA-Z]\b", binding.tooltip), binding.id
 
 
@@ -404,8 +414,8 @@ async def test_the_palette_has_every_action_with_its_key(store: LayerStore, plac
         assert "Mount  m" in told
         assert "Added  A" in told
         assert "Help  ?" in told
-        tables = (actions.LAYERS_BINDINGS, actions.LAYER_TREE_BINDINGS, actions.TREE_BINDINGS, actions.CHANGES_BINDINGS)
-        for binding in (binding for table in tables for binding in table):
+        groups = (MAIN_ACTIONS, LIST_ACTIONS, actions.TREE_ACTIONS, CHANGES_ACTIONS)
+        for binding in (action.binding for group in groups for action in group):
             if binding.id not in LEFT_OUT and binding.action.partition("(")[0] not in MOTIONS:
                 assert any(hit.text == binding.description for hit in hits), binding.id
         found = [hit async for hit in provider.search("lineage")]

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import replace
 from typing import ClassVar, NamedTuple
 
 from rich.cells import cell_len
 from textual.app import ComposeResult
-from textual.containers import Vertical
 from textual.content import Content
-from textual.message import Message
 from textual.reactive import reactive
 from textual.strip import Strip
 from textual.widget import Widget
 from textual.widgets import Static
 
 from layerstore.model import ChangeKind
-from layertui.keys.keynames import with_keys
+from layertui.jobs.runner import Job, to_come
+from layertui.keys.sentences import key_of, with_keys
+from layertui.model.rows import LayerRow
+from layertui.model.view import StoreView
+from layertui.panels.browser import Browser
+from layertui.panels.changes.jobs import changes_job, filter_changes_job
 from layertui.panels.changes.model import ChangeFilter, ChangeTree, build_change_tree
 from layertui.panels.changes.tree import ChangesTree
+from layertui.panels.widget import Panel
 from layertui.text.format import size_text
 from layertui.text.safe import safe
 from layertui.widgets.cells import Line, cut_name
+from layertui.widgets.filter_bar import FilterBar
 from layertui.widgets.styles import base_style, layered
 
 _NO_MATCH = "Nothing matches the filter.\n\n{filter.clear} clears it."
@@ -96,36 +102,36 @@ class ChangesSummary(Widget):
             line.put(f"  /{safe(tree.filter.text)}", base + layered(self, "sum--modified"))
 
 
-class ChangesPanel(Vertical):
-    """Shows changes that somebody else computes: it says what it needs, and is given it."""
+_Key = tuple[str, str, str]
+"""The IDs of a layer and of the one that it is compared with ("" for the parent), and the layer's digest."""
+
+_CACHED = 16
+_MOST_CHANGES = 1_000_000  # in all cached trees
+
+
+class ChangesPanel(Panel):
+    """Shows what the layer under the cursor changed."""
 
     DEFAULT_CSS = """
     ChangesPanel {
-        height: 1fr;
         & #changes-note { display: none; }
         &.-note { & #changes-note { display: block; } & ChangesSummary { height: 1; } & ChangesTree { height: 0; } }
     }
     """
 
-    class FilterWanted(Message):
-        """The changes are to be shown with another filter."""
-
-        def __init__(self, panel: ChangesPanel, wanted: ChangeFilter) -> None:
-            self.panel = panel
-            self.wanted = wanted
-            super().__init__()
-
-        @property
-        def control(self) -> ChangesPanel:
-            """The panel."""
-            return self.panel
-
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
         super().__init__(id=id)
         self.wanted = ChangeFilter()
+        self._browser: Browser | None = None
+        self._trees: OrderedDict[_Key, ChangeTree] = OrderedDict()
+        self._shown: tuple[_Key, ChangeTree | None] | None = None
+        """What is shown: None for the tree while it is being computed."""
+        self._asked: tuple[_Key, ChangeFilter] | None = None
+        self._job: Job[ChangeTree] | None = None
 
     def compose(self) -> ComposeResult:
-        """Yield the counts and the tree."""
+        """Yield the filter, the counts and the tree."""
+        yield FilterBar("part of a path", id="changes-filter")
         yield ChangesSummary()
         yield Static("", id="changes-note", classes="note", markup=False)
         yield ChangesTree(id="changes-tree")
@@ -135,8 +141,112 @@ class ChangesPanel(Vertical):
         """The tree."""
         return self.query_one(ChangesTree)
 
+    @property
+    def filter_bar(self) -> FilterBar:
+        """The bar that filters the paths."""
+        return self.query_one(FilterBar)
+
+    @property
+    def focus_target(self) -> ChangesTree:
+        """The tree."""
+        return self.tree_widget
+
+    # Comparing
+
+    def show(self, browser: Browser) -> None:
+        """Compare the layer under the cursor."""
+        self._browser = browser
+        row = browser.row
+        if row is None:
+            self.show_note(Compared(), "No layer")
+            self._shown = None
+            return
+        key = self._key(browser, row)
+        tree = self._trees.get(key)
+        if tree is None:
+            if self._shown is None or self._shown[0] != key:
+                self._shown = (key, None)
+                self.show_note(self._against(browser, row), "Comparing…")
+            self._submit(browser, key, changes_job(browser.store, row.id, key[1], self.wanted))
+        elif tree.filter != self.wanted:
+            self._submit(browser, key, filter_changes_job(tree, self.wanted))
+        elif self._shown != (key, tree):
+            again = self._shown is not None and self._shown[0] == key and self._shown[1] is not None
+            self._shown = (key, tree)
+            self.show_tree(tree, self._against(browser, row), start=not again)
+
+    def _submit(self, browser: Browser, key: _Key, job: Job[ChangeTree]) -> None:
+        """Start a job, unless the same one runs already."""
+        asked = (key, self.wanted)
+        if self._job is not None and not self._job.state.ended and self._asked == asked:
+            return
+        self._asked = asked
+
+        def found(tree: ChangeTree) -> None:
+            self._keep(key, tree)
+            if self.display:
+                self.show(browser)
+
+        def failed(error: Exception) -> None:
+            row = browser.row
+            if row is not None:
+                self.show_note(self._against(browser, row), f"Cannot compare: {safe(str(error))}")
+                self._shown = (self._key(browser, row), None)
+
+        self._job = browser.jobs.submit(job, self, found, failed)
+
+    def _keep(self, key: _Key, tree: ChangeTree) -> None:
+        self._trees[key] = tree
+        self._trees.move_to_end(key)
+        while len(self._trees) > 1 and (
+            len(self._trees) > _CACHED or sum(tree.whole.count for tree in self._trees.values()) > _MOST_CHANGES
+        ):
+            self._trees.popitem(last=False)
+
+    @staticmethod
+    def _key(browser: Browser, row: LayerRow) -> _Key:
+        base = "" if browser.base in (row.id, row.parent) else browser.base
+        return (row.id, base, row.layer.diff_digest)
+
+    def _against(self, browser: Browser, row: LayerRow) -> Compared:
+        chosen = self._key(browser, row)[1]
+        base_id = chosen or row.parent
+        if not base_id:
+            return Compared(row.title, why="is a base layer: against nothing")
+        why = f"marked with {key_of('layer.compare-from')}" if chosen else "its parent"
+        return Compared(row.title, browser.title_of(base_id), why)
+
+    def hide(self) -> None:
+        """Stop comparing."""
+        if self._job is not None and self._browser is not None and not self._job.state.ended:
+            self._browser.jobs.cancel(self._job)
+
+    def forget(self) -> None:
+        """Compare again."""
+        self._trees.clear()
+
+    def forget_changed(self, view: StoreView) -> None:  # noqa: ARG002 - the digests are part of the keys
+        """Compare layers without a digest again."""
+        for key in [key for key in self._trees if not key[2]]:
+            del self._trees[key]
+
+    def awaits_filter(self, text: str) -> bool:
+        """Return whether the result of this filter is not shown yet."""
+        row = self._browser.row if self._browser is not None else None
+        if row is None or self._browser is None:
+            return False
+        tree = self._shown[1] if self._shown is not None else None
+        if self.wanted.text == text and tree is not None and tree.filter == self.wanted:
+            return False
+        asked = self._asked
+        if self.wanted.text == text and asked is not None and asked[0][0] == row.id and asked[1] == self.wanted:
+            return to_come(self._job)
+        return True
+
+    # Showing
+
     def show_note(self, against: Compared, note: str) -> None:
-        """Say why there is nothing to see, or that work is under way."""
+        """Show a note instead of changes."""
         summary = self.query_one(ChangesSummary)
         summary.against, summary.shown = against, None
         self._put_note(note)
@@ -155,21 +265,30 @@ class ChangesPanel(Vertical):
             self.query_one("#changes-note", Static).update(Content(note))
             self.set_class(bool(note), "-note")
 
+    # Filter and order
+
     def set_filter(self, wanted: ChangeFilter) -> None:
-        """Ask for another filter."""
+        """Show the changes with another filter or order."""
         if wanted != self.wanted:
             self.wanted = wanted
-            self.post_message(self.FilterWanted(self, wanted))
+            if self._browser is not None:
+                self.show(self._browser)
+
+    def on_filter_bar_typed(self, event: FilterBar.Typed) -> None:
+        """Show the paths that contain what was typed."""
+        event.stop()
+        self.set_filter(replace(self.wanted, text=event.text))
 
     def on_changes_tree_kind_toggled(self, event: ChangesTree.KindToggled) -> None:
-        """Show or hide a kind; hiding the last one shows all again."""
+        """Show or hide a kind; hiding the last one shows all of them again."""
         event.stop()
         kinds = self.wanted.kinds ^ {event.kind}
         self.set_filter(replace(self.wanted, kinds=kinds or frozenset(ChangeKind)))
 
-    def toggle_order(self) -> None:
+    def toggle_order(self) -> bool:
         """Sort by size, or by name again."""
         self.set_filter(replace(self.wanted, by_size=not self.wanted.by_size))
+        return True
 
 
 _NOTHING = build_change_tree(())

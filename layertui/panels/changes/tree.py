@@ -11,7 +11,8 @@ from textual.binding import BindingType
 from textual.message import Message
 
 from layerstore.model import ChangeKind
-from layertui.keys.actions import CHANGES_BINDINGS
+from layertui.keys.actions import bindings
+from layertui.panels.changes.actions import CHANGES_ACTIONS
 from layertui.panels.changes.model import LETTERS, UNCHANGED, ChangeTree
 from layertui.text.format import size_text
 from layertui.widgets.cells import Line, cut_name
@@ -42,7 +43,7 @@ class _Paths:
 class ChangesTree(VirtualTree):
     """Shows a `ChangeTree`."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [*CHANGES_BINDINGS]
+    BINDINGS: ClassVar[list[BindingType]] = bindings(CHANGES_ACTIONS)
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "changes--added",
         "changes--modified",

@@ -1,112 +1,107 @@
-"""The jobs that look at a layer's files, its waste and its record."""
+"""Jobs of the Files panel."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from textual.message import Message
-
-from layerstore.errors import Cancelled
-from layerstore.store import LayerStore
-from layertui.jobs import messages
+from layerstore import LayerStore
+from layerstore.content.extract import Extracted
+from layerstore.content.files import Occurrence
 from layertui.jobs.runner import Job
 from layertui.panels.files import preview_model
-from layertui.panels.files.model import Folder, build_file_tree, find_files, read_folders
-from layertui.panels.files.syntax import tones_of
-from layertui.panels.json.model import parse_json
-from layertui.panels.waste.model import by_path
+from layertui.panels.files.model import FileTree, Folder, Found, build_file_tree, find_files, read_folders
+from layertui.panels.files.preview_model import Start
+from layertui.panels.files.syntax import Tones, tones_of
 from layertui.text.format import plural, size_text
 
-LIST, BUILD, FIND = "files", "files built", "files found"
-PREVIEW, MORE, TONES = "preview", "preview more", "preview tones"
-WASTE, RECORD = "waste", "record"
-"""The keys of the jobs."""
+Folders = Mapping[str, Folder]
 
 
-def folders_job(store: LayerStore, layer_id: str, paths: Sequence[str], *, number: int = 0) -> Job:
-    """List folders of a layer's file system. Jobs with different numbers do not cancel each other."""
+def folders_job(store: LayerStore, layer_id: str, paths: Sequence[str], *, number: int = 0) -> Job[Folders]:
+    """List folders of a layer's file system; a folder that does not exist is left out.
 
-    def work(job: Job) -> Message:
-        found = read_folders(store.files(layer_id), paths, job.should_stop)
-        return messages.FoldersListed(layer_id, found)
+    Jobs with different numbers do not cancel each other.
+    """
 
-    return Job("list folders", work, quiet=True, key=f"{LIST} {number}")
+    def work(job: Job[Folders]) -> Folders:
+        return read_folders(store.files(layer_id), paths, job.should_stop)
+
+    return Job("list folders", work, quiet=True, key=f"files {number}")
 
 
-def build_job(layer_id: str, folders: Mapping[str, Folder], *, by_size: bool) -> Job:
-    """Put a tree of many files together."""
+def build_job(folders: Folders, *, by_size: bool) -> Job[FileTree]:
+    """Build a tree of many files."""
 
-    def work(job: Job) -> Message:
+    def work(job: Job[FileTree]) -> FileTree:
         del job
-        return messages.FileTreeBuilt(layer_id, build_file_tree(folders, by_size=by_size))
+        return build_file_tree(folders, by_size=by_size)
 
-    return Job("build the tree of files", work, quiet=True, key=BUILD)
+    return Job("build the tree of files", work, quiet=True, key="files built")
 
 
-def find_job(store: LayerStore, layer_id: str, text: str) -> Job:
+def find_job(store: LayerStore, layer_id: str, text: str) -> Job[Found]:
     """Search a layer's whole file system for names."""
 
-    def work(job: Job) -> Message:
-        found = find_files(store.files(layer_id), text, progress=job.progress, should_stop=job.should_stop)
-        return messages.FilesFound(layer_id, text, found)
+    def work(job: Job[Found]) -> Found:
+        return find_files(store.files(layer_id), text, progress=job.progress, should_stop=job.should_stop)
 
-    return Job("search the files", work, quiet=True, key=FIND)
+    return Job("search the files", work, quiet=True, key="files found")
 
 
-def preview_job(store: LayerStore, layer_id: str, path: str) -> Job:
-    """Open a file for a look."""
+# Previews
 
-    def work(job: Job) -> Message:
+
+def preview_job(store: LayerStore, layer_id: str, path: str) -> Job[Start]:
+    """Read the beginning of a file."""
+
+    def work(job: Job[Start]) -> Start:
         del job
-        return messages.PreviewStarted(layer_id, path, preview_model.start(store.files(layer_id), path))
+        return preview_model.start(store.files(layer_id), path)
 
-    return Job("look into the file", work, quiet=True, key=PREVIEW)
+    return Job("preview the file", work, quiet=True, key="preview")
 
 
-def tones_job(layer_id: str, path: str, language: str, piece: bytes) -> Job:
-    """Find out what the characters at the beginning of a text are, to colour them."""
+def tones_job(language: str, piece: bytes) -> Job[Tones]:
+    """Find the tokens at the beginning of a text, to colour them."""
 
-    def work(job: Job) -> Message:
+    def work(job: Job[Tones]) -> Tones:
         lines = [preview_model.shown_line(line) for line in piece.split(b"\n")]
-        return messages.PreviewToned(layer_id, path, tones_of(language, lines, job.should_stop))
+        return tones_of(language, lines, job.should_stop)
 
-    return Job("colour the text", work, quiet=True, key=TONES)
+    return Job("colour the text", work, quiet=True, key="preview tones")
 
 
-def more_job(store: LayerStore, layer_id: str, path: str, offset: int) -> Job:
-    """Read the next piece of a file."""
+def more_job(store: LayerStore, layer_id: str, path: str, offset: int) -> Job[tuple[bytes, int]]:
+    """Read the next piece of a file; return it and how many bytes were asked for."""
 
-    def work(job: Job) -> Message:
+    def work(job: Job[tuple[bytes, int]]) -> tuple[bytes, int]:
         del job
         size = min(preview_model.PIECE, preview_model.LIMIT - offset)
-        return messages.PreviewRead(layer_id, path, offset, store.files(layer_id).read(path, offset, size), size)
+        return store.files(layer_id).read(path, offset, size), size
 
-    return Job("read on in the file", work, quiet=True, key=MORE)
+    return Job("read on in the file", work, quiet=True, key="preview more")
 
 
-def occurrences_job(store: LayerStore, layer_id: str, path: str) -> Job:
-    """Find in which layers a path occurs."""
+# Actions
 
-    def work(job: Job) -> Message:
+
+def occurrences_job(store: LayerStore, layer_id: str, path: str) -> Job[Sequence[Occurrence]]:
+    """Find the layers in which a path occurs, the lowest first."""
+
+    def work(job: Job[Sequence[Occurrence]]) -> Sequence[Occurrence]:
         del job
-        return messages.OccurrencesFound(layer_id, path, store.files(layer_id).occurrences(path))
+        return store.files(layer_id).occurrences(path)
 
     return Job("find the layers with this path", work, quiet=True, key="occurrences")
 
 
 def extract_job(
-    store: LayerStore, layer_id: str, path: str, target: Path, *, as_tar: bool, overwrite: bool, owners: bool
-) -> Job:
-    """Take a file or a folder out of a layer, complete or not at all. It only reads the store."""
+    store: LayerStore, layer_id: str, path: str, target: Path, *, overwrite: bool, owners: bool
+) -> Job[Extracted]:
+    """Extract a file or a folder of a layer, all or nothing. The job only reads the store."""
 
-    def work(job: Job) -> Message:
-        if as_tar:
-            size = store.extract_tar(
-                layer_id, path, target, overwrite=overwrite, progress=job.progress, should_stop=job.should_stop
-            )
-            job.result = f"{size_text(size)} in {target}"
-            return messages.TarExtracted(path, target, size)
+    def work(job: Job[Extracted]) -> Extracted:
         done = store.extract(
             layer_id,
             path,
@@ -117,30 +112,24 @@ def extract_job(
             should_stop=job.should_stop,
         )
         left_out = f", {len(done.skipped):,} skipped" if done.skipped else ""
-        job.result = f"{plural(done.files, 'file')}, {size_text(done.size)} in {target}{left_out}"
-        return messages.FilesExtracted(path, done)
+        job.outcome = f"{plural(done.files, 'file')}, {size_text(done.size)} in {target}{left_out}"
+        return done
 
-    return Job(f"Extract {path.rpartition('/')[2]}", work)
-
-
-def waste_job(store: LayerStore, layer_id: str, chain: tuple[str, ...]) -> Job:
-    """Work out what a layer and those below it carry for nothing; `chain` is handed back."""
-
-    def work(job: Job) -> Message:
-        report = store.waste(layer_id, progress=job.progress, should_stop=job.should_stop)
-        if job.should_stop():
-            raise Cancelled("looking for waste")
-        return messages.WasteFound(layer_id, chain, by_path(report))
-
-    return Job("look for waste", work, quiet=True, key=WASTE)
+    return Job(_extract_title(path), work)
 
 
-def record_job(store: LayerStore, layer_id: str) -> Job:
-    """Read a layer's record as it stands on disk."""
+def extract_tar_job(store: LayerStore, layer_id: str, path: str, target: Path, *, overwrite: bool) -> Job[int]:
+    """Write a tar of a file or a folder of a layer, all or nothing; return its bytes. The job only reads the store."""
 
-    def work(job: Job) -> Message:
-        del job
-        text = store.record(layer_id).decode("utf-8", "surrogateescape")
-        return messages.RecordRead(layer_id, parse_json(text), store.big_data(layer_id))
+    def work(job: Job[int]) -> int:
+        size = store.extract_tar(
+            layer_id, path, target, overwrite=overwrite, progress=job.progress, should_stop=job.should_stop
+        )
+        job.outcome = f"{size_text(size)} in {target}"
+        return size
 
-    return Job("read the record", work, quiet=True, key=RECORD)
+    return Job(_extract_title(path), work)
+
+
+def _extract_title(path: str) -> str:
+    return f"Extract {path.rpartition('/')[2]}"

@@ -1,310 +1,403 @@
-"""The Files panel: the tree, what is known of the file under the cursor, and a look into it."""
+"""The Files panel."""
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import ClassVar
+from collections import OrderedDict
+from collections.abc import Iterable
+from itertools import count
+from typing import Any
 
-from rich.cells import cell_len
-from rich.style import Style
 from textual.app import ComposeResult
-from textual.containers import Vertical
-from textual.content import Content
-from textual.message import Message
-from textual.strip import Strip
 from textual.timer import Timer
 from textual.widget import Widget
-from textual.widgets import Static
 
-from layerstore.content.files import FileEntry, FileKind
-from layertui.panels.files.model import FileTree, mode_text, owner_text
-from layertui.panels.files.preview import PreviewHead, PreviewView, title_of
-from layertui.panels.files.preview_model import Start
-from layertui.panels.files.tree import FilesTree, Origins, modified, size_column
-from layertui.text.format import age_text
-from layertui.widgets.cells import Line, cut_path
-from layertui.widgets.styles import base_style, layered
-from layertui.widgets.tree.tree import VirtualTree
+from layertui.jobs.runner import Job, JobState, to_come
+from layertui.keys.sentences import key_of
+from layertui.model.rows import LayerRow
+from layertui.model.view import StoreView
+from layertui.panels.browser import Browser
+from layertui.panels.files import jobs
+from layertui.panels.files.model import FileTree, Folder, Found, build_file_tree, outer_folders
+from layertui.panels.files.preview import PreviewView
+from layertui.panels.files.preview_model import Start, is_binary
+from layertui.panels.files.syntax import Tones, language_of
+from layertui.panels.files.tree import FilesTree, Origins
+from layertui.panels.files.view import FilesView
+from layertui.panels.widget import Panel
+from layertui.text.format import plural
+from layertui.text.safe import safe
+from layertui.widgets.filter_bar import FilterBar
 
-_BESIDE = 130  # cells of the panel from which the preview stands beside the tree
-_BELOW = 20  # lines of the panel from which it stands below
-_LOW = 9  # lines up to which the path of the file has no line of its own
-_ORIGIN = len("from ") + 12  # cells that the origin has in any case: an ID
-_FOLLOW = 0.12  # seconds that the cursor must rest before the preview follows
+_CACHED = 8  # layers
+_MOST_FILES = 500_000  # in all cached folders
+_SMALL = 4_000  # files of a tree that is built on the event loop, in a few milliseconds
+_PAUSE = 0.12  # seconds without a key before a layer is searched
+_POLL = 0.1  # seconds between two updates of the progress of a search
 
 
-class FileFacts(Widget):
-    """The path of the file under the cursor, and all that is known of it, whatever the columns have room for."""
+class FilesPanel(Panel):
+    """Shows the files of the layer under the cursor: folders as they are opened, a search, and previews.
 
-    DEFAULT_CSS = """
-    FileFacts {
-        height: 2;
-        &.-low { height: 1; }
-        & .facts--path { color: $accent; }
-        & .facts--dim { color: $foreground 60%; }
-        & .facts--note { color: $text-warning; }
-        & .facts--escape { color: $warning; text-style: reverse dim; }
-    }
+    A layer is shown with the folders open that were open in the layer before, so that one path can be followed through
+    layers.
     """
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"facts--path", "facts--dim", "facts--note", "facts--escape"}
-
-    entry: FileEntry | None = None
-    origins = Origins()
-    now: datetime | None = None
-    search = ""
-
-    def render_line(self, y: int) -> Strip:
-        """Draw a line."""
-        base = base_style(self)
-        line = Line(self.size.width - 1)
-        line.put(" ", base)
-        if y == 0 and self.size.height > 1 and self.entry is not None:
-            escape = base + layered(self, "facts--escape")
-            line.put_foreign(cut_path(self.entry.path, line.room), base + layered(self, "facts--path"), escape)
-        elif y == self.size.height - 1:
-            self._put_facts(line, base)
-        line.width += 1
-        line.fill_to(line.width, base)
-        return Strip(line.segments, line.used)
-
-    def _put_facts(self, line: Line, base: Style) -> None:
-        dim = base + layered(self, "facts--dim")
-        if self.search:
-            line.put(self.search, base + layered(self, "facts--note"))
-        elif self.entry is not None and self.now is not None:
-            entry, origin = self.entry, self.origins.text(self.entry)
-            links = f"×{entry.links} names" if entry.links > 1 and entry.kind is FileKind.FILE else ""
-            facts = [
-                (mode_text(entry), base),
-                (owner_text(entry), base),
-                (size_column(entry), base),
-                (age_text(modified(entry), self.now), dim),
-                (links, dim),
-            ]
-            put_before(line, [fact for fact in facts if fact[0]], (f"from {origin}" if origin else "", dim))
-
-
-def put_before(line: Line, facts: list[tuple[str, Style]], last: tuple[str, Style]) -> None:
-    """Put facts and what comes last; where that has no room, first gaps shrink and then the last facts go."""
-    need = min(cell_len(last[0]), _ORIGIN)
-    gap = "  "
-    while facts and need and sum(cell_len(text) + len(gap) for text, _ in facts) + need > line.room:
-        if len(gap) > 1:
-            gap = " "
-        else:
-            facts.pop()
-    for number, (text, style) in enumerate([*facts, last]):
-        line.put(f"{gap if number and text else ''}{text}", style)
-
-
-class FilesPanel(Vertical):
-    """Shows files that somebody else reads: it says what it needs, and is given it."""
-
-    DEFAULT_CSS = """
-    FilesPanel {
-        height: 1fr;
-        & #files-note { display: none; }
-        &.-note { & #files-note { display: block; } & #files-body { height: 0; } }
-        & #files-body { height: 1fr; layout: vertical; }
-        & #files-left { height: 1fr; width: 1fr; }
-        & #files-preview { display: none; height: 1fr; width: 1fr; }
-        &.-preview #files-preview { display: block; }
-        &.-replace.-preview #files-left { display: none; }
-        &.-below.-preview #files-preview { height: 1.2fr; }
-        &.-beside #files-body { layout: horizontal; }
-        &.-beside.-preview #files-preview { margin-left: 1; }
-    }
-    """
-
-    class PreviewWanted(Message):
-        """A look into a file is wanted."""
-
-        def __init__(self, panel: FilesPanel, path: str) -> None:
-            self.panel = panel
-            self.path = path
-            super().__init__()
-
-        @property
-        def control(self) -> FilesPanel:
-            """The panel."""
-            return self.panel
-
-    class FolderChosen(Message):
-        """A folder that was searched for is to be opened in the tree of all files."""
-
-        def __init__(self, panel: FilesPanel, path: str) -> None:
-            self.panel = panel
-            self.path = path
-            super().__init__()
-
-        @property
-        def control(self) -> FilesPanel:
-            """The panel."""
-            return self.panel
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
         super().__init__(id=id)
-        self.by_size = False
-        self._path = ""
+        self._browser: Browser | None = None
+        self._row: LayerRow | None = None
+        self._known: OrderedDict[str, dict[str, Folder]] = OrderedDict()
+        self._stale: set[str] = set()
+        """Layers whose folders are read again, and shown as they were until then."""
+        self._numbers = count(1)
+        self._loads: list[Job[jobs.Folders]] = []
+        self._search: Job[Found] | None = None
         self._timer: Timer | None = None
+        self._text = ""
+        self._pause: Timer | None = None
+        self._answered = ""
+        """The text whose search result is shown."""
+        self._browsed: frozenset[str] | None = None
+        """The folders that were open before the search, None without a search."""
+        self._reopen: tuple[frozenset[str], str] | None = None
+        """The folders to open after a search, and the path for the cursor."""
+        self._reread = ""
+        """The file whose preview is read again and keeps its scroll position."""
+
+        self.layer_id = ""
+        """The layer whose files are shown."""
 
     def compose(self) -> ComposeResult:
-        """Yield the facts, the tree and the preview."""
-        yield Static("", id="files-note", classes="note", markup=False)
-        with Vertical(id="files-body"):
-            with Vertical(id="files-left"):
-                yield FileFacts()
-                yield FilesTree(id="files-tree")
-            with Vertical(id="files-preview"):
-                yield PreviewHead()
-                yield PreviewView(id="preview")
+        """Yield the filter and the files."""
+        yield FilterBar("part of a name, or of a path with a /", id="files-filter")
+        yield FilesView(id="files-panel")
 
     @property
-    def tree_widget(self) -> FilesTree:
-        """The tree."""
-        return self.query_one(FilesTree)
+    def view(self) -> FilesView:
+        """The tree and the preview."""
+        return self.query_one(FilesView)
 
     @property
-    def view(self) -> PreviewView:
-        """The look into a file."""
-        return self.query_one(PreviewView)
+    def filter_bar(self) -> FilterBar:
+        """The bar that searches for names."""
+        return self.query_one(FilterBar)
 
     @property
     def focus_target(self) -> Widget:
-        """What takes the keys: the preview where it hides the tree."""
-        return self.view if self.has_class("-preview") and self.has_class("-replace") else self.tree_widget
+        """The tree, or the preview where it hides the tree."""
+        return self.view.focus_target
 
-    # The tree
+    @property
+    def browser(self) -> Browser:
+        """The browser that shows this panel."""
+        assert self._browser is not None
+        return self._browser
 
-    def show_note(self, note: str) -> None:
-        """Say why there is nothing to see, or that work is under way."""
-        self._put_note(note)
+    @property
+    def running(self) -> Job[Any] | None:
+        """The search, while it runs."""
+        return self._search if self._search is not None and not self._search.state.ended else None
 
-    def _put_note(self, note: str) -> None:
-        if note or self.has_class("-note"):
-            self.query_one("#files-note", Static).update(Content(note))
-            self.set_class(bool(note), "-note")
+    def awaits_filter(self, text: str) -> bool:
+        """Return whether the result of this search is not shown yet."""
+        if text.strip() != self._text:
+            return True
+        unanswered = bool(self._text) and self._answered != self._text
+        return unanswered and (self._pause is not None or to_come(self._search))
 
-    def show_tree(self, tree: FileTree, origins: Origins, now: datetime) -> None:
-        """Show files; cursor and folds stay."""
-        other = origins.layer_id != self.tree_widget.origins.layer_id
-        self._put_note("")
-        self.tree_widget.show(tree, origins, now)
-        self._show_facts()
-        if other and self.previewing:
-            self._look_again()
+    def forget(self) -> None:
+        """Read everything again that is shown."""
+        self._drop(self._known)
 
-    def start_tree(self, tree: FileTree, origins: Origins, now: datetime, opened: frozenset[str] | None) -> None:
-        """Show other files: what was found, or with `opened` all of them again."""
-        self._put_note("")
-        self.tree_widget.start(tree, origins, now, opened)
-        self._show_facts()
+    def forget_changed(self, view: StoreView) -> None:
+        """Read layers without a digest again."""
+        self._drop([known for known in self._known if known not in view or not view[known].layer.diff_digest])
 
-    def show_search(self, text: str) -> None:
-        """Say how the search goes on."""
-        facts = self.query_one(FileFacts)
-        if facts.search != text:
-            facts.search = text
-            facts.refresh()
+    def _drop(self, layers: Iterable[str]) -> None:
+        for layer_id in list(layers):
+            if layer_id == self.layer_id:
+                self._stale.add(layer_id)
+            else:
+                del self._known[layer_id]
 
-    def _show_facts(self) -> None:
-        tree, facts = self.tree_widget, self.query_one(FileFacts)
-        facts.entry, facts.origins, facts.now = tree.entry, tree.origins, tree.now
-        facts.refresh()
+    def back(self) -> bool:
+        """Go back from the preview to the tree, or close it."""
+        view = self.view
+        if not view.previewing or not view.has_focus_within:
+            return False
+        if view.preview.has_focus and not view.has_class("-replace"):
+            view.tree_widget.focus()
+        else:
+            view.close_preview()
+        return True
 
-    def on_virtual_tree_cursor_moved(self, event: VirtualTree.CursorMoved) -> None:
-        """Show what is known of the file, and let an open preview follow."""
-        if event.tree is not self.tree_widget:
+    def toggle_order(self) -> bool:
+        """Sort by size, or by name again."""
+        self.view.by_size = not self.view.by_size
+        if self.layer_id and self._browsed is None:
+            self._draw()
+        self.browser.say("Files by size" if self.view.by_size else "Files by name")
+        return True
+
+    # Showing
+
+    def show(self, browser: Browser) -> None:
+        """Show the layer under the cursor."""
+        self._browser = browser
+        row = self._row = browser.row
+        if row is None:
+            self.layer_id = ""
+            self.view.show_note("No layer")
+        elif row.id != self.layer_id:
+            self._change_layer(row)
+        elif row.id in self._stale:
+            self._read_again(row)
+
+    def _read_again(self, row: LayerRow) -> None:
+        self._stale.discard(row.id)
+        wanted = {"/", *(self.view.tree_widget.opened if self._browsed is None else self._browsed)}
+        known = self._known.get(row.id, {})
+        self._known[row.id] = {path: folder for path, folder in known.items() if path in wanted}
+        self._load(row.id, list(wanted))
+        self._find_again()
+        if self.view.previewing and self.view.preview_path:
+            self._reread = self.view.preview_path
+            self._preview(self._reread)
+
+    def _change_layer(self, row: LayerRow) -> None:
+        tree = self.view.tree_widget
+        self._stop()
+        self.layer_id = row.id
+
+        self.view.show_note("Reading…")
+        known = self._known.setdefault(row.id, {})
+        self._known.move_to_end(row.id)
+        self._trim()
+        opened = tree.opened if self._browsed is None else self._browsed
+        missing = [path for path in ("/", *opened) if path not in known]
+        if "/" in missing or row.id in self._stale:
+            self._stale.discard(row.id)
+            self._load(row.id, missing)
+        elif self._text:
+            self._find()
+        else:
+            self._draw()
+            self._load(row.id, missing)
+
+    def _stop(self) -> None:
+        """Cancel everything that runs: another layer is wanted."""
+        for job in (*self._loads, self._search):
+            if job is not None and not job.state.ended:
+                self.browser.jobs.cancel(job)
+
+    # Folders
+
+    def _load(self, layer_id: str, paths: list[str]) -> None:
+        if not paths:
             return
-        self._show_facts()
+
+        def found(folders: jobs.Folders) -> None:
+            self._take_folders(layer_id, folders)
+
+        def failed(error: Exception) -> None:
+            self._known.pop(layer_id, None)
+            if layer_id == self.layer_id:
+                self._known[layer_id] = {}
+                self.view.show_note(f"The files cannot be shown: {safe(str(error))}")
+
+        job = jobs.folders_job(self.browser.store, layer_id, paths, number=next(self._numbers))
+        self._loads = [load for load in self._loads if not load.state.ended]
+        self._loads.append(self.browser.jobs.submit(job, self, found, failed))
+
+    def _take_folders(self, layer_id: str, folders: jobs.Folders) -> None:
+        known = self._known.get(layer_id)
+        if known is None:
+            return
+        known.update(folders)
+        if layer_id != self.layer_id:
+            return
+        if self._text and "/" in folders and self.view.has_class("-note"):
+            self._find()
+        elif self._browsed is None:
+            self._draw()
+
+    def _draw(self) -> None:
+        layer_id = self.layer_id
+        known = self._known[layer_id]
+        root = known.get("/")
+        if root is None or isinstance(root, str):
+            self.view.show_note(safe(root or "Reading…"))
+            return
+        if sum(len(folder) for folder in known.values()) <= _SMALL:
+            self._show(build_file_tree(known, by_size=self.view.by_size))
+            return
+
+        def built(tree: FileTree) -> None:
+            if layer_id == self.layer_id and self._browsed is None:
+                self._show(tree)
+
+        self.browser.jobs.submit(jobs.build_job(dict(known), by_size=self.view.by_size), self, built)
+
+    def _show(self, tree: FileTree) -> None:
+        reopen, self._reopen = self._reopen, None
+        if reopen is None:
+            self.view.show_tree(tree, self._origins(), self.browser.now)
+        else:
+            self.view.start_tree(tree, self._origins(), self.browser.now, reopen[0])
+            if reopen[1]:
+                self.reveal(reopen[1])
+
+    def _origins(self) -> Origins:
+        return Origins(self.layer_id, bool(self._row is not None and self._row.parent), self.browser.title_of)
+
+    def _trim(self) -> None:
+        while len(self._known) > 1 and (
+            len(self._known) > _CACHED
+            or sum(len(folder) for known in self._known.values() for folder in known.values()) > _MOST_FILES
+        ):
+            self._known.popitem(last=False)
+
+    def reveal(self, path: str) -> None:
+        """Put the cursor on a path in the tree of all files, reading the folders on the way."""
+        self.view.tree_widget.want(path)
+        known = self._known.get(self.layer_id, {})
+        missing = [folder for folder in outer_folders(path) if folder not in known]
+        if missing:
+            self._load(self.layer_id, missing)
+        else:
+            self._draw()
+
+    def on_files_tree_folder_wanted(self, event: FilesTree.FolderWanted) -> None:
+        """Read folders that were opened."""
+        event.stop()
+        self._load(self.layer_id, list(event.paths))
+
+    def on_files_view_folder_chosen(self, event: FilesView.FolderChosen) -> None:
+        """Go from the search to a folder in the tree of all files."""
+        event.stop()
+        self.filter_bar.close()
+        self.search("")
+        self.reveal(event.path)
+
+    # Searching
+
+    def on_filter_bar_typed(self, event: FilterBar.Typed) -> None:
+        """Search for what was typed."""
+        event.stop()
+        self.search(event.text)
+
+    def search(self, text: str) -> None:
+        """Show only files whose names contain a text, or all of them again without one."""
+        if text.strip() == self._text:
+            return
+        self._text = text.strip()
+        if self._pause is not None:
+            self._pause.stop()
+            self._pause = None
+        if self._text:
+            self._pause = self.set_timer(_PAUSE, self._find_again)
+        else:
+            self._end_search()
+
+    def _find_again(self) -> None:
+        self._pause = None
+        if self._text:
+            self._find()
+
+    def _find(self) -> None:
+        layer_id, text = self.layer_id, self._text
+        if not layer_id:
+            return
+        if self._browsed is None:
+            self._browsed = self.view.tree_widget.opened
+        self._answered = ""
+
+        def found(result: Found) -> None:
+            if layer_id == self.layer_id and text == self._text:
+                self._show_found(result)
+
+        def failed(error: Exception) -> None:
+            if job is self._search:
+                self.view.show_search(f"Cannot search: {safe(str(error))}")
+
+        job = jobs.find_job(self.browser.store, layer_id, text)
+        self._search = self.browser.jobs.submit(job, self, found, failed)
+        if self._timer is None:
+            self._timer = self.set_interval(_POLL, self._show_progress)
+
+    def _show_progress(self) -> None:
+        job = self._search
+        if job is not None and not job.state.ended:
+            self.view.show_search(f"Searching: {job.done:,} files so far; {key_of('layers.back')} stops it")
+            return
+        if job is not None and job.state is JobState.CANCELLED:
+            self.view.show_search("The search was stopped")
         if self._timer is not None:
             self._timer.stop()
-        if self.has_class("-preview") and not self.has_class("-replace"):
-            self._timer = self.set_timer(_FOLLOW, self._follow)
+            self._timer = None
 
-    def on_virtual_tree_chosen(self, event: VirtualTree.Chosen) -> None:
-        """Look into a file; go on to a folder that was found."""
-        entry = self.tree_widget.entry
-        if event.tree is not self.tree_widget or entry is None:
-            return
+    def _end_search(self) -> None:
+        entry = self.view.tree_widget.entry
+        if self.running is not None:
+            self.browser.jobs.cancel(self.running)
+        self.view.show_search("")
+        opened, self._browsed = self._browsed, None
+        if opened is not None and self.layer_id in self._known:
+            self._reopen = (opened, entry.path if entry is not None else "")
+            self._draw()
+
+    def _show_found(self, found: Found) -> None:
+        self._answered = self._text
+        self.view.start_tree(found.tree, self._origins(), self.browser.now, None)
+        self.view.show_search("" if found.matches else f"None of {plural(found.looked, 'file')} matches")
+        more = "" if found.complete else "+"
+        error = f"{plural(found.unreadable, 'folder')} cannot be read" if found.unreadable else ""
+        self.filter_bar.show_result(found.matches, found.looked, error and f"{found.matches:,}{more}, {error}")
+
+    # Previews
+
+    def on_files_view_preview_wanted(self, event: FilesView.PreviewWanted) -> None:
+        """Preview a file."""
         event.stop()
-        if entry.kind is FileKind.FOLDER:
-            if self.tree_widget.tree_shown.matched:
-                self.post_message(self.FolderChosen(self, entry.path))
+        self._preview(event.path)
+
+    def _preview(self, path: str) -> None:
+        layer_id = self.layer_id
+
+        def found(start: Start) -> None:
+            if layer_id == self.layer_id:
+                again, self._reread = self._reread == path, ""
+                self.view.show_preview(path, start, again=again)
+                self._colour(path, start)
+
+        self.browser.jobs.submit(jobs.preview_job(self.browser.store, layer_id, path), self, found, self._unreadable)
+
+    def _colour(self, path: str, start: Start) -> None:
+        layer_id, piece = self.layer_id, start.piece
+        language = language_of(start.file.path, piece)
+        if not language or is_binary(piece):
             return
-        self.open_preview()
 
-    # The preview
+        def found(tones: Tones) -> None:
+            if layer_id == self.layer_id and path == self.view.preview_path:
+                self.view.preview.colour(tones)
 
-    @property
-    def preview_path(self) -> str:
-        """What is looked into, "" for nothing."""
-        return self._path
+        def failed(error: Exception) -> None:
+            del error  # the text stays without colours
 
-    @property
-    def entry(self) -> FileEntry | None:
-        """The file under the cursor of the tree."""
-        return self.tree_widget.entry
+        self.browser.jobs.submit(jobs.tones_job(language, piece), self, found, failed)
 
-    def _look_again(self) -> None:
-        """Look into the same file of another layer, or into nothing where it has none."""
-        entry = self.tree_widget.entry
-        if entry is None or entry.path != self._path:
-            self._path = ""
-            if self.view.has_focus:
-                self.tree_widget.focus()
-            self.remove_class("-preview")
-        else:
-            self._follow(again=True)
-
-    @property
-    def previewing(self) -> bool:
-        """Whether there is a preview."""
-        return self.has_class("-preview")
-
-    def open_preview(self) -> None:
-        """Look into the file under the cursor."""
-        self.add_class("-preview")
-        self.view.focus()
-        self._follow(again=True)
-
-    def close_preview(self) -> None:
-        """Look into nothing any more."""
-        self._path = ""
-        self.remove_class("-preview")
-        self.tree_widget.focus()
-
-    def _follow(self, *, again: bool = False) -> None:
-        entry = self.tree_widget.entry
-        if entry is None or not self.previewing or entry.kind is FileKind.FOLDER:
-            return
-        if again or entry.path != self._path:
-            self._path = entry.path
-            self.query_one(PreviewHead).show(entry.path, "")
-            self.post_message(self.PreviewWanted(self, entry.path))
-
-    def show_preview(self, path: str, start: Start, *, again: bool = False) -> None:
-        """Show a file, if it is still the one that is wanted; `again` as it is now, without moving."""
-        if path == self._path:
-            self.view.show(start, again=again)
-            self.query_one(PreviewHead).show(title_of(start), self.view.status)
-
-    def show_problem(self, text: str) -> None:
-        """Say why there is nothing to look at."""
-        self.view.clear(text)
-
-    def on_preview_view_changed(self, event: PreviewView.Changed) -> None:
-        """Say how much of the file was read."""
+    def on_preview_view_more_wanted(self, event: PreviewView.MoreWanted) -> None:
+        """Read on."""
         event.stop()
-        head = self.query_one(PreviewHead)
-        head.show(head.path, self.view.status)
+        layer_id, path, offset = self.layer_id, self.view.preview_path, event.offset
 
-    def on_resize(self) -> None:
-        """Place the preview where there is room for it."""
-        size = self.size
-        place = "-beside" if size.width >= _BESIDE else "-below" if size.height >= _BELOW else "-replace"
-        for name in ("-beside", "-below", "-replace"):
-            self.set_class(name == place, name)
-        self.query_one(FileFacts).set_class(size.height < _LOW, "-low")
-        if place == "-replace" and self.previewing and self.tree_widget.has_focus:
-            self.view.focus()
+        def found(read: tuple[bytes, int]) -> None:
+            if layer_id == self.layer_id and path == self.view.preview_path:
+                self.view.preview.add(offset, *read)
+
+        job = jobs.more_job(self.browser.store, layer_id, path, offset)
+        self.browser.jobs.submit(job, self, found, self._unreadable)
+
+    def _unreadable(self, error: Exception) -> None:
+        self.view.show_problem(f"Cannot be read: {error}")

@@ -13,7 +13,8 @@ from textual.binding import BindingType
 from textual.message import Message
 from textual.strip import Strip
 
-from layertui.keys.actions import PREVIEW_BINDINGS
+from layertui.keys.actions import bindings
+from layertui.panels.files.actions import PREVIEW_ACTIONS
 from layertui.panels.files.preview_model import ADDRESS, FIRST, LIMIT, Preview, Start, describe, row_bytes_for
 from layertui.panels.files.syntax import Run, Tones
 from layertui.text.format import size_text
@@ -63,7 +64,7 @@ class PreviewHead(OneLine):
 class PreviewView(LineView, can_focus=True):
     """Shows the lines of a `Preview`, or sentences about a file without a content; asks for more near the end."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [*PREVIEW_BINDINGS]
+    BINDINGS: ClassVar[list[BindingType]] = bindings(PREVIEW_ACTIONS)
     DEFAULT_CSS = """
     PreviewView {
         height: 1fr;

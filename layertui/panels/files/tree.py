@@ -13,7 +13,8 @@ from textual.binding import BindingType
 from textual.message import Message
 
 from layerstore.content.files import FileEntry, FileKind
-from layertui.keys.actions import FILES_BINDINGS
+from layertui.keys.actions import bindings
+from layertui.panels.files.actions import FILES_ACTIONS
 from layertui.panels.files.model import NO_FILES, FileTree, mode_text, owner_text
 from layertui.text.format import age_text, size_text
 from layertui.text.safe import safe
@@ -79,7 +80,7 @@ class Origins:
 class FilesTree(VirtualTree):
     """Shows a `FileTree`; says which folders it needs, and what is wanted of a file."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [*FILES_BINDINGS]
+    BINDINGS: ClassVar[list[BindingType]] = bindings(FILES_ACTIONS)
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "files--added",
         "files--modified",
@@ -95,20 +96,6 @@ class FilesTree(VirtualTree):
         def __init__(self, tree: FilesTree, paths: list[str]) -> None:
             self.tree = tree
             self.paths = paths
-            super().__init__()
-
-        @property
-        def control(self) -> FilesTree:
-            """The tree."""
-            return self.tree
-
-    class Wanted(Message):
-        """Something is to be done with a file: "extract", "where" or "copy"."""
-
-        def __init__(self, tree: FilesTree, action: str, entry: FileEntry) -> None:
-            self.tree = tree
-            self.action = action
-            self.entry = entry
             super().__init__()
 
         @property
@@ -243,13 +230,6 @@ class FilesTree(VirtualTree):
             line.put_right(size_column(entry), columns.size, style)
         if columns.age:
             line.put_right(age_text(modified(entry), self.now), columns.age, style)
-
-    # Actions
-
-    def action_want(self, action: str) -> None:
-        """Ask for something to be done with the file."""
-        if self.entry is not None:
-            self.post_message(self.Wanted(self, action, self.entry))
 
 
 def size_column(entry: FileEntry) -> str:

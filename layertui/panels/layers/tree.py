@@ -12,10 +12,11 @@ from textual.binding import BindingType
 from textual.message import Message
 from textual.reactive import reactive
 
-from layertui.keys.actions import LAYER_TREE_BINDINGS
+from layertui.keys.actions import bindings
 from layertui.model.order import Order
 from layertui.model.query import Listing
 from layertui.model.rows import LayerRow
+from layertui.panels.layers.actions.marks import LIST_ACTIONS
 from layertui.panels.layers.badges import BASE, Badge
 from layertui.panels.layers.rows import GUTTER, LayerRows, columns_for
 from layertui.widgets.cells import Line
@@ -25,7 +26,7 @@ from layertui.widgets.one_line import OneLine
 class LayerTree(LayerRows):
     """Lets people mark layers, and says so; it acts on none."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [*LAYER_TREE_BINDINGS]
+    BINDINGS: ClassVar[list[BindingType]] = bindings(LIST_ACTIONS)
 
     base: reactive[str] = reactive("")
     """The ID of the layer that changes are shown against."""

@@ -1,43 +1,65 @@
-"""The Lineage panel: what a layer is built on and what is built on it, as one graph."""
+"""The Lineage panel."""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from textual.app import ComposeResult
 
-from textual.binding import BindingType
-from textual.reactive import reactive
-
-from layertui.keys.actions import LINEAGE_BINDINGS
+from layertui.jobs.runner import Job
 from layertui.model.query import Listing
-from layertui.model.rows import LayerRow
-from layertui.panels.layers.badges import HERE, Badge
-from layertui.panels.layers.rows import LayerRows
+from layertui.model.view import StoreView
+from layertui.panels.browser import Browser
+from layertui.panels.lineage.jobs import lineage_job
+from layertui.panels.lineage.tree import LineageTree
+from layertui.panels.widget import Panel
 
 
-class LineagePanel(LayerRows):
-    """Shows a lineage; choosing a row is a wish to go to that layer."""
+class LineagePanel(Panel):
+    """Shows the ancestors and descendants of the layer under the cursor."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [*LINEAGE_BINDINGS]
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+        super().__init__(id=id)
+        self._browser: Browser | None = None
+        self._shown: tuple[str, StoreView] | None = None
+        self._wanted: tuple[str, StoreView] | None = None
+        self._asked: tuple[str, StoreView] | None = None
+        self._job: Job[Listing] | None = None
 
-    AGES = False
+    def compose(self) -> ComposeResult:
+        """Yield the graph."""
+        yield LineageTree()
 
-    here: reactive[str] = reactive("")
-    """The ID of the layer that the graph is about."""
+    def show(self, browser: Browser) -> None:
+        """Find the lineage of the layer under the cursor."""
+        self._browser = browser
+        tree, row = self.query_one(LineageTree), browser.row
+        tree.now = browser.now
+        if row is None:
+            return
+        wanted = self._wanted = (row.id, browser.view)
+        running = self._job is not None and not self._job.state.ended
+        if self._shown == wanted or (running and self._asked == wanted):
+            return
+        self._asked = wanted
 
-    def badges(self, row: LayerRow, *, short: bool) -> list[Badge]:
-        """Point to the layer that the graph is about."""
-        badges = super().badges(row, short=short)
-        return [HERE, *badges] if row.id == self.here else badges
+        def found(listing: Listing) -> None:
+            if self._wanted == wanted:
+                self._shown = wanted
+                tree.show_lineage(listing, wanted[0])
 
-    def show_lineage(self, listing: Listing, layer_id: str) -> None:
-        """Show the graph round a layer, with the cursor on it."""
-        moved = layer_id != self.here
-        self.here = layer_id
-        self.show(listing)
-        if moved:
-            self.go_to_key(layer_id)
+        self._job = browser.jobs.submit(lineage_job(browser.view, row.id), self, found)
 
-    def action_choose(self) -> None:
-        """Ask to go to the layer."""
-        if self.cursor_node >= 0:
-            self.post_message(self.Chosen(self, self.cursor_node))
+    def hide(self) -> None:
+        """Stop looking for the lineage."""
+        if self._job is not None and self._browser is not None and not self._job.state.ended:
+            self._browser.jobs.cancel(self._job)
+
+    def forget(self) -> None:
+        """Find the lineage again."""
+        self._shown = None
+
+    def on_virtual_tree_chosen(self, event: LineageTree.Chosen) -> None:
+        """Go to the layer in the list."""
+        event.stop()
+        row = self.query_one(LineageTree).row_at(event.node)
+        if row is not None and self._browser is not None:
+            self._browser.go_to_layer(row.id)

@@ -1,247 +1,75 @@
-"""The Waste panel: what the chain of a layer carries for nothing, by path or by layer."""
+"""The Waste panel."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import ClassVar
+from collections import OrderedDict
+from typing import Any
 
-from rich.segment import Segment
-from rich.style import Style
 from textual.app import ComposeResult
-from textual.binding import BindingType
-from textual.containers import Vertical
 from textual.content import Content
-from textual.message import Message
-from textual.strip import Strip
-from textual.widget import Widget
+from textual.timer import Timer
 from textual.widgets import Static
 
-from layerstore.content.waste import Copy, LayerWaste, WasteEntry, WasteReport
-from layerstore.model import ChangeKind
-from layertui.keys.actions import WASTE_BINDINGS
-from layertui.keys.keynames import with_keys
-from layertui.panels.changes.model import LETTERS
+from layerstore.content.waste import WasteReport
+from layertui.jobs.runner import Job, JobState
+from layertui.keys.sentences import with_keys
+from layertui.model.rows import LayerRow
+from layertui.model.view import StoreView
+from layertui.panels.browser import Browser
+from layertui.panels.waste.jobs import waste_job
 from layertui.panels.waste.model import WasteTable, by_layer, by_path
+from layertui.panels.waste.tree import WasteSummary, WasteTree
+from layertui.panels.widget import Panel
 from layertui.text.format import plural, size_text
 from layertui.text.safe import safe
-from layertui.widgets.cells import Line, cut_name, cut_path
-from layertui.widgets.styles import base_style, layered
 from layertui.widgets.tree.tree import VirtualTree
 
-_BAR = 20
-_SIZE = 10
-_COPIES = 8
-_LOW = 9
-_EDGE = 1  # blank cells at the right, so that nothing touches the scroll bar
-_KINDS = {ChangeKind.ADD: "added", ChangeKind.MODIFY: "replaced", ChangeKind.DELETE: "deleted"}
+_CACHED = 16
+_MOST_ROWS = 500_000
+_POLL = 0.1  # seconds between two updates of the progress
+_LOW = 9  # lines up to which the explanation is left out
 
-MEANING = "Bytes of files that a layer further up replaces or deletes: pulled and stored, but never seen."
 NOTHING = (
-    "Nothing is wasted: every byte that this layer and those below it carry is to be seen at the top.\n\n"
-    "Waste comes of files that a layer replaces or deletes: their old bytes stay in the layer below."
+    "Nothing is wasted: every byte of this layer and its ancestors is visible in the final image.\n\n"
+    "Waste comes from files that a later layer replaces or deletes: the old bytes stay in the earlier layer."
 )
 
-
-def efficiency_text(report: WasteReport) -> str:
-    """Return the efficiency in percent; it is 100 % only when nothing is wasted."""
-    share = report.efficiency * 100
-    return f"{min(share, 99.9) if report.wasted else share:.1f} %"
+Chain = tuple[str, ...]
 
 
-class WasteSummary(Widget):
-    """Total, waste and efficiency with a bar, and what they mean."""
+def chain_of(view: StoreView, row: LayerRow) -> Chain:
+    """Return what a report depends on: the IDs and digests of a layer and its ancestors."""
+    return tuple(f"{layer.id} {layer.layer.diff_digest}" for layer in (row, *view.ancestors(row.id)))
 
-    DEFAULT_CSS = """
-    WasteSummary {
-        height: 4;
-        &.-low { height: 1; }
-        & .waste--good { color: $text-success; }
-        & .waste--fair { color: $text-warning; }
-        & .waste--poor { color: $text-error; }
-        & .waste--rest { color: $foreground 25%; }
-        & .waste--strong { text-style: bold; }
-        & .waste--dim { color: $foreground 60%; }
-        & .waste--head { color: $foreground 60%; text-style: bold; }
-    }
+
+class WastePanel(Panel):
+    """Shows the waste of the layer under the cursor and its ancestors.
+
+    A report is cached for as long as all layers of the chain keep their digests.
     """
-    COMPONENT_CLASSES: ClassVar[set[str]] = {
-        "waste--good",
-        "waste--fair",
-        "waste--poor",
-        "waste--rest",
-        "waste--strong",
-        "waste--dim",
-        "waste--head",
-    }
-
-    table: WasteTable | None = None
-
-    def render_line(self, y: int) -> Strip:
-        """Draw a line."""
-        base = base_style(self)
-        line = Line(self.size.width)
-        if self.table is not None and y == 0:
-            self._put_numbers(line, self.table.report, base)
-        elif self.table is not None and y == self.size.height - 1:
-            self._put_head(line, self.table, base + layered(self, "waste--head"))
-        elif y in (1, 2):
-            words = _wrapped(MEANING, max(line.width - 2, 10))
-            line.put(f" {words[y - 1]}" if y <= len(words) else "", base + layered(self, "waste--dim"))
-        line.fill_to(line.width, base)
-        return Strip(line.segments, line.used)
-
-    def _put_numbers(self, line: Line, report: WasteReport, base: Style) -> None:
-        tone = "good" if report.efficiency >= 0.95 else "fair" if report.efficiency >= 0.8 else "poor"
-        colour = base + layered(self, f"waste--{tone}")
-        strong = layered(self, "waste--strong")
-        dim = base + layered(self, "waste--dim")
-        line.put(f" {efficiency_text(report)} ", colour + strong)
-        if line.width >= 60:
-            bar = min(_BAR, line.width - 40)
-            full = min(round(bar * report.efficiency), bar - 1 if report.wasted else bar)
-            line.put("━" * full, colour)
-            line.put("━" * (bar - full), base + layered(self, "waste--rest"))
-            line.put(" ", base)
-        line.put("efficient  ", dim)
-        line.put(size_text(report.wasted), base + strong)
-        line.put(" wasted of ", dim)
-        line.put(size_text(report.total), base)
-
-    @staticmethod
-    def _put_head(line: Line, table: WasteTable, style: Style) -> None:
-        if line.room and table.by_layer:
-            line.put(f"{'WASTED':>{_SIZE}}{'CARRIES':>{_SIZE}}{'CAUSES':>{_SIZE}}  LAYER, from the top", style)
-        else:
-            line.put(f"{'WASTED':>{_SIZE}}{'COPIES':>{_COPIES}}  PATH", style)
-
-
-def _wrapped(text: str, width: int) -> list[str]:
-    """Break plain text into lines."""
-    lines = [""]
-    for word in text.split():
-        if lines[-1] and len(lines[-1]) + len(word) >= width:
-            lines.append("")
-        lines[-1] += f" {word}" if lines[-1] else word
-    return lines
-
-
-class WasteTree(VirtualTree):
-    """Paths with the layers that have them, or layers."""
-
-    BINDINGS: ClassVar[list[BindingType]] = [*WASTE_BINDINGS]
-    COMPONENT_CLASSES: ClassVar[set[str]] = {
-        "waste--added",
-        "waste--modified",
-        "waste--deleted",
-        "waste--wasted",
-        "waste--column",
-    }
-
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
-        super().__init__(id=id)
-        self.table: WasteTable | None = None
-        self.title: Callable[[str], str] = str
-
-    def show(self, table: WasteTable, title: Callable[[str], str], *, start: bool) -> None:
-        """Show a table; from the top with `start`."""
-        self.table, self.title = table, title
-        if start:
-            self.start_nodes(table.shape, table.keys, table.folded())
-        else:
-            self.show_nodes(table.shape, table.keys)
-
-    @property
-    def layer_id(self) -> str | None:
-        """The layer of the line under the cursor; of a path, the lowest that has it."""
-        node = self.cursor_node
-        if self.table is None or node < 0:
-            return None
-        row = self.table.rows[node]
-        return row.copies[0].layer if isinstance(row, WasteEntry) else row.layer
-
-    @property
-    def path(self) -> str | None:
-        """The path under the cursor."""
-        node = self.cursor_node
-        if self.table is None or node < 0:
-            return None
-        row = self.table.rows[node]
-        if isinstance(row, Copy):
-            row = self.table.rows[self.shape.parents[node]]
-        return row.path if isinstance(row, WasteEntry) else None
-
-    def render_node(self, node: int, width: int, *, base: Style) -> list[Segment]:
-        """Draw a line of the table."""
-        assert self.table is not None
-        row = self.table.rows[node]
-        line = Line(width)
-        column = base + self.quiet_style_of("waste--column", node)
-        escape = base + self.style_of("tree--escape")
-        if isinstance(row, WasteEntry):
-            line.put_right(size_text(row.wasted), _SIZE, base + self.style_of("waste--wasted"))
-            copies = sum(copy.kind is not ChangeKind.DELETE for copy in row.copies)
-            line.put_right(f"{copies}", _COPIES, column)
-            line.put(f" {self.guides(node, 8)}", base + self.quiet_style_of("tree--guides", node))
-            room = line.room - _EDGE
-            line.put_foreign(cut_path(row.path, room), base, escape, room)
-        elif isinstance(row, Copy):
-            self._put_copy(line, node, row, base)
-        else:
-            self._put_layer(line, row, base, column)
-        line.fill_to(width, base)
-        return line.segments
-
-    def _put_copy(self, line: Line, node: int, row: Copy, base: Style) -> None:
-        style = base + self.style_of(("waste--modified", "waste--added", "waste--deleted")[row.kind])
-        size = size_text(row.size) if row.kind is not ChangeKind.DELETE else ""
-        line.put_right(size, _SIZE, base + self.quiet_style_of("waste--column", node))
-        line.put(" " * _COPIES, base)
-        line.put(f" {self.guides(node, 8)}", base + self.quiet_style_of("tree--guides", node))
-        line.put(f"{LETTERS[row.kind]} {_KINDS[row.kind]:<9}", style)
-        self._put_name(line, row.layer, base)
-
-    def _put_layer(self, line: Line, row: LayerWaste, base: Style, column: Style) -> None:
-        line.put_right(size_text(row.wasted), _SIZE, base + self.style_of("waste--wasted") if row.wasted else column)
-        line.put_right(size_text(row.total), _SIZE, column)
-        line.put_right(size_text(row.caused), _SIZE, column)
-        line.put("  ", base)
-        self._put_name(line, row.layer, base)
-
-    def _put_name(self, line: Line, layer_id: str, base: Style) -> None:
-        room = line.room - _EDGE
-        line.put_foreign(cut_name(self.title(layer_id), room), base, base + self.style_of("tree--escape"), room)
-
-
-class WastePanel(Vertical):
-    """Shows a report that somebody else computes."""
 
     DEFAULT_CSS = """
     WastePanel {
-        height: 1fr;
         & #waste-note { display: none; }
         &.-note { & #waste-note { display: block; } & WasteSummary { display: none; } & WasteTree { height: 0; } }
         &.-clean { & WasteSummary { height: 1; } }
     }
     """
 
-    class LayerChosen(Message):
-        """The layer list is to go to this layer."""
-
-        def __init__(self, panel: WastePanel, layer_id: str) -> None:
-            self.panel = panel
-            self.layer_id = layer_id
-            super().__init__()
-
-        @property
-        def control(self) -> WastePanel:
-            """The panel."""
-            return self.panel
-
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
         super().__init__(id=id)
         self.by_layer = False
+        self._browser: Browser | None = None
+        self._reports: OrderedDict[Chain, WasteTable] = OrderedDict()
+        self._wanted: Chain = ()
+        self._shown: WasteTable | None = None
         self._report: WasteReport | None = None
-        self._title: Callable[[str], str] = str
+        """The report that is visible, new or old."""
+        self._visible = ""
+        """The layer whose report is visible, "" while there is a note."""
+        self._job: Job[WasteTable] | None = None
+        self._job_for = ""
+        self._timer: Timer | None = None
 
     def compose(self) -> ComposeResult:
         """Yield the numbers and the table."""
@@ -249,9 +77,103 @@ class WastePanel(Vertical):
         yield Static("", id="waste-note", classes="note", markup=False)
         yield WasteTree(id="waste-tree")
 
-    def show_note(self, note: str) -> None:
-        """Say why there is nothing to see, or how far the work is."""
-        self._report = None
+    @property
+    def running(self) -> Job[Any] | None:
+        """The job, while it runs."""
+        return self._job if self._job is not None and not self._job.state.ended else None
+
+    @property
+    def layer_id(self) -> str | None:
+        """The layer of the line under the cursor, None while there is a note."""
+        return None if self.has_class("-note") else self.query_one(WasteTree).layer_id
+
+    @property
+    def path(self) -> str | None:
+        """The path under the cursor, None on the line of a layer and while there is a note."""
+        return None if self.has_class("-note") else self.query_one(WasteTree).path
+
+    # Computing
+
+    def show(self, browser: Browser) -> None:
+        """Show the report about the layer under the cursor, or compute it."""
+        self._browser = browser
+        row = browser.row
+        if row is None:
+            self._wanted, self._shown = (), None
+            self._note("No layer")
+            return
+        if self._job_for != row.id:
+            self.hide()
+        chain = chain_of(browser.view, row)
+        table = self._reports.get(chain)
+        if table is not None:
+            self._wanted = chain
+            if self._shown is not table:
+                again, self._visible = self._visible == row.id, row.id
+                self._shown = table
+                self.show_report(table, start=not again)
+        elif chain != self._wanted:
+            self._wanted, self._shown = chain, None
+            self._compute(browser, row.id, chain)
+
+    def _compute(self, browser: Browser, layer_id: str, chain: Chain) -> None:
+        def found(table: WasteTable) -> None:
+            self._keep(chain, table)
+            if self.display:
+                self.show(browser)
+
+        def failed(error: Exception) -> None:
+            if job is self._job:
+                self._note(f"The waste cannot be computed: {safe(str(error))}")
+
+        job = waste_job(browser.store, layer_id)
+        self._job, self._job_for = browser.jobs.submit(job, self, found, failed), layer_id
+        if self._visible != layer_id:
+            self._note(_progress_note(0))
+        if self._timer is None:
+            self._timer = self.set_interval(_POLL, self._show_progress)
+
+    def _show_progress(self) -> None:
+        job = self._job
+        if job is not None and not job.state.ended:
+            if job.done and not self._visible:
+                self._note(_progress_note(job.done))
+            return
+        if job is not None and job.state is JobState.CANCELLED and self._shown is None and self._wanted:
+            self._note(with_keys("Stopped. {store.reload} computes it again."))
+        if self._timer is not None:
+            self._timer.stop()
+            self._timer = None
+
+    def _keep(self, chain: Chain, table: WasteTable) -> None:
+        self._reports[chain] = table
+        while len(self._reports) > 1 and (
+            len(self._reports) > _CACHED or sum(len(table.rows) for table in self._reports.values()) > _MOST_ROWS
+        ):
+            self._reports.popitem(last=False)
+
+    def hide(self) -> None:
+        """Stop computing."""
+        if self.running is not None and self._browser is not None:
+            self._browser.jobs.cancel(self.running)
+            self._wanted = ()
+
+    def forget(self) -> None:
+        """Compute everything again."""
+        self._reports.clear()
+        self._wanted, self._shown = (), None
+
+    def forget_changed(self, view: StoreView) -> None:  # noqa: ARG002 - the digests are part of the keys
+        """Compute chains again in which a layer has no digest."""
+        for chain in [chain for chain in self._reports if _is_loose(chain)]:
+            del self._reports[chain]
+        if _is_loose(self._wanted):
+            self._wanted, self._shown = (), None
+
+    # Showing
+
+    def _note(self, note: str) -> None:
+        self._visible, self._report = "", None
         self._put_note(note)
 
     def _put_note(self, note: str) -> None:
@@ -259,60 +181,45 @@ class WastePanel(Vertical):
         self.set_class(bool(note), "-note")
         self.refresh_bindings()
 
-    @property
-    def layer_id(self) -> str | None:
-        """The layer of the line under the cursor, None where a note is shown instead of lines."""
-        return None if self.has_class("-note") else self.query_one(WasteTree).layer_id
-
-    @property
-    def path(self) -> str | None:
-        """The path under the cursor, None where there is none."""
-        return None if self.has_class("-note") else self.query_one(WasteTree).path
-
-    def show_report(self, table: WasteTable, title: Callable[[str], str], *, start: bool) -> None:
-        """Show a report, as a table that was made in a thread; from the top with `start`."""
+    def show_report(self, table: WasteTable, *, start: bool) -> None:
+        """Show a report in the chosen order; from the top with `start`."""
         if self.by_layer:
             table = by_layer(table.report)
-        self._title = title
         self._report = table.report
-        self._show(table, start=start)
-
-    def _show(self, table: WasteTable, *, start: bool) -> None:
-        self._put_note("" if table.report.wasted else self._clean(table.report))
+        self._put_note("" if table.report.wasted else _clean(table.report))
         summary = self.query_one(WasteSummary)
         summary.table = table
         summary.refresh()
-        self.query_one(WasteTree).show(table, self._title, start=start)
+        title = self._browser.title_of if self._browser is not None else str
+        self.query_one(WasteTree).show(table, title, start=start)
 
-    @staticmethod
-    def _clean(report: WasteReport) -> str:
-        carried = f"{size_text(report.total)} in {plural(len(report.layers), 'layer')}, 100 % efficient.\n\n"
-        return carried + NOTHING
-
-    def toggle_order(self) -> None:
+    def toggle_order(self) -> bool:
         """Show layers, or paths again."""
         self.by_layer = not self.by_layer
         if self._report is not None:
-            self._show(by_layer(self._report) if self.by_layer else by_path(self._report), start=True)
+            self.show_report(by_path(self._report), start=True)
+        return True
 
     def on_virtual_tree_chosen(self, event: VirtualTree.Chosen) -> None:
         """Go to the layer of a line."""
         event.stop()
-        layer = self.layer_id
-        if layer is not None:
-            self.post_message(self.LayerChosen(self, layer))
+        if self.layer_id is not None and self._browser is not None:
+            self._browser.go_to_layer(self.layer_id)
 
     def on_resize(self) -> None:
-        """Leave the sentence out where lines are few."""
+        """Leave the explanation out where lines are few."""
         self.query_one(WasteSummary).set_class(self.size.height < _LOW, "-low")
 
 
-def progress_note(done: int) -> str:
-    """Return what is said while the layers are gone through."""
+def _is_loose(chain: Chain) -> bool:
+    return any(part.endswith(" ") for part in chain)
+
+
+def _clean(report: WasteReport) -> str:
+    carried = f"{size_text(report.total)} in {plural(len(report.layers), 'layer')}, 100% efficient.\n\n"
+    return carried + NOTHING
+
+
+def _progress_note(done: int) -> str:
     so_far = f": {size_text(done)} so far" if done else ""
     return with_keys(f"Looking for waste in all layers of the chain{so_far}…\n\n{{jobs.cancel}} stops it.")
-
-
-def failure_note(error: Exception) -> str:
-    """Return what is said when it cannot be computed."""
-    return f"The waste cannot be told: {safe(str(error))}"

@@ -1,10 +1,10 @@
-"""Check the store: findings as they come, what each means, and the way to a repair."""
+"""The check screen: findings as they come, what each means, and the way to a repair."""
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
-from typing import ClassVar
+from functools import partial
+from typing import Any, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -13,17 +13,19 @@ from textual.containers import VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
-from layerstore.check.findings import Finding, Severity
-from layerstore.store import LayerStore
+from layerstore import Finding, LayerStore, RepairResult, Severity
 from layertui.dialogs.error import ErrorDialog
 from layertui.dialogs.repair import RepairDialog, ResultsDialog
-from layertui.jobs import check, messages
+from layertui.jobs.check import RepairPlan, check_job, plan_repair_job, repair_job
 from layertui.jobs.runner import Job, JobChanged, JobFailed, JobRunner, JobState
 from layertui.jobs.strip import JobsStrip
-from layertui.keys.actions import CHECK_BINDINGS
-from layertui.keys.keynames import key_of, with_keys
-from layertui.keys.whole import WholeScreen
+from layertui.keys.actions import Action, bindings
+from layertui.keys.keymap import all_actions
+from layertui.keys.sentences import key_of, with_keys
+from layertui.keys.typed_ahead import WholeScreen
+from layertui.log import log_file
 from layertui.model.view import StoreView
+from layertui.screens.check.actions import CHECK_ACTIONS
 from layertui.screens.check.model import TITLES
 from layertui.screens.check.tree import FindingsTree
 from layertui.text.format import plural
@@ -37,26 +39,24 @@ _TITLE = 8
 _AROUND = 4  # cells beside the text: the padding, the scroll bar, a blank
 _LEAST = 20
 
-_runs = itertools.count(1)
-
 _BROKEN_OFF = (JobState.CANCELLED, JobState.FAILED)
 
 _QUICK = (
-    "Looked at: the records of all layers, their names, parents, images and containers, the folders, links and files "
-    "that belong to them, leftovers on disk, and mounts.\nNot looked at: what is in the layers' files. {deep} reads "
-    "every layer and compares it with the tar that it came in as."
+    "Checked: the records of all layers, their names, parents, images and containers, the folders, links and files "
+    "that belong to them, leftovers on disk, and mounts.\nNot checked: the contents of the layers. {deep} reads "
+    "every layer and compares it with its original tar."
 )
 _DEEP = (
-    "Looked at: the records of all layers, their folders, links, leftovers and mounts, and every file of those "
-    "that came in as a tar: content, owner, mode and times are what they were."
+    "Checked: the records of all layers, their folders, links, leftovers and mounts, and every file of the layers "
+    "that were made from a tar: content, owner, mode and times are unchanged."
 )
-_COPIES = "\nNot looked at: the copies that a vfs layer has of the files of the layers below it."
+_COPIES = "\nNot checked: the copies that a vfs layer has of the files of the layers below it."
 
 
 class CheckScreen(WholeScreen[bool]):
     """Checks as soon as it is shown; closes with whether something was repaired. `view` is for names."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [*CHECK_BINDINGS]
+    BINDINGS: ClassVar[list[BindingType]] = bindings(CHECK_ACTIONS)
     AUTO_FOCUS = "#findings"
     DEFAULT_CSS = """
     CheckScreen {
@@ -77,9 +77,8 @@ class CheckScreen(WholeScreen[bool]):
         self._view = view
         self._jobs = jobs
         self._findings: list[Finding] = []
-        self._run = 0
         self._deep = False
-        self._check: Job | None = None
+        self._check: Job[Any] | None = None
         self._complete = False
         self._repaired = False
 
@@ -95,10 +94,11 @@ class CheckScreen(WholeScreen[bool]):
 
     def on_mount(self) -> None:
         """Start with the quick check."""
-        self._start(deep=False)
+        self.start(deep=False)
 
     @property
-    def _tree(self) -> FindingsTree:
+    def findings(self) -> FindingsTree:
+        """The list of findings."""
         return self.query_one(FindingsTree)
 
     @property
@@ -106,38 +106,45 @@ class CheckScreen(WholeScreen[bool]):
         """Whether the check is under way."""
         return not self._complete and self._check is not None and self._check.state not in _BROKEN_OFF
 
-    def refusal(self, action: str) -> str:
-        """Return why an action makes no sense now."""
-        name = action.partition("(")[0]
-        if name == "cancel_job" and not self.query_one(JobsStrip).running:
-            return "Nothing runs"
-        if name == "plan" and not self._tree.chosen:
-            return "Nothing can be done about it by a repair"
-        if name == "mark" and not self._tree.markable:
-            return "Only what a repair can mend is marked"
-        if name in ("deep", "again") and self.checking:
-            return with_keys("A check is under way: {check.cancel} stops it")
-        return ""
+    @property
+    def running(self) -> list[Job[Any]]:
+        """The jobs that can be stopped, the newest last."""
+        return self.query_one(JobsStrip).running
+
+    def refusal(self, action_id: str) -> str:
+        """Return why an action makes no sense now, "" if it does."""
+        action: Action[CheckScreen] | None = all_actions().get(action_id)
+        return with_keys(action.refusal(self)) if action is not None and action.refusal is not None else ""
+
+    def action_perform(self, action_id: str) -> None:
+        """Run an action of the registry, or say why it is refused."""
+        refusal, run = self.refusal(action_id), all_actions()[action_id].run
+        if refusal:
+            self.notify(refusal, severity="warning", markup=False)
+        elif callable(run):
+            run(self)
 
     # The check
 
-    def _start(self, *, deep: bool) -> None:
-        self._run, self._deep = next(_runs), deep
-        self._findings, self._complete = [], False
-        self._check = self._jobs.submit(check.check_job(self._store, self.post_message, self._run, deep=deep), self)
+    def start(self, *, deep: bool) -> None:
+        """Start a check; what an earlier one still finds is dropped."""
+        self._deep, self._complete = deep, False
+        found: list[Finding] = []
+        self._findings = found
+
+        def more(findings: tuple[Finding, ...]) -> None:
+            if self._findings is found:
+                found.extend(findings)
+                self._show()
+
+        def ended(_: None) -> None:
+            if self._findings is found:
+                self._complete = True
+                self._show()
+
+        job = check_job(self._store, partial(self.call_later, more), deep=deep)
+        self._check = self._jobs.submit(job, self, ended)
         self._show()
-
-    def on_findings_found(self, event: messages.FindingsFound) -> None:
-        """Show them among the others."""
-        if event.run == self._run:
-            self._findings += event.findings
-            self._show()
-
-    def on_check_ended(self, event: messages.CheckEnded) -> None:
-        """Say so: all that was found is here by now, which the state of the job does not tell."""
-        if event.run == self._run:
-            self._complete = True
-            self._show()
 
     def on_job_changed(self, event: JobChanged) -> None:
         """Draw the job."""
@@ -147,15 +154,15 @@ class CheckScreen(WholeScreen[bool]):
         self.query_one(KeyBar).refresh()
 
     def on_job_failed(self, event: JobFailed) -> None:
-        """Say what went wrong."""
-        self.app.push_screen(ErrorDialog(event.error))
+        """Show the error."""
+        self.app.push_screen(ErrorDialog(event.error, log_file()))
 
     def _show(self) -> None:
-        self._tree.show(self._findings)
+        self.findings.show(self._findings)
         nothing = self._complete and not self._findings
         self.set_class(nothing, "-nothing")
         if not nothing and self.focused is None:  # it was lost with the tree that was taken away
-            self._tree.focus()
+            self.findings.focus()
         if nothing:
             what = (_DEEP if self._deep else _QUICK).format(deep=key_of("check.deep"))
             what += _COPIES if self._deep and self._store.driver_name == "vfs" else ""
@@ -176,7 +183,7 @@ class CheckScreen(WholeScreen[bool]):
             JobState.CANCELLED: "stopped: what was found so far holds",
             JobState.FAILED: "failed: what was found so far holds",
         }.get(state, "done" if self._complete else "looking …")
-        marked = len(self._tree.marks)
+        marked = len(self.findings.marks)
         return Content.assemble(
             ("Deep check" if self._deep else "Check", "bold"),
             f" of {safe(str(self._store.graph_root))} · {how}",
@@ -188,7 +195,7 @@ class CheckScreen(WholeScreen[bool]):
 
     @on(VirtualTree.CursorMoved)
     def _show_detail(self) -> None:
-        finding = self._tree.cursor_finding
+        finding = self.findings.cursor_finding
         self.query_one("#check-text", Static).update(self._detail(finding) if finding is not None else "")
         self.query_one(KeyBar).refresh()
 
@@ -229,59 +236,42 @@ class CheckScreen(WholeScreen[bool]):
     # Repair
 
     def on_virtual_tree_chosen(self) -> None:
-        """Enter on a finding."""
-        self.action_plan()
+        """Plan the repair of the finding that was chosen."""
+        self.action_perform("check.plan")
 
-    def action_plan(self) -> None:
-        """Work out what a repair of the marked findings, or of the one under the cursor, would do."""
-        if not self._refused("plan"):
-            self._jobs.submit(check.plan_repair_job(self._store, self._tree.chosen, force=False), self)
+    def plan(self) -> None:
+        """Plan the repair of the marked findings, or of the one under the cursor."""
+        job = plan_repair_job(self._store, self.findings.chosen, force=False)
+        self._jobs.submit(job, self, self._show_plan)
 
-    def on_repair_planned(self, event: messages.RepairPlanned) -> None:
-        """Show the plan; measuring what it frees goes on meanwhile."""
-        dialog = RepairDialog(event, self._replan, read_only=self._store.read_only)
+    def _show_plan(self, plan: RepairPlan) -> None:
+        """Show a plan; what it frees is measured meanwhile."""
+        dialog = RepairDialog(plan, self._replan, read_only=self._store.read_only)
         self.app.push_screen(dialog, self._repair)
 
-    def _replan(self, event: messages.RepairPlanned, dialog: RepairDialog, *, force: bool, sizes: bool) -> None:
-        self._jobs.submit(check.plan_repair_job(self._store, event.findings, force=force, sizes=sizes), dialog)
+    def _replan(self, plan: RepairPlan, dialog: RepairDialog, *, force: bool, sizes: bool) -> None:
+        job = plan_repair_job(self._store, plan.findings, force=force, sizes=sizes)
+        self._jobs.submit(job, dialog, dialog.take_plan)
 
-    def _repair(self, plan: messages.RepairPlanned | None) -> None:
+    def _repair(self, plan: RepairPlan | None) -> None:
         self._jobs.cancel_key("measure repair")
         if plan is not None:
-            self._jobs.submit(check.repair_job(self._store, plan.steps), self)
+            self._jobs.submit(repair_job(self._store, plan.steps), self, self._show_results)
 
-    def on_repaired(self, event: messages.Repaired) -> None:
-        """Show what became of it, and check again."""
+    def _show_results(self, results: tuple[RepairResult, ...]) -> None:
+        """Show the outcome of each step, and check again."""
         self._repaired = True
-        self.app.push_screen(ResultsDialog(event.results))
-        self._start(deep=False)
+        self.app.push_screen(ResultsDialog(results))
+        self.start(deep=False)
 
     # Keys
 
-    def _refused(self, action: str) -> bool:
-        refusal = self.refusal(action)
-        if refusal:
-            self.notify(refusal, severity="warning", markup=False)
-        return bool(refusal)
-
-    def action_deep(self) -> None:
-        """Check again, and read every layer."""
-        if not self._refused("deep"):
-            self._start(deep=True)
-
-    def action_again(self) -> None:
-        """Check again, without reading the layers."""
-        if not self._refused("again"):
-            self._start(deep=False)
-
-    def action_cancel_job(self) -> None:
-        """Stop what runs."""
-        running = self.query_one(JobsStrip).running
-        if running:
-            self._jobs.cancel(running[-1])
+    def cancel_job(self) -> None:
+        """Stop the newest job."""
+        self._jobs.cancel(self.running[-1])
 
     def action_close(self) -> None:
-        """Go back to the layers; a check that is under way is stopped, a repair goes on."""
+        """Go back to the layers; a running check is stopped, a repair goes on."""
         if self._check is not None:
             self._jobs.cancel(self._check)
         self.dismiss(self._repaired)

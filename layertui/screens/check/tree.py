@@ -11,7 +11,8 @@ from textual.binding import BindingType
 from textual.message import Message
 
 from layerstore.check.findings import Finding, Severity
-from layertui.keys.actions import FINDINGS_BINDINGS
+from layertui.keys.actions import bindings
+from layertui.screens.check.actions import FINDINGS_ACTIONS
 from layertui.screens.check.model import TITLES, FindingList, brief, build_findings
 from layertui.text.format import plural
 from layertui.widgets.cells import Line
@@ -29,7 +30,7 @@ _EDGE = 1  # blank cells at the right, so that nothing touches the scroll bar
 class FindingsTree(VirtualTree):
     """Shows findings; those that a repair can mend may be marked."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [*FINDINGS_BINDINGS]
+    BINDINGS: ClassVar[list[BindingType]] = bindings(FINDINGS_ACTIONS)
     COMPONENT_CLASSES: ClassVar[set[str]] = {"findings--mark", *_STYLES.values()}
     DEFAULT_CSS = """
     FindingsTree {

@@ -11,7 +11,7 @@ from textual import events
 from textual.content import Content
 from textual.reactive import reactive
 
-from layertui.keys.keynames import key_of
+from layertui.keys.sentences import key_of
 from layertui.model.view import StoreView
 from layertui.text.format import plural, size_text
 from layertui.text.safe import safe

@@ -1,4 +1,4 @@
-"""All actions of the browser in the command palette."""
+"""The actions of the main screen in the command palette."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, cast
 
-from textual.binding import Binding
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 from textual.dom import DOMNode
 
-from layertui.keys.actions import APP_BINDINGS, LAYER_TREE_BINDINGS, LAYERS_BINDINGS, TREE_BINDINGS
-from layertui.keys.keymap import first_key
+from layertui.keys.actions import APP_ACTIONS, TREE_ACTIONS, Actions
+from layertui.keys.keymap import all_actions, first_key
+from layertui.panels.layers.actions.marks import LIST_ACTIONS
+from layertui.screens.main.actions import MAIN_ACTIONS
 
 if TYPE_CHECKING:
     from layertui.screens.main.screen import LayersScreen
@@ -23,10 +24,10 @@ LEFT_OUT = frozenset(
         *("app.palette", "layers.back", "pane.next", "pane.previous"),
     }
 )
-"""The IDs of what the app offers itself on every screen, or of no use from a palette that hides the screen."""
+"""Actions that the app offers on every screen itself, or that are useless from a palette that hides the screen."""
 
 MOTIONS = frozenset({"move", "page", "edge", "sibling", "out", "in", "sideways"})
-"""The actions that only move the cursor: no use from there either."""
+"""Actions that only move the cursor, which are useless there as well."""
 
 
 class LayerCommands(Provider):
@@ -46,28 +47,26 @@ class LayerCommands(Provider):
             yield DiscoveryHit(_with_key(Content(title), key), run, text=title, help=sentence)
 
     def _commands(self) -> Iterator[tuple[str, str, Callable[[], object], str]]:
-        """Yield titles, keys, what runs them and sentences."""
+        """Yield labels, keys, what runs them and sentences."""
         screen = cast("LayersScreen", self.screen)
-        tree = screen.tree_widget
-        panel = screen.panel_widget
-        places: list[tuple[DOMNode, list[Binding]]] = [
-            (screen, LAYERS_BINDINGS),
-            (tree, LAYER_TREE_BINDINGS),
-            (tree, TREE_BINDINGS),
-            (panel, [binding for binding in panel.BINDINGS if isinstance(binding, Binding)]),
-            (self.app, APP_BINDINGS),
+        known, focus = all_actions(), screen.panel.focus_target
+        in_panel = tuple(
+            action for bound in focus.BINDINGS if (action := known.get(str(getattr(bound, "id", "")))) is not None
+        )
+        places: list[tuple[DOMNode, Actions]] = [
+            (screen, MAIN_ACTIONS),
+            (screen.layer_tree, LIST_ACTIONS),
+            (screen.layer_tree, TREE_ACTIONS),
+            (focus, in_panel),
+            (self.app, APP_ACTIONS),
         ]
-        for place, bindings in places:
-            for binding in bindings:
-                if binding.id not in LEFT_OUT and binding.action.partition("(")[0] not in MOTIONS:
-                    first = first_key(str(binding.id), screen.keymap)
+        for place, actions in places:
+            for action in actions:
+                run = action.binding.action
+                if action.id not in LEFT_OUT and run.partition("(")[0] not in MOTIONS:
+                    first = first_key(action.id, screen.keymap)
                     key = self.app.get_key_display(first) if first.key else ""
-                    yield (
-                        binding.description,
-                        key,
-                        partial(self.app.run_action, binding.action, place),
-                        binding.tooltip,
-                    )
+                    yield action.label, key, partial(self.app.run_action, run, place), action.help
 
 
 def _with_key(title: Content, key: str) -> Content:

@@ -15,7 +15,7 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.strip import Strip
 
-from layertui.keys.actions import TREE_BINDINGS
+from layertui.keys.actions import TREE_ACTIONS, bindings
 from layertui.widgets.line_view import LineView
 from layertui.widgets.styles import base_style, layered, one_band
 from layertui.widgets.tree.columns import Column
@@ -53,7 +53,7 @@ class VirtualTree(LineView, can_focus=True):
     Nodes have keys (a layer's ID, a path), by which the cursor, folds and the scroll position survive a new shape.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [*TREE_BINDINGS]
+    BINDINGS: ClassVar[list[BindingType]] = bindings(TREE_ACTIONS)
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "tree--cursor",
         "tree--cursor-blurred",

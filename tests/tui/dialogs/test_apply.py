@@ -50,8 +50,8 @@ async def test_an_unused_layer_gets_another_diff(place: Place, store: LayerStore
         await browser.until(lambda: store.get(lone).diff_digest == DIGEST)
         await browser.settle()
         assert DIGEST[:60] in browser.text("JobsStrip")
-        assert browser.screen.row is not None
-        assert browser.screen.row.layer.diff_digest == DIGEST, "the list knows of it"
+        assert browser.screen.browser.row is not None
+        assert browser.screen.browser.row.layer.diff_digest == DIGEST, "the list knows of it"
     with store.diff(lone) as diff:
         assert gzip.decompress(diff.read()) == TAR
 
@@ -117,13 +117,13 @@ async def test_a_mounted_overlay_layer_is_refused_before_anything_is_asked(tmp_p
         async with browsing(lambda: LayerStore.open(tmp_path / "g", tmp_path / "r", driver="overlay")) as browser:
             await browser.press("a")
             assert browser.app.screen is browser.screen
-            assert "A layer based on it is mounted" in browser.screen.refusal("apply")
+            assert "A layer based on this one is mounted" in browser.screen.refusal("layer.apply")
             await browser.press("j", "a")
             assert browser.app.screen is browser.screen
-            assert "u unmounts it" in browser.screen.refusal("apply")
+            assert "u unmounts it" in browser.screen.refusal("layer.apply")
             await browser.press("j")
             assert browser.cursor == "top"
-            assert not browser.screen.refusal("apply")
+            assert not browser.screen.refusal("layer.apply")
     finally:
         unmount_below(tmp_path)
 

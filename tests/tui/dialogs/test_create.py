@@ -210,7 +210,7 @@ async def test_a_broken_tar_leaves_nothing_and_says_so(place: Place, store: Laye
     async with browsing(place.open) as browser:
         await _from_tar(browser, tmp_path / "bad.tar", "never")
         assert isinstance(browser.app.screen, ErrorDialog)
-        assert "No layer was made, and the store is as it was" in screen_text(browser.app)
+        assert "No layer was created, and the store is as it was" in screen_text(browser.app)
     assert _ids(place.layers_json.read_bytes()) == _ids(before)
     assert sorted((place.root / "vfs" / "dir").rglob("*")) == files
 
@@ -249,5 +249,5 @@ async def test_a_store_for_reading_only_gets_no_layers(place: Place, store: Laye
         await browser.press("n", "a", "t", "s")
         assert browser.app.screen is browser.screen
         for action in ("create", "apply", "metadata", "shell"):
-            assert browser.screen.refusal(action).startswith("The store is open for reading only")
+            assert browser.screen.refusal(f"layer.{action}").startswith("The store is open read-only")
         assert "n New" not in browser.text("KeyBar")

@@ -9,7 +9,6 @@ import pytest
 from textual.widgets import Button
 
 from layertui.dialogs.delete import DeleteDialog, DeleteRequest, PlanLines
-from layertui.jobs.messages import PlanInhabited, PlanMeasured
 from layertui.model.deletion import build_delete_plan
 from support.dialog_host import HOSTILE, Host, assert_harmless, play, screen_text, shown, still
 from tui.model.test_deletion import TREE, rows_of
@@ -21,6 +20,12 @@ def dialog(ids: Sequence[str], **more: dict[str, Any]) -> Callable[[], DeleteDia
 
 def button(app: Host, name: str) -> Button:
     return app.screen.query_one(f"#{name}", Button)
+
+
+def delete_dialog(app: Host) -> DeleteDialog:
+    screen = app.screen
+    assert isinstance(screen, DeleteDialog)
+    return screen
 
 
 async def test_enter_alone_deletes_nothing() -> None:
@@ -103,11 +108,11 @@ async def test_no_word_helps_while_programs_work_in_it() -> None:
     plan = build_delete_plan(rows_of(TREE, top={"mount_count": 1}), ["top"])
     async with shown(lambda: DeleteDialog(plan, lambda ids, _: asked.append(ids))) as (app, pilot):
         assert asked == [("top",)]
-        app.screen.post_message(PlanInhabited(("other",), (("other", "elsewhere"),)))
-        app.screen.post_message(PlanInhabited(("top",), ()))
+        delete_dialog(app).take_inhabitants(("other",), (("other", "elsewhere"),))
+        delete_dialog(app).take_inhabitants(("top",), ())
         await pilot.pause()
         assert app.screen.query_one("#force-field").display
-        app.screen.post_message(PlanInhabited(("top",), (("top", "sleep 9 (PID 7)"),)))
+        delete_dialog(app).take_inhabitants(("top",), (("top", "sleep 9 (PID 7)"),))
         await pilot.pause()
         assert "sleep 9 (PID 7)" in screen_text(app)
         assert "elsewhere" not in screen_text(app)
@@ -138,7 +143,7 @@ async def test_what_is_gone_already() -> None:
 
 async def test_what_is_refused_frees_nothing() -> None:
     async with shown(dialog(["left"])) as (app, pilot):
-        app.screen.post_message(PlanMeasured(("left",), 4096))
+        delete_dialog(app).take_size(("left",), 4096)
         await pilot.pause()
         assert "Would free 4.1 kB on disk" in screen_text(app)
         assert "cannot be undone" not in screen_text(app)

@@ -120,8 +120,8 @@ async def test_it_is_kept_with_the_layer_in_the_store(place: Place, store: Layer
         await browser.press("t", *"hi", "ctrl+s")
         await browser.settle()
         assert store.metadata("tool") == "hi"
-        assert browser.screen.row is not None
-        assert browser.screen.row.layer.metadata == "hi"
+        assert browser.screen.browser.row is not None
+        assert browser.screen.browser.row.layer.metadata == "hi"
 
 
 async def test_leaving_the_program_asks_about_edits_too(place: Place, store: LayerStore) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from layerstore.errors import LayerInUse
 from layerstore.store import LayerStore
 from layertui.dialogs.explain import explain
-from layertui.jobs import messages
-from layertui.jobs.read import delete_job, read_view
+from layertui.jobs.read import read_view
 from layertui.jobs.runner import Job, JobState
 from layertui.jobs.strip import JobsStrip
+from layertui.jobs.write import delete_job
 from support.browser import Place, browsing
 
 
@@ -19,16 +21,14 @@ def test_a_cancelled_job_tells_what_is_gone_and_what_is_not(place: Place, store:
     rows = [view[store.get(name).id] for name in ("tool", "lone")]
     told: list[tuple[int, int | None]] = []
 
-    def tell(job: Job) -> None:
+    def tell(job: Job[Any]) -> None:
         told.append((job.done, job.total))
         job.stop_event.set()
 
     job = delete_job(store, rows, force=False)
     job.tell = tell
-    message = job.work(job)
-    assert isinstance(message, messages.Deleted)
-    assert message.layer_ids == (rows[0].id,)
-    assert job.result == "1 layer deleted, cancelled before the other 1"
+    assert job.work(job) == (rows[0].id,)
+    assert job.outcome == "1 layer deleted, cancelled before the other 1"
     assert (told, job.unit) == ([(0, 2)], "layer")
     assert store.exists("lone")
 
@@ -36,7 +36,7 @@ def test_a_cancelled_job_tells_what_is_gone_and_what_is_not(place: Place, store:
 async def test_the_strip_counts_layers_and_not_bytes(place: Place, store: LayerStore) -> None:
     async with browsing(place.open) as browser:
         strip = browser.screen.query_one(JobsStrip)
-        job = Job("Delete 5 layers", lambda _: messages.NothingChanged(), unit="layer")
+        job = Job("Delete 5 layers", lambda _: None, unit="layer")
         job.state, job.done, job.total, job.started = JobState.RUNNING, 2, 5, 1.0
         strip.update(job)
         await browser.until(lambda: "40%" in browser.text("JobsStrip"))

@@ -95,7 +95,7 @@ def test_a_mount_that_was_there_stays_as_it_was_counted(tmp_path: Path) -> None:
         tell(program, "echo count-$((1+1))", "count-2")
         assert store.get("the-layer").mount_count == 2
         tell(program, "exit", "exit")
-        program.read_until("Still mounted: others")
+        program.read_until("Still mounted by others")
         program.read_until("1 mount")
         assert store.get("the-layer").mount_count == 1
         assert b"again?" not in program.output
@@ -113,7 +113,7 @@ def test_a_mount_that_came_meanwhile_stays_as_well(tmp_path: Path) -> None:
         tell(program, "exit", "exit")
         program.read_until("again?")
         program.press("\r")
-        program.read_until("Still mounted: others")
+        program.read_until("Still mounted by others")
         program.read_until("2 mounts")
         assert store.get("the-layer").mount_count == 2
         assert b"all users" not in program.output
@@ -194,7 +194,7 @@ async def test_where_a_terminal_cannot_be_given_away_that_is_said(place: Place, 
         await browser.until(lambda: isinstance(browser.app.screen, ShellDialog))
         await browser.press("enter")
         await browser.until(lambda: isinstance(browser.app.screen, ConfirmDialog))
-        assert "This terminal cannot be given to a shell" in screen_text(browser.app)
+        assert "This terminal cannot be handed to a shell" in screen_text(browser.app)
         assert [state.count for state in store.mounts()] == [1]
         await browser.press("enter")
         await browser.until(lambda: not store.mounts())

@@ -21,10 +21,12 @@ from layertui.app import LayertuiApp
 from layertui.dialogs.delete import DeleteDialog
 from layertui.dialogs.extract import ExtractDialog
 from layertui.dialogs.help import HelpScreen
-from layertui.jobs import read
+from layertui.panels.changes import jobs
 from layertui.panels.changes.model import ChangeTree
 from layertui.panels.changes.tree import ChangesTree
+from layertui.panels.files.panel import FilesPanel
 from layertui.panels.files.tree import FilesTree
+from layertui.panels.files.view import FilesView
 from layertui.screens.main.screen import LayersScreen
 from layertui.screens.opening import OpeningScreen
 from layertui.widgets.filter_bar import FilterBar
@@ -158,11 +160,11 @@ async def test_nothing_behind_a_key_that_opens_something_reaches_the_list(
 ) -> None:
     async with browsing(place.open) as browser:
         screens = len(browser.app.screen_stack)
-        order, panel = browser.screen.order, browser.screen.feed.panel
+        order, panel = browser.screen.order, browser.screen.panel.id
         burst(browser.app, key, "o", "m", "4")
         await browser.settle()
         assert len(browser.app.screen_stack) == screens + 1
-        assert (browser.screen.order, browser.screen.feed.panel) == (order, panel)
+        assert (browser.screen.order, browser.screen.panel.id) == (order, panel)
         assert not any(row.mounted for row in browser.screen.view.rows)
 
 
@@ -195,13 +197,13 @@ async def test_keys_behind_a_filter_wait_for_its_rows(store: LayerStore, place: 
 async def test_keys_behind_the_filter_of_the_changes_wait_for_its_rows(
     store: LayerStore, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = read.filter_changes
+    whole = jobs.filter_changes
 
     def slowly(*arguments: Any, **options: Any) -> ChangeTree:
         time.sleep(0.3)
         return whole(*arguments, **options)
 
-    monkeypatch.setattr(read, "filter_changes", slowly)
+    monkeypatch.setattr(jobs, "filter_changes", slowly)
     layer = store.put(make_tar({"etc/a": b"x", "etc/b": b"x", "usr/bin/tool": b"x", "usr/lib/a": b"x"}))[0].id
     async with browsing(place.open) as browser:
         browser.tree.go_to_key(layer)
@@ -218,7 +220,7 @@ async def test_keys_behind_the_filter_of_the_files_wait_for_what_is_found(store:
         browser.tree.go_to_key(layer)
         burst(browser.app, "3", "tab", "slash", *"tool", "enter", "end", "enter", "escape", "x")
         await browser.until(lambda: isinstance(browser.app.screen, ExtractDialog))
-        assert browser.screen.files_panel.preview_path == "/deep/in/it/tool-2"
+        assert browser.screen.query_one(FilesView).preview_path == "/deep/in/it/tool-2"
 
 
 @pytest.mark.parametrize(("later", "last"), [("q", ["escape"]), (["escape"], "")])
@@ -235,7 +237,7 @@ async def test_a_search_that_takes_long_can_be_ended_over_the_keys_that_wait_for
         await browser.press("3", "tab")
         monkeypatch.setattr(LayerFiles, "walk", endless)
         burst(browser.app, "slash", *"qqq", "enter", "c", "z", *later)
-        await browser.until(lambda: browser.screen.feed.files.running is not None)
+        await browser.until(lambda: browser.screen.query_one(FilesPanel).running is not None)
         await asyncio.sleep(1.2)
         burst(browser.app, *last)
         await browser.until(lambda: not browser.screen.query_one("#files-filter", FilterBar).text)
@@ -299,12 +301,12 @@ async def test_reload_reads_a_preview_again_where_it_is(store: LayerStore, place
         browser.tree.go_to_key(layer)
         await browser.press("3", "tab")
         await browser.until(lambda: "/app" in browser.screen.query_one(FilesTree).tree_shown.keys)
-        browser.screen.feed.files.reveal("/app/main.py")
+        browser.screen.query_one(FilesPanel).reveal("/app/main.py")
         await browser.settle()
         await browser.press("enter")
         await browser.until(lambda: "print(1)" in browser.text("#preview"))
         await browser.press("down", "down", "b")
-        view = browser.screen.files_panel.view
+        view = browser.screen.query_one(FilesView).preview
         await browser.press("down")
         line = view.scroll_offset.y
         assert line > 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from layerstore.store import LayerStore
-from layertui.screens.main.feed import CHANGES
+from layertui.panels.changes import CHANGES
 from support.browser import Browser, Place, browsing
 from support.dialog_host import screen_text
 
@@ -22,7 +22,7 @@ async def test_two_marked_layers_are_compared_and_swapped(place: Place, store: L
         await browser.until(lambda: "against" in screen_text(browser.app))
         first, second = browser.cursor, browser.screen.view[browser.tree.base].title
         assert {first, second} == {"app", "tool"}
-        assert browser.screen.feed.panel == CHANGES
+        assert browser.screen.panel.id == CHANGES.id
         assert f"{first} against {second}" in screen_text(browser.app)
         await browser.press("X")
         await browser.until(lambda: f"{second} against {first}" in screen_text(browser.app))
@@ -30,7 +30,7 @@ async def test_two_marked_layers_are_compared_and_swapped(place: Place, store: L
         await browser.until(lambda: "main.py" in browser.text("ChangesTree"))
         await browser.press("equals_sign")
         assert browser.tree.base == "", "= ends it"
-        assert browser.screen.refusal("swap_compared")
+        assert browser.screen.refusal("layer.swap")
 
 
 async def test_what_is_built_on_another_layer_is_shown_against_it(place: Place, store: LayerStore) -> None:
@@ -48,7 +48,7 @@ async def test_what_is_built_on_another_layer_is_shown_against_it(place: Place, 
 async def test_one_mark_or_three_leave_the_key_as_it_was(place: Place, store: LayerStore) -> None:
     async with browsing(place.open) as browser:
         await _mark(browser, store.get("tool").id)
-        assert "exactly two" in browser.screen.refusal("compare_marked")
+        assert "exactly two" in browser.screen.refusal("layers.compare-marked")
         browser.tree.go_to_key(store.get("app").id)
         await browser.press("equals_sign")
         assert browser.tree.base == store.get("app").id
@@ -63,5 +63,5 @@ async def test_the_palette_has_it(place: Place, store: LayerStore) -> None:
         await browser.type("compare the two")
         await browser.pilot.pause(0.5)
         await browser.press("enter", "enter")
-        await browser.until(lambda: browser.screen.feed.panel == CHANGES)
+        await browser.until(lambda: browser.screen.panel.id == CHANGES.id)
         await browser.until(lambda: "against" in screen_text(browser.app))

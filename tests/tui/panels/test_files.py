@@ -17,13 +17,13 @@ from layerstore.content.files import FileEntry, FileKind, LayerFiles
 from layerstore.errors import NotSupported, StoreAccess
 from layertui.dialogs.extract import ExtractDialog, SkippedDialog
 from layertui.dialogs.occurrences import OccurrencesDialog
-from layertui.jobs.messages import FilesExtracted
 from layertui.panels.files import preview_model
+from layertui.panels.files.actions import show_extracted
 from layertui.panels.files.model import EMPTY, UNREAD, build_file_tree, find_files, outer_folders
-from layertui.panels.files.panel import FilesPanel
 from layertui.panels.files.preview import PreviewView
 from layertui.panels.files.preview_model import BYTES, FEW_BYTES, FIRST, LONGEST, Preview, is_binary
 from layertui.panels.files.tree import FilesTree
+from layertui.panels.files.view import FilesView
 from layertui.widgets.path_input import PathInput
 from support.browser import Browser, Place, browsing
 from support.needs import make_tar, need_root
@@ -324,7 +324,7 @@ async def test_a_search_that_finds_nothing_says_so(store: LayerStore, place: Pla
         await to_files(browser, "app")
         await browser.press("slash")
         await browser.type("zzz")
-        await browser.until(lambda: "Nothing of" in browser.text("FileFacts"))
+        await browser.until(lambda: "None of" in browser.text("FileFacts"))
 
 
 async def test_a_search_can_be_stopped(store: LayerStore, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -353,9 +353,9 @@ async def test_a_search_can_be_stopped(store: LayerStore, place: Place, monkeypa
 async def test_a_preview_stands_below_follows_and_closes(store: LayerStore, place: Place) -> None:
     async with browsing(place.open, size=(120, 50)) as browser:
         tree = await to_files(browser, "app")
-        panel = browser.screen.query_one(FilesPanel)
+        panel = browser.screen.query_one(FilesView)
         await open_folder(browser, "/app", "/app/main.py")
-        assert panel.view.has_focus
+        assert panel.preview.has_focus
         assert tree.display
         assert "  1  print(1)" in browser.text("#preview")
         assert "text, 900 B" in browser.text("PreviewHead")
@@ -393,11 +393,11 @@ async def test_where_room_is_short_the_preview_replaces_the_tree(store: LayerSto
     async with browsing(place.open, size=(80, 24)) as browser:
         tree = await to_files(browser, "app")
         await open_folder(browser, "/app", "/app/main.py")
-        panel = browser.screen.query_one(FilesPanel)
-        assert panel.view.has_focus
+        panel = browser.screen.query_one(FilesView)
+        assert panel.preview.has_focus
         assert tree.size.height == 0
         await browser.press("tab", "3")
-        assert panel.view.has_focus
+        assert panel.preview.has_focus
         await browser.press("escape")
         assert tree.has_focus
         assert tree.cursor_key == "/app/main.py"
@@ -569,7 +569,7 @@ async def test_what_was_skipped_is_listed(place: Place, tmp_path: Path, monkeypa
 async def test_the_list_of_what_was_skipped(store: LayerStore, place: Place) -> None:
     async with browsing(place.open) as browser:
         done = Extracted("/x\x1b", 3, 1, 9, [Skipped("/a\n[red]", "no \x1b[1m"), Skipped("/dev/null", "only root")])
-        browser.screen.post_message(FilesExtracted("/a", done))
+        show_extracted(browser.screen.browser, done)
         await browser.settle()
         dialog = browser.app.screen
         assert isinstance(dialog, SkippedDialog)
@@ -620,7 +620,7 @@ async def test_a_layer_that_is_gone_is_explained(store: LayerStore, place: Place
         await browser.until(lambda: browser.cursor != "tool")
         await browser.settle()
         assert len(browser.app.screen_stack) == 2
-        assert tree.origins.layer_id == browser.screen.row.id  # type: ignore[union-attr]
+        assert tree.origins.layer_id == browser.screen.browser.row.id  # type: ignore[union-attr]
 
 
 async def test_a_folder_that_is_gone_is_explained(store: LayerStore, place: Place) -> None:

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from layerstore import Cancelled, Layer
 from layerstore.store import LayerStore
-from layertui.keys.guide import legend
 from layertui.model.deletion import build_delete_plan
 from layertui.model.order import Order
 from layertui.model.query import build_lineage, build_listing, parse_query
 from layertui.model.view import Fault, StoreView
 from layertui.panels.layers.badges import BASE, HERE, badges_of
 from layertui.panels.layers.rows import columns_for, short_image, users_of
+from layertui.screens.legend import legend
 from layertui.widgets.tree.shape import ROOT
 from support.browser import NOW, Place, browsing, view_of
 

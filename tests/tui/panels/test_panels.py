@@ -22,7 +22,7 @@ from layertui.model.summary import Details, Field, summarize
 from layertui.panels.changes.model import UNCHANGED, ChangeFilter, build_change_tree, filter_changes
 from layertui.panels.changes.panel import ChangesPanel, Compared
 from layertui.panels.changes.tree import ChangesTree
-from layertui.panels.details.panel import FieldList, _field_rows
+from layertui.panels.details.fields import FieldList, _field_rows
 from support.browser import NOW, Browser, Place, browsing, view_of, wait_for
 
 ADD, MODIFY, DELETE = ChangeKind.ADD, ChangeKind.MODIFY, ChangeKind.DELETE
@@ -211,11 +211,11 @@ def test_the_summary_says_what_is_wrong() -> None:
 
 async def test_the_summary_follows_the_cursor_and_measures(store: LayerStore, place: Place) -> None:
     async with browsing(place.open, size=(160, 60)) as browser:
-        shown = browser.text("#summary")
+        shown = browser.text("FieldList")
         assert "base" in shown
         assert "vfs/dir" in shown.replace("\n", "").replace(" ", "")
         await browser.press("end")
-        shown = browser.text("#summary")
+        shown = browser.text("FieldList")
         assert "lone" in shown
         assert "inode" in shown
         assert "measuring" not in shown
@@ -333,13 +333,13 @@ async def test_reading_again_leaves_the_summary_as_it_is(store: LayerStore, plac
         fields = browser.screen.query_one(FieldList)
         assert "vfs/dir/" in browser.text("FieldList")
         shown: list[str] = []
-        show = fields.show
+        show = fields.show_groups
 
         def note(groups: Any, **how: Any) -> None:
             shown.extend(field.value for group in groups for field in group.fields)
             show(groups, **how)
 
-        fields.show = note  # type: ignore[method-assign]
+        fields.show_groups = note  # type: ignore[method-assign]
         await browser.press("R")
         assert any("vfs/dir/" in value for value in shown)
         assert "looking…" not in shown
@@ -459,13 +459,13 @@ async def test_changes_are_remembered(store: LayerStore, place: Place, monkeypat
 async def test_lineage_and_the_way_from_there(store: LayerStore, place: Place) -> None:
     async with browsing(place.open) as browser:
         await browser.press("j", "4")
-        shown = browser.text("#lineage")
+        shown = browser.text("LineageTree")
         assert all(name in shown for name in ("base", "middle", "app", "tool", "◀", "web:1"))
         assert "lone" not in shown
         await browser.press("4", "j", "enter")
         assert browser.cursor == "app"
         assert browser.tree.has_focus
-        assert "tool" not in browser.text("#lineage")
+        assert "tool" not in browser.text("LineageTree")
 
 
 async def test_a_layer_that_the_filter_hides_is_found_from_its_lineage(store: LayerStore, place: Place) -> None:
@@ -473,7 +473,7 @@ async def test_a_layer_that_the_filter_hides_is_found_from_its_lineage(store: La
         await browser.press("slash")
         await browser.type("tool")
         await browser.press("enter")
-        browser.screen.action_panel("lineage")
+        browser.screen.show_panel("lineage")
         browser.screen.go_to_layer(store.lookup("app"))
         await browser.settle()
         assert browser.cursor == "app"
@@ -495,11 +495,11 @@ async def test_panels_by_key_by_bracket_and_by_mouse(store: LayerStore, place: P
             "1",
         ):
             await browser.press(key)
-            seen.append(browser.screen.feed.panel)
+            seen.append(browser.screen.panel.id)
         assert seen == ["changes", "files", "lineage", "files", "changes", "summary"]
         await browser.pilot.click("PanelTabs", offset=(12, 0))
         await browser.settle()
-        assert browser.screen.feed.panel == "changes"
+        assert browser.screen.panel.id == "changes"
 
 
 async def test_zoom(store: LayerStore, place: Place) -> None:

@@ -12,7 +12,8 @@ from layerstore import LayerStore, NotSupported
 from layerstore.content.waste import Copy, LayerWaste, WasteEntry, WasteReport
 from layerstore.model import ChangeKind
 from layertui.panels.waste.model import by_layer, by_path
-from layertui.panels.waste.panel import WastePanel, WasteTree, efficiency_text
+from layertui.panels.waste.panel import WastePanel
+from layertui.panels.waste.tree import WasteTree, efficiency_text
 from support.browser import Browser, Place, browsing
 from support.needs import make_tar
 
@@ -39,9 +40,9 @@ def test_the_table_of_layers_begins_at_the_top() -> None:
 
 
 def test_only_a_chain_without_waste_is_wholly_efficient() -> None:
-    assert efficiency_text(REPORT) == "70.0 %"
-    assert efficiency_text(WasteReport(10**9, 1, (), ())) == "99.9 %"
-    assert efficiency_text(WasteReport(0, 0, (), ())) == "100.0 %"
+    assert efficiency_text(REPORT) == "70.0%"
+    assert efficiency_text(WasteReport(10**9, 1, (), ())) == "99.9%"
+    assert efficiency_text(WasteReport(0, 0, (), ())) == "100.0%"
 
 
 def note(browser: Browser) -> str:

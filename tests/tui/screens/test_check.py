@@ -47,12 +47,12 @@ def orphan(place: Place, name: str, size: int = 5000) -> Path:
     return folder
 
 
-async def test_a_sound_store_says_what_was_looked_at(place: Place, store: LayerStore) -> None:
+async def test_a_sound_store_says_what_was_checked(place: Place, store: LayerStore) -> None:
     async with browsing(place.open) as browser:
         await check(browser)
         assert "Nothing found" in words(browser)
         assert "the records of all layers" in words(browser)
-        assert "Not looked at" in words(browser)
+        assert "Not checked" in words(browser)
         await browser.press("D")
         await browser.until(lambda: "every file" in words(browser))
         await browser.press("escape")
@@ -87,7 +87,7 @@ async def test_what_a_later_check_finds_has_the_focus(place: Place, store: Layer
         assert "Nothing found" in words(browser)
         await browser.press("D")
         await browser.until(lambda: "Nothing found" in words(browser) and not check_of(browser).checking)
-        assert "Not looked at: the copies that a vfs layer has" in words(browser)
+        assert "Not checked: the copies that a vfs layer has" in words(browser)
         folder = orphan(place, "gone")
         await browser.press("R")
         await browser.until(lambda: not check_of(browser).checking)
@@ -226,11 +226,11 @@ async def test_a_deep_check_is_stopped_and_keeps_what_it_found(place: Place, tmp
     async with browsing(place.open) as browser:
         tree = await check(browser)
         screen = check_of(browser)
-        screen.action_deep()
+        screen.action_perform("check.deep")
         strip = screen.query_one(JobsStrip)
         await browser.until(lambda: bool(strip.running) and strip.running[-1].done > 0)
         assert strip.running[-1].total
-        screen.action_cancel_job()
+        screen.action_perform("check.cancel")
         await browser.until(lambda: "stopped" in words(browser))
         assert len(tree.found.nodes) == 2
 

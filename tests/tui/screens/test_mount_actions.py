@@ -18,7 +18,7 @@ from layerstore.store import LayerStore
 from layertui.dialogs.confirm import ConfirmDialog
 from layertui.dialogs.delete import DeleteDialog
 from layertui.dialogs.error import ErrorDialog
-from layertui.jobs.read import delete_job
+from layertui.jobs.write import delete_job
 from layertui.model.query import build_listing
 from layertui.model.rows import LayerRow
 from layertui.model.summary import Details, summarize
@@ -128,7 +128,7 @@ async def test_u_clears_a_stale_mount_after_a_question(store: LayerStore, place:
         assert "2 stale mounts" in browser.text("HeaderBar")
         assert "mounted" not in browser.text("HeaderBar")
         assert "!stale mount" in browser.text("#layers")
-        assert "recorded as mounted 2 times" in " ".join(browser.text("#summary").split())
+        assert "recorded as mounted 2 times" in " ".join(browser.text("FieldList").split())
         await browser.press("u")
         assert "Clear stale mounts?" in await dialog(browser, ConfirmDialog)
         await browser.press("n")
@@ -148,7 +148,7 @@ async def test_the_palette_clears_all_stale_mounts(store: LayerStore, place: Pla
         assert "2 layers recorded" in await dialog(browser, ConfirmDialog)
         await browser.press("y")
         assert lines(place).read_bytes() == b"[]"
-        browser.screen.action_clear_stale()
+        browser.screen.action_perform("layers.clear-stale")
         await browser.settle()
         assert any("No mount is stale" in toast.message for toast in browser.app._notifications)
 
@@ -180,7 +180,7 @@ async def test_unmount_for_all_users(store: LayerStore, place: Place) -> None:
     async with browsing(place.open) as browser:
         await browser.press("u")
         assert store.get("base").mount_count == 2
-        browser.screen.action_unmount_all()
+        browser.screen.action_perform("layer.unmount-all")
         assert "asked for 2 times" in await dialog(browser, ConfirmDialog)
         await browser.press("y")
         assert store.get("base").mount_count == 0
@@ -195,8 +195,8 @@ async def test_delete_refuses_while_somebody_works_there(store: LayerStore, plac
             assert f"sleep 60 (PID {pid})" in shown
             assert "Type force" not in shown
             await browser.press("y", "escape")
-            assert browser.screen.row is not None
-            browser.app.jobs.submit(delete_job(store, [browser.screen.row], force=True), browser.screen)
+            assert browser.screen.browser.row is not None
+            browser.app.jobs.submit(delete_job(store, [browser.screen.browser.row], force=True), browser.screen)
             assert f"sleep 60 (PID {pid})" in await dialog(browser, ErrorDialog)
             assert store.exists("lone")
             await browser.press("escape")

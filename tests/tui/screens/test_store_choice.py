@@ -109,7 +109,7 @@ async def test_cancelling_opens_nothing_and_can_be_tried_again(root: Path) -> No
         await pilot.press("escape")
         await wait_for(lambda: isinstance(app.screen, OpeningScreen), pilot)
         await pilot.pause()
-        assert "None of the stores was chosen" in screen_text(app)
+        assert "You chose none of the stores" in screen_text(app)
         await pilot.press("r")
         await dialog_of(app, pilot)
         await pilot.press("down", "enter")

@@ -14,10 +14,10 @@ COPIED = ("Copied path: /a", "Copied path: /b")
 
 async def say(browser: Browser, *messages: str) -> str:
     """Show messages one after another; return what is on the screen then."""
-    browser.screen.say("It went wrong", "error")
+    browser.screen.browser.say("It went wrong", "error")
     await browser.settle()
     for message in messages:
-        browser.screen.say(message)
+        browser.screen.browser.say(message)
         await browser.settle()
     return screen_text(browser.app)
 

@@ -6,7 +6,7 @@ import pytest
 from rich.cells import cell_len
 from rich.style import Style
 
-from layertui.panels.files.panel import put_before
+from layertui.panels.files.view import put_before
 from layertui.text.safe import safe
 from layertui.widgets.cells import Line, broken, cut_name, cut_path
 

@@ -1,0 +1,1 @@
+"""The actions on layers, a module for each concern. `screens/main/actions.py` lists them."""
