@@ -234,7 +234,7 @@ class Browser:
         then: Callable[[Result], object] | None = None,
         failed: Callable[[Exception], object] | None = None,
     ) -> Job[Result]:
-        """Start a job for the main screen. `then` takes its result, and `failed` an error instead of the error dialog."""
+        """Start a job for the main screen. `then` takes its result; `failed` an error, which otherwise is shown."""
         return self.jobs.submit(job, self._screen, then, failed)
 
     def look_up(self, job: Job[Result], then: Callable[[Result], object]) -> None:
