@@ -1,4 +1,4 @@
-"""The app: opens the store in a thread, then shows it."""
+"""The app: opens the store in a thread, shows it, and gives the terminal back."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ from textual.app import App, SystemCommand
 from textual.binding import BindingType
 from textual.screen import Screen
 
-from layertui.collector import Collector
 from layertui.jobs.opening import DriverChoice, drivers_job
 from layertui.jobs.runner import JobRunner
 from layertui.keys.actions import APP_ACTIONS, bindings
@@ -43,22 +42,57 @@ if TYPE_CHECKING:
     from layertui.jobs.opening import OpenedStore, OpenStore
     from layertui.screens.main.screen import LayersScreen
 
-_COLLECT_AFTER = 0.5  # seconds from the first picture of a store on
-_COLLECT_ANYHOW = 10.0  # when none could be opened
-_LOOK_FOR_TERMINAL = 5.0
+_COLLECT_AFTER = 0.5  # seconds after the first picture of a store
+_COLLECT_ANYHOW = 10.0  # seconds, if no store could be opened
+_POLL_TERMINAL = 5.0
 _NOTICE_SECONDS = 30.0
-_SWITCH = 0.0002  # seconds that a thread which works keeps a key press waiting, each time that one has to wait
-_HUNG_UP = 129  # what a shell says of a program that SIGHUP has ended
+_SWITCH = 0.0002  # seconds for which a busy thread may delay a key press, each time the GIL changes hands
+_HUNG_UP = 129  # the exit status that a shell reports for a program ended by SIGHUP
 
 
 def _now() -> datetime:
     return datetime.now(UTC)
 
 
-class LayertuiApp(App[None]):
-    """Browses one store. `open_store` is called in a thread, so that there is something to see at once.
+_THRESHOLDS = (20_000, 10, 10)  # while nothing is drawn: more than a picture needs, for threads that allocate a lot
+_DUE = (700, 4, 4)  # allocations and younger collections after which a generation is collected after a picture
+_WRITTEN = 0.005  # seconds after which a picture has been sent to the terminal
 
-    `choice` is for a root that may have the stores of several drivers: then the user is asked, and can change his mind.
+
+class Collector:
+    """Runs Python's garbage collector after a picture, never between a key and its picture.
+
+    The lines that Textual draws refer to themselves, so only the collector frees them. A page of them takes it a few
+    milliseconds, and a full collection 20 to 50. `__main__` turns the collector off while the program starts.
+    """
+
+    def __init__(self) -> None:
+        self._begun = self._planned = False
+
+    def begin(self) -> None:
+        """Exempt what exists by now, which is large and stays, and turn the collector on."""
+        gc.freeze()
+        gc.set_threshold(*_THRESHOLDS)
+        gc.enable()
+        self._begun = True
+
+    def drawn(self) -> None:
+        """Plan a collection if one is due. Call this on the event loop after each picture."""
+        if self._begun and not self._planned and gc.get_count()[0] >= _DUE[0]:
+            self._planned = True
+            asyncio.get_running_loop().call_later(_WRITTEN, self._collect)
+
+    def _collect(self) -> None:
+        self._planned = False
+        _, middle, old = gc.get_count()
+        gc.collect(2 if old >= _DUE[2] else 1 if middle >= _DUE[1] else 0)
+
+
+class LayertuiApp(App[None]):
+    """Browses one store.
+
+    `open_store` is called in a thread, so that there is something to see at once. `choice` is for a graph root that may
+    hold stores of several drivers: the user is asked for one, and can open another one later.
     """
 
     TITLE = "layertui"
@@ -90,20 +124,20 @@ class LayertuiApp(App[None]):
         self._collector = Collector()
 
     def get_default_screen(self) -> Screen[object]:
-        """Take keys and theme: with the first screen the styles are read, and with another theme all once more."""
+        """Apply keys and theme before the first screen: it parses the styles, and another theme would parse them again."""
         use_keymap(self._settings.keymap)
         self._take_theme()
         self.stylesheet.set_variables(self.get_css_variables())
         return super().get_default_screen()
 
     def refresh_css(self, animate: bool = True) -> None:
-        """Read the styles anew, unless it is for the theme that they were read with at first."""
+        """Parse the styles again, unless they were parsed for this theme."""
         if self.theme != self._styled_for:
             self._styled_for = ""
             super().refresh_css(animate=animate)
 
     def post_display_hook(self) -> None:
-        """Let the collector work when it is due."""
+        """Let the garbage collector run if it is due."""
         self._collector.drawn()
 
     def on_mount(self) -> None:
@@ -114,7 +148,7 @@ class LayertuiApp(App[None]):
             choice = replace(choice, open=partial(self._open_driver, choice)) if choice.ask else None
         self.push_screen(self._opening(self._open, choice))
         if not self.is_headless:
-            self.set_interval(_LOOK_FOR_TERMINAL, self._leave_without_terminal)
+            self.set_interval(_POLL_TERMINAL, self._leave_without_terminal)
             self.set_timer(_COLLECT_ANYHOW, gc.enable)
             sys.setswitchinterval(_SWITCH)
             if signal.getsignal(signal.SIGHUP) is signal.SIG_DFL:
@@ -137,7 +171,7 @@ class LayertuiApp(App[None]):
             self.register_theme(theme)
         if self.no_color:
             for name in [name for name, theme in self.available_themes.items() if theme.ansi]:
-                self.unregister_theme(name)  # without colours their text is not to be seen
+                self.unregister_theme(name)  # without colours their text is invisible
         wanted = self._settings.theme
         if self._session is not None:
             wanted = self._session.theme(wanted)
@@ -146,7 +180,7 @@ class LayertuiApp(App[None]):
         self.theme = self._first_theme = self._styled_for = wanted
 
     def _open(self) -> LayerStore:
-        """Open the store, and load the code of the browser meanwhile: the first frame does not wait for it."""
+        """Open the store, and import the main screen in this thread: the first frame does not wait for it."""
         import_module("layertui.screens.main.screen")
         return self._open_store()
 
@@ -172,7 +206,7 @@ class LayertuiApp(App[None]):
             self.set_timer(_COLLECT_AFTER, self._collector.begin)
 
     def show_notice(self) -> None:
-        """Say what does not go as usual for this user and why, if something does."""
+        """Show the limits for this user, if there are any."""
         title, text = self._notice()
         if text:
             self.notify(safe(text), title=title, severity="warning", markup=False, timeout=_NOTICE_SECONDS)
@@ -183,15 +217,15 @@ class LayertuiApp(App[None]):
         return self._footing.notice(self._browser.view.info.driver)
 
     def _leave_without_terminal(self) -> None:
-        """End when the terminal has gone and the signal that says so did not reach us, as behind `su`.
+        """Exit if the terminal is gone and SIGHUP did not arrive, as behind `su`.
 
-        Textual would first wait for its last writes to arrive, which they never do; what matters is the store.
+        Textual would wait for its last writes to be drained, which never happens.
         """
         if _terminal_gone():
             self._hang_up()
 
     def _hang_up(self) -> None:
-        """End as a lost connection ends programs, but let a write end first and remember the session."""
+        """Exit as after a lost connection, but let a write finish first, and save the session."""
         self.jobs.close()
         self._keep_session()
         if self._session is not None:
@@ -202,7 +236,7 @@ class LayertuiApp(App[None]):
         os._exit(_HUNG_UP)
 
     def _keep_session(self) -> None:
-        """Note how the store is being looked at, and the theme if another one was chosen."""
+        """Record how the store is looked at, and the theme if another one was chosen."""
         if self._session is None:
             return
         if self.theme != self._first_theme:
@@ -214,7 +248,7 @@ class LayertuiApp(App[None]):
     def deliver_screenshot(
         self, filename: str | None = None, path: str | None = None, time_format: str | None = None
     ) -> str | None:
-        """Save a picture in the folder of downloads, or where there is none, as on a server, at home."""
+        """Save a picture in the downloads folder, or in the home folder if there is none, as on a server."""
         from platformdirs import user_downloads_path  # noqa: PLC0415 - late, as the screens that need it
 
         if path is None and not user_downloads_path().is_dir():
@@ -222,14 +256,14 @@ class LayertuiApp(App[None]):
         return super().deliver_screenshot(filename, path, time_format)
 
     async def on_event(self, event: events.Event) -> None:
-        """Take what is typed one by one, each where the one before it has led to."""
+        """Queue keys and pasted text, so that each reaches what the key before it opened."""
         if isinstance(event, (events.Key, events.Paste)) and not event.is_forwarded:
             await self.keys.take(event)
         else:
             await super().on_event(event)
 
     async def _deliver(self, event: Typed) -> None:
-        """Let every field, of the palette and the file picker too, take of what is pasted only what may be shown."""
+        """Deliver a key or pasted text; control characters are removed from what is pasted into a field."""
         if isinstance(event, events.Paste):
             from textual.widgets import Input  # noqa: PLC0415 - late: starting up does not wait for it
 
@@ -238,42 +272,44 @@ class LayertuiApp(App[None]):
         await super().on_event(event)
 
     def exit(self, result: None = None, return_code: int = 0, message: RenderableType | None = None) -> None:
-        """Note how things are left, and leave."""
+        """Record the session, and exit."""
         self.keys.close()
         self._keep_session()
         super().exit(result, return_code, message)
 
     def on_unmount(self) -> None:
-        """Ask everything that runs to stop, and wait a moment for a write."""
+        """Ask all jobs to stop, and wait a moment for a write."""
         self.jobs.close()
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """Yield what the palette offers on every screen, without Textual's own list of keys: there is a help."""
+        """Yield the commands of every screen, without Textual's list of keys: the help has them all."""
         for command in super().get_system_commands(screen):
             if command.title not in ("Keys", "Maximize", "Minimize"):
                 yield command
         title, _ = self._notice()
         if title:
-            yield SystemCommand(f"{title}: why", "Show what does not go as usual for this user", self.show_notice)
+            yield SystemCommand(f"{title}: why", "Show limits for this user", self.show_notice)
         if self._choice is not None:
-            yield SystemCommand("Other driver", "Open the store of another driver in this root", self.find_drivers)
+            yield SystemCommand(
+                "Other driver", "Open the store of another driver in this graph root", self.find_drivers
+            )
 
     def action_find_drivers(self) -> None:
-        """Do so where there may be another one."""
+        """Find the stores of this graph root, if there can be more than one."""
         if self._choice is not None:
             self.find_drivers()
         else:
-            self.notify("This store was opened as the only one of its root", severity="warning", markup=False)
+            self.notify("This store is the only one in its graph root", severity="warning", markup=False)
 
     def action_show_notice(self) -> None:
-        """Say it again, or that there is nothing to say."""
+        """Show the limits for this user, or that there are none."""
         if self._notice()[1]:
             self.show_notice()
         else:
-            self.notify("Everything goes as usual for this user", markup=False)
+            self.notify("There are no limits for this user", markup=False)
 
     def find_drivers(self) -> None:
-        """Look which stores there are in this root, to choose another one."""
+        """Find the stores in this graph root, to choose another one."""
         if self._choice is not None:
             self.jobs.submit(drivers_job(self._choice.graph_root), self, self.choose_driver)
 
@@ -285,7 +321,7 @@ class LayertuiApp(App[None]):
         choice = self._choice
         assert choice is not None
         if any(not job.quiet for job in self.jobs.jobs):
-            self.notify("Wait for the jobs that run, or cancel them", severity="warning", markup=False)
+            self.notify("Wait for the running jobs, or cancel them", severity="warning", markup=False)
             return
 
         def chosen(driver: str | None) -> None:
@@ -307,7 +343,7 @@ class LayertuiApp(App[None]):
         self.push_screen(HelpScreen([*keys, filter_words()], legend()))
 
     async def action_quit(self) -> None:
-        """Leave; ask first while something is being written."""
+        """Quit, after asking if a job runs or an edit is not saved."""
         running = [job for job in self.jobs.jobs if not job.quiet]
         edited = any(getattr(screen, "edited", False) for screen in self.screen_stack)
         if not running and not edited:
@@ -321,17 +357,17 @@ class LayertuiApp(App[None]):
             if sure:
                 self.exit()
 
-        questions = ["What was edited here is not saved yet, and would be lost."] if edited else []
+        questions = ["Your edits are not saved, and would be lost."] if edited else []
         if running:
             titles = "\n".join(job.title for job in running)
             jobs = plural(len(running), "job")
-            questions.append(f"{jobs} would be cancelled, and the store left as it was before:\n\n{titles}")
+            questions.append(f"{jobs} would be cancelled, and the store would stay as it was before:\n\n{titles}")
         question = "\n\n".join(questions)
         self.push_screen(ConfirmDialog("Quit", question, confirm_label="Quit", danger=True), leave)
 
 
 def _terminal_gone() -> bool:
-    """Tell whether the other side of standard input has hung up."""
+    """Return whether the terminal on standard input has hung up."""
     poll = select.poll()
     poll.register(0, 0)
     return any(event & (select.POLLHUP | select.POLLERR | select.POLLNVAL) for _, event in poll.poll(0))

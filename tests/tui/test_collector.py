@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from layertui.collector import Collector
+from layertui.app import Collector
 
 pytestmark = pytest.mark.skipif(
     sys.version_info >= (3, 14), reason="Python 3.14 collects by and by, and has other generations"
