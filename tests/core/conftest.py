@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,10 +11,10 @@ from layerstore import LayerStore, NotSupported
 from layerstore.drivers.base import Driver
 from layerstore.drivers.overlay.driver import OverlayDriver
 from layerstore.drivers.vfs import VfsDriver
-from support.needs import need_root, skip, unmount_below
+from support.mounts import unmount_below
+from support.needs import need_root, skip
 from support.places import Place
-
-OpenStore = Callable[..., LayerStore]
+from support.stores import OpenStore
 
 
 @pytest.fixture(params=["vfs", "overlay"])

@@ -12,7 +12,9 @@ import pytest
 from filelock import FileLock
 
 from layerstore import LayerStore
-from support.needs import need_program, need_root, skip, unmount_below
+from support.images import build_mapped
+from support.mounts import unmount_below
+from support.needs import need_program, need_root, skip
 from support.peers import Peer, PodmanStore
 
 
@@ -46,6 +48,13 @@ def podman(driver: str) -> Iterator[PodmanStore]:
             yield store
         finally:
             store.close()
+
+
+@pytest.fixture
+def mapped(podman: PodmanStore) -> PodmanStore:
+    """Return a store with an image of two layers, and a container `box` of it in a user namespace."""
+    build_mapped(podman)
+    return podman
 
 
 @pytest.fixture(scope="session")

@@ -8,9 +8,9 @@ import sys
 import textwrap
 from concurrent.futures import ThreadPoolExecutor
 
-from interop.conftest import Peer
 from layerstore import LayerStore
-from support.needs import make_tar
+from support.peers import Peer
+from support.tars import make_tar
 
 WRITES = 200
 

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from interop.conftest import Peer
 from layerstore import Change, Compression, DamagedLayer, LayerStore
-from support.needs import make_tar, need_program
+from support.needs import need_program
+from support.peers import Peer
+from support.tars import make_tar
 
 
 @pytest.fixture

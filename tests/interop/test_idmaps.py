@@ -16,37 +16,16 @@ from typing import Any
 
 import pytest
 
-from interop.test_podman import as_podman_prints, podman_diff
-from layerstore import BadArchive, ChangeKind, Compression, IDMap, IDMappings, Layer, LayerStore, NotSupported
-from support.needs import make_tar
+from layerstore import BadArchive, ChangeKind, Compression, IDMappings, Layer, LayerStore, NotSupported
+from support.images import GIDS, MAPS, OWNED, UIDS, as_podman_prints, podman_diff
 from support.peers import PeerFailed, PodmanStore, assert_same_records, diff_digest
+from support.tars import make_tar
 from support.trees import picture
 
-BASE = r"""
-mkdir -p etc usr/bin home/user
-printf a > etc/a; ln etc/a etc/again; printf b > home/user/b; chown -R 1000:1001 home/user
-printf c > usr/bin/c; chown 33:44 usr/bin/c; chmod 4755 usr/bin/c; mkfifo usr/fifo
-ln -s a etc/link; chown -h 7:8 etc/link; setfattr -n user.note -v x usr/fifo 2>/dev/null || true
-"""
-ABOVE = "printf more > etc/b; chown 5:6 etc/b; rm usr/fifo"
 CHANGE = r"""
 printf x >> etc/a; rm usr/bin/c; mkdir new; printf f > new/f
 chown -h 100005:200006 new new/f; chown 100009:200000 etc/b
 """
-UIDS, GIDS = (IDMap(0, 100000, 5000),), (IDMap(0, 200000, 5000),)
-MAPS = ("--uidmap", "0:100000:5000", "--gidmap", "0:200000:5000")
-
-
-@pytest.fixture
-def mapped(podman: PodmanStore) -> PodmanStore:
-    """Return a store with an image of two layers, and a container `box` with mapped owners."""
-    note = podman.run / "overlay/idmapped-lower-dir-false"
-    note.parent.mkdir(parents=True)
-    note.touch()
-    podman.build("scratch", BASE, "one")
-    podman.build("localhost/one", ABOVE, "two")
-    podman.podman("create", "--pull=never", "--name", "box", *MAPS, "localhost/two", "/none")
-    return podman
 
 
 def change(podman: PodmanStore) -> None:
@@ -157,7 +136,7 @@ def test_tars_have_the_owners_that_containers_see(mapped: PodmanStore) -> None:
 
 
 def test_mapping_as_podman_does_it_on_this_kernel(podman: PodmanStore) -> None:
-    podman.build("scratch", BASE, "one")
+    podman.build("scratch", OWNED, "one")
     podman.podman("create", "--pull=never", "--name", "box", *MAPS, "localhost/one", "/none")
     store = podman.ours()
     layer = store.get("box-layer")

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from layerstore import LayerInUse, LayerStore, MountPlace
-from support.needs import need_program, need_root, unmount_below
+from support.mounts import unmount_below
+from support.needs import need_program, need_root
 
 LIMITS = ("--ulimit", "nofile=1024:1024", "--ulimit", "nproc=100:100", "--net=none")
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from interop.test_podman import image_layer
+from support.images import image_layer
 from support.liveterm import LiveBrowser
-from support.needs import make_tar
 from support.peers import PodmanStore
+from support.tars import make_tar
 
 SOON = 5.0
 """Seconds until a change must be seen: the browser looks every second, and the machine may be busy."""

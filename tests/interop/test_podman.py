@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from layerstore import Change, LayerInUse, LayerStore
-from support.needs import make_tar
+from layerstore import LayerInUse
+from support.images import BASE, as_podman_prints, build_three, image_layer, podman_diff
 from support.peers import (
     PeerFailed,
     PodmanStore,
@@ -23,53 +23,10 @@ from support.peers import (
     diff_digest,
     shell_script,
 )
+from support.tars import make_tar
 
-BASE = r"""
-mkdir -p etc/conf.d usr/bin usr/share/doc/deep var/tmp
-printf 'ID=scratch\n' > etc/os-release; printf keep > etc/keep; printf old > etc/changed; printf x > etc/gone
-printf a > etc/conf.d/a; printf b > etc/conf.d/b
-printf '#!/bin/sh\n' > usr/bin/tool; chmod 4755 usr/bin/tool; ln usr/bin/tool usr/bin/again; ln -s ../etc/keep usr/link
-printf folder > usr/share/doc/deep/file; printf file > usr/share/becomes-folder
-mkfifo var/fifo; mknod var/null c 1 3; mknod var/block b 7 0
-setfattr -n user.note -v 'a b' etc/keep; chown 1000:2000 etc/conf.d/a; chmod 1777 var/tmp
-truncate -s 1M var/sparse; printf end >> var/sparse; printf y > 'usr/share/ü 日本'
-touch -d '1969-12-31 23:59:58 UTC' etc/keep; touch -h -d '2020-01-02 03:04:05.678901234' usr/link
-"""
-# Modified, deleted, a folder whose content is gone and other is there (opaque), and a file in a folder's place.
-MIDDLE = r"""
-printf new > etc/changed; rm etc/gone; setfattr -n user.note -v c etc/keep
-rm -r etc/conf.d; mkdir etc/conf.d; printf c > etc/conf.d/c
-rm -r usr/share/doc; printf file > usr/share/doc
-"""
-TOP = r"""
-rm -r usr/share/becomes-folder var/fifo; printf z >> usr/bin/tool; rm usr/bin/again; printf again > etc/gone
-ln etc/keep etc/kept; chmod 0755 usr/bin/tool
-"""
-# With overlay the peers cannot tell the changes of this one: "not a directory".
+# With overlay the peers fail to list the changes of this layer: "not a directory".
 FOLDER_FOR_FILE = "rm etc/changed; mkdir etc/changed; printf x > etc/changed/x"
-
-
-def build_three(podman: PodmanStore) -> list[str]:
-    """Return the layers of an image that Buildah made from nothing, the lowest first."""
-    podman.build("scratch", BASE, "one")
-    podman.build("localhost/one", MIDDLE, "two")
-    podman.build("localhost/two", TOP, "three")
-    store = podman.ours()
-    return chain(store, image_layer(store, "localhost/three:latest"))
-
-
-def image_layer(store: LayerStore, name: str) -> str:
-    """Return the topmost layer of an image."""
-    (top,) = [layer.id for layer in store.layers() if name in store.references().top_images(layer.id)]
-    return top
-
-
-def as_podman_prints(changes: list[Change]) -> list[str]:
-    return sorted(f"{'CAD'[change.kind]} {change.path}" for change in changes)
-
-
-def podman_diff(podman: PodmanStore, *what: str) -> list[str]:
-    return sorted(podman.podman("diff", *what).splitlines())
 
 
 def test_an_image_from_nothing_is_the_same_on_every_side(podman: PodmanStore) -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from interop.conftest import Peer
 from layerstore import ChangeKind, Compression, LayerStore
 from support.needs import need_program, need_root, skip
+from support.peers import Peer
 
 PACKAGES = ("hello", "tree", "jq")
 

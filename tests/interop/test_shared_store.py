@@ -8,7 +8,8 @@ import subprocess
 from pathlib import Path
 
 from layerstore import LayerStore, find_store
-from support.needs import need_program, need_root, unmount_below
+from support.mounts import unmount_below
+from support.needs import need_program, need_root
 
 
 def names_in(root: Path) -> set[str]:

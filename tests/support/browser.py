@@ -22,6 +22,8 @@ from layerstore.store import LayerStore
 from layertui.app import LayertuiApp
 from layertui.model.view import StoreInfo, StoreView, build_view
 from layertui.panels.layers.tree import LayerTree
+from layertui.screens.check.screen import CheckScreen
+from layertui.screens.check.tree import FindingsTree
 from layertui.screens.main.screen import LayersScreen
 from layertui.screens.opening import OpeningScreen
 
@@ -107,6 +109,19 @@ async def browsing(open_store: Callable[[], LayerStore], size: tuple[int, int] =
         browser = Browser(app, pilot)
         await browser.settle()
         yield browser
+
+
+def check_of(browser: Browser) -> CheckScreen:
+    return next(screen for screen in browser.app.screen_stack if isinstance(screen, CheckScreen))
+
+
+async def check(browser: Browser) -> FindingsTree:
+    """Open the screen and wait for the quick check."""
+    await browser.press("c")
+    await browser.until(lambda: isinstance(browser.app.screen, CheckScreen))
+    await browser.until(lambda: not check_of(browser).checking)
+    await browser.settle()
+    return check_of(browser).query_one(FindingsTree)
 
 
 @dataclass

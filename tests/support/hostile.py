@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from layerstore import LayerStore
-from support.needs import make_tar
+from support.tars import make_tar
 
 HOSTILE = {
     "clip": "\x1b]52;c;ZXZpbA==\x07",

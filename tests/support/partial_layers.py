@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from layerstore import Layer, LayerStore
-from support.needs import make_tar
+from support.tars import make_tar
 
 FILES = {"etc": None, "etc/one": b"one\n" * 500, "etc/two": b"two", "etc/again": b"two", "empty": b""}
 TAR = make_tar(FILES)

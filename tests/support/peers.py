@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from layerstore import Compression, LayerStore, find_store
-from support.needs import need_program, need_root, unmount_below
+from support.mounts import unmount_below
+from support.needs import need_program, need_root
 
 PROGRAMS = ("podman", "buildah", "containers-storage", "runc", "conmon")
 

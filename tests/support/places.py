@@ -10,7 +10,7 @@ from typing import Any
 
 from layerstore import LayerStore
 from layerstore.check.findings import Finding, Kind
-from support.needs import Content, make_tar
+from support.tars import Content, make_tar
 
 BASE: dict[str, Content] = {
     "etc": None,

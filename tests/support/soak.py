@@ -19,8 +19,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from layerstore import Layer, LayerInUse, LayerUnknown, ParentUnknown
-from support.needs import make_tar
 from support.peers import PeerFailed, PodmanStore
+from support.tars import make_tar
 
 # What a peer says when a file of the store, or its place in memory, is damaged.
 DAMAGE = re.compile(r"panic|unmarshal|corrupt|unexpected end|invalid character|digest.*mismatch|input/output|SIGSEGV")

@@ -6,7 +6,7 @@ import io
 import os
 import subprocess
 import tarfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from layerstore.archive.read import TarEntry
@@ -21,6 +21,41 @@ NON_UTF8 = b"not-\xff\xfe-utf8"
 WIDE = "<&>\u2028\u00e9\U0001f600"
 LONG = "deep/" + "/".join(["a-rather-long-folder-name"] * 5)
 LONGEST = "n" * 120 + "/" + "m" * 200
+
+
+Content = bytes | str | None | tarfile.TarInfo
+"""A file's bytes, a symbolic link's target, None for a folder, or a header of one's own."""
+
+
+def make_tar(members: Mapping[str, Content], *, format: int = tarfile.PAX_FORMAT, mtime: int = 1_700_000_000) -> bytes:
+    """Return an uncompressed tar."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=format) as tar:
+        for path, content in members.items():
+            if isinstance(content, tarfile.TarInfo):
+                tar.addfile(content)
+                continue
+            info = tarfile.TarInfo(path)
+            info.mtime = mtime
+            data = b""
+            if content is None:
+                info.type, info.mode = tarfile.DIRTYPE, 0o755
+            elif isinstance(content, str):
+                info.type, info.mode, info.linkname = tarfile.SYMTYPE, 0o777, content
+            else:
+                info.mode, data = 0o644, content
+                info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+def large_tar(path: Path, size: int) -> None:
+    """Write a tar with one file of zeros that takes no room on disk."""
+    info = tarfile.TarInfo("zeros")
+    info.size = size
+    with path.open("wb") as file:
+        file.write(info.tobuf())
+        file.truncate(512 + size + 1024)
 
 
 def octal(value: int, width: int) -> bytes:

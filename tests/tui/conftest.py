@@ -8,7 +8,7 @@ import pytest
 
 from layerstore.store import LayerStore
 from support.browser import Place
-from support.needs import make_tar
+from support.tars import make_tar
 
 
 @pytest.fixture(autouse=True)

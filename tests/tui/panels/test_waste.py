@@ -14,7 +14,7 @@ from layerstore.model import ChangeKind
 from layertui.panels.waste.model import by_layer, by_path
 from layertui.panels.waste.panel import WastePanel, WasteTree, efficiency_text
 from support.browser import Browser, Place, browsing
-from support.needs import make_tar
+from support.tars import make_tar
 
 REPORT = WasteReport(
     1000,
