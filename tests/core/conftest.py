@@ -1,4 +1,4 @@
-"""Stores for the tests."""
+"""Stores and drivers for the core's tests."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from support.stores import OpenStore
 
 @pytest.fixture(params=["vfs", "overlay"])
 def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenStore]:
-    """Yield a function that opens the test's store, again and again, as other processes would."""
+    """Yield a function that opens the test's store, each time as another process would."""
     if request.param == "overlay":
         need_root()
 
@@ -34,13 +34,13 @@ def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenS
 
 @pytest.fixture
 def store(open_store: OpenStore) -> LayerStore:
-    """Return a new, empty store."""
+    """Return an empty store."""
     return open_store()
 
 
 @pytest.fixture(params=["overlay", "vfs"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
-    """Yield a store with layers, of each driver."""
+    """Yield a store with four layers, with each driver in turn."""
     if request.param == "overlay":
         need_root()
     yield Place(tmp_path, request.param)
@@ -49,7 +49,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
 
 @pytest.fixture
 def overlay(tmp_path: Path) -> Iterator[Place]:
-    """Yield a store with layers, of the overlay driver."""
+    """Yield an overlay store with four layers."""
     need_root()
     yield Place(tmp_path, "overlay")
     unmount_below(tmp_path)
@@ -57,7 +57,7 @@ def overlay(tmp_path: Path) -> Iterator[Place]:
 
 @pytest.fixture(params=["vfs", "overlay"])
 def driver(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Driver]:
-    """Yield each driver in turn, without layers."""
+    """Yield each driver in turn, without layers or records."""
     if request.param == "vfs":
         yield VfsDriver(tmp_path)
         return

@@ -1,4 +1,4 @@
-"""Mounts that tests leave behind."""
+"""Cleaning up mounts that tests leave behind."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def unmount_below(folder: Path) -> None:
-    """End every mount that a test has left below its folder, the innermost first."""
+    """Unmount everything below a folder, the innermost mounts first."""
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as table:
         fields = [line.split()[4] for line in table]
     points = [re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), field) for field in fields]

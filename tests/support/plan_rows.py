@@ -1,4 +1,4 @@
-"""Rows for the plan of a deletion."""
+"""Rows of a layer tree, as the deletion plan takes them."""
 
 from __future__ import annotations
 

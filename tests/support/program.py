@@ -18,12 +18,13 @@ import pytest
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run `layertui` with these arguments and return its output and exit status."""
     command = [sys.executable, "-m", "layertui", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
 
 class Program:
-    """The browser on a store, in a pseudo-terminal that this process reads."""
+    """The browser on a store, in a pseudo-terminal that the test reads."""
 
     def __init__(self, root: Path, *, ignore_hangup: bool = False) -> None:
         self.output = bytearray()
@@ -40,11 +41,11 @@ class Program:
         until = time.monotonic() + seconds
         while text.encode() not in self.output:
             if time.monotonic() > until:
-                pytest.fail(f"{text!r} never came; the last output is {bytes(self.output[-500:])!r}")
+                pytest.fail(f"{text!r} did not appear; the last output is {bytes(self.output[-500:])!r}")
             self.read(0.1)
 
     def read(self, seconds: float) -> None:
-        """Read what comes, until nothing comes for so long."""
+        """Read output until there is none for `seconds`."""
         while select.select([self.terminal], [], [], seconds)[0]:
             try:
                 self.output += os.read(self.terminal, 1 << 16)
@@ -57,7 +58,7 @@ class Program:
             self.read(0.4)
 
     def ended(self, seconds: float) -> int | None:
-        """Return the exit status, None if it still runs."""
+        """Return the exit status, or None if the program still runs after `seconds`."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             pid, status = os.waitpid(self.pid, os.WNOHANG)

@@ -1,4 +1,4 @@
-"""What the fixtures of stores give to tests."""
+"""Types of the store fixtures."""
 
 from __future__ import annotations
 
@@ -7,4 +7,4 @@ from collections.abc import Callable
 from layerstore import LayerStore
 
 OpenStore = Callable[..., LayerStore]
-"""Open the test's store once more, as another process would."""
+"""Opens the test's store, each time as another process would."""
