@@ -1,4 +1,4 @@
-"""Images of Podman and Buildah as layers here, our layers as images there, and one count of mounts."""
+"""Images of Podman and Buildah read by layerstore, images made of its layers, and mounts counted together."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from support.tars import make_tar
 FOLDER_FOR_FILE = "rm etc/changed; mkdir etc/changed; printf x > etc/changed/x"
 
 
-def test_an_image_from_nothing_is_the_same_on_every_side(podman: PodmanStore) -> None:
+def test_all_programs_agree_on_an_image_from_scratch(podman: PodmanStore) -> None:
     layers = build_three(podman)
     store = podman.ours()
     assert len(layers) == 3
@@ -47,7 +47,7 @@ def test_an_image_from_nothing_is_the_same_on_every_side(podman: PodmanStore) ->
         assert podman.driver == "vfs" or data["UpperDir"] == str(store.paths(layer)["diff"])
 
 
-def test_a_folder_in_the_place_of_a_file(podman: PodmanStore) -> None:
+def test_a_folder_replaces_a_file(podman: PodmanStore) -> None:
     podman.build("scratch", BASE, "one")
     podman.build("localhost/one", FOLDER_FOR_FILE, "two")
     store = podman.ours()
@@ -62,7 +62,7 @@ def test_a_folder_in_the_place_of_a_file(podman: PodmanStore) -> None:
 
 
 @pytest.mark.parametrize("driver", ["overlay"], indirect=True)
-def test_a_debian_image_is_the_same_on_every_side(podman: PodmanStore, debian_root: Path) -> None:
+def test_all_programs_agree_on_a_debian_image(podman: PodmanStore, debian_root: Path) -> None:
     podman.build("scratch", f"tar -xf {debian_root}", "root")
     podman.build("localhost/root", "rm -r usr/share/doc; printf 'x\n' >> etc/hosts; mkdir srv/data", "app")
     store = podman.ours()
@@ -77,12 +77,12 @@ def test_a_debian_image_is_the_same_on_every_side(podman: PodmanStore, debian_ro
     assert_same_records(store, podman.storage)
 
 
-def test_our_layers_are_an_image_there(podman: PodmanStore) -> None:
+def test_podman_runs_and_builds_on_our_layers(podman: PodmanStore) -> None:
     podman.build("scratch", shell_script(), "shell")
     store = podman.ours()
     below = image_layer(store, "localhost/shell:latest")
     diff = make_tar({"hello": b"from our layer\n"})
-    # With the ID that Buildah gives (of what is below and of the diff), it builds on our layer instead of a copy.
+    # Buildah derives a layer's ID from its parent and its diff. With this ID, it builds on our layer and not on a copy.
     facts = f"{below}+{hashlib.sha256(diff).hexdigest()}"
     layer, _ = store.put(diff, id=hashlib.sha256(facts.encode()).hexdigest(), parent=below, names=["mine"])
     assert podman.storage.layers()[layer.id]["names"] == ["mine"]
@@ -110,24 +110,24 @@ def test_mounts_are_counted_together(podman: PodmanStore) -> None:
     podman.build("scratch", BASE, "one")
     store = podman.ours()
     podman.podman("create", "--pull=never", "--name", "box", "localhost/one", "/none")
-    (container,) = podman.podman_json("container", "inspect", "box")
-    (layer,) = [found for found in store.layers() if store.references().container_tops[0][1] == (found.id,)]
+    ((container, (top,)),) = store.references().container_tops
+    assert container == "box"
+    layer = store.get(top)
     path = Path(podman.podman("mount", "box"))
-    assert container["Id"]
     assert (store.get(layer.id).mount_point, store.get(layer.id).mount_count) == (str(path), 1)
     assert store.mount(layer.id) == path
     (path / "etc/new").write_text("written through the mount")
     podman.podman("unmount", "box")
     assert store.get(layer.id).mount_count == 1
-    assert (path / "etc/new").exists(), "we still have it"
+    assert (path / "etc/new").exists(), "our mount keeps it mounted"
     assert podman.podman("mount", "box") == str(path)
-    assert store.unmount(layer.id), "Podman still has it"
+    assert store.unmount(layer.id), "Podman's mount keeps it mounted"
     podman.podman("unmount", "box")
     assert store.get(layer.id).mount_count == 0
     assert store.mounts() == []
     assert as_podman_prints(store.changes(layer.id)) == podman_diff(podman, "box")
     assert "A /etc/new" in podman_diff(podman, "box")
-    # What we mounted first, Podman counts on, and a container that runs keeps us from ending it.
+    # The count continues if we mount first.
     assert store.mount(layer.id) == path
     assert podman.podman("mount", "box") == str(path)
     assert store.unmount(layer.id)
@@ -161,7 +161,7 @@ DIES = textwrap.dedent(
 )
 
 
-def test_podman_works_on_after_we_were_killed_in_a_put(podman: PodmanStore) -> None:
+def test_podman_cleans_up_after_we_are_killed_during_a_put(podman: PodmanStore) -> None:
     podman.build("scratch", shell_script(), "shell")
     store = podman.ours()
     below = image_layer(store, "localhost/shell:latest")
@@ -175,10 +175,10 @@ def test_podman_works_on_after_we_were_killed_in_a_put(podman: PodmanStore) -> N
         time.sleep(0.3)
         child.kill()
     half = podman.graph / ("overlay" if podman.driver == "overlay" else "vfs/dir") / ("f" * 64)
-    assert half.is_dir(), "it was killed half-way"
+    assert half.is_dir(), "the process was killed halfway"
     assert [problem.layer for problem in store.problems()] == ["f" * 64]
     assert podman.podman_run("localhost/shell", "sh", "-c", "echo runs") == "runs"
-    assert not half.exists(), "Podman removed what we left"
+    assert not half.exists(), "Podman removed the incomplete layer"
     assert [layer.id for layer in store.layers()] == [below]
     assert store.problems() == []
     assert_same_records(store, podman.storage)

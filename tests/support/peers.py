@@ -14,7 +14,7 @@ from layerstore import Compression, LayerStore, find_store
 from support.mounts import unmount_below
 from support.needs import need_program, need_root
 
-PROGRAMS = ("podman", "buildah", "containers-storage", "runc", "conmon")
+PROGRAMS = ("podman", "buildah", "containers-storage", "runc", "conmon", "ldd")
 
 STORAGE_CONF = """
 [storage]
@@ -207,10 +207,15 @@ class PodmanStore:
 
 
 def shell_script() -> str:
-    """Return a script that copies the machine's sh, and the libraries that it needs, into the current folder."""
-    needs = subprocess.run(["ldd", "/bin/sh"], capture_output=True, text=True, check=True).stdout
-    files = ["/bin/sh", *(word for word in needs.split() if word.startswith("/"))]
-    return "\n".join(f"mkdir -p .{os.path.dirname(path)}; cp -L {path} .{path}" for path in files)
+    """Return a script that copies this machine's sh, and its libraries, into the current folder."""
+    return copy_program("/bin/sh")
+
+
+def copy_program(path: str) -> str:
+    """Return a script that copies a program of this machine, and its libraries, into the current folder."""
+    libraries = subprocess.run(["ldd", path], capture_output=True, text=True, check=True).stdout
+    files = [path, *(word for word in libraries.split() if word.startswith("/"))]
+    return "\n".join(f"mkdir -p .{os.path.dirname(file)}; cp -L {file} .{file}" for file in files)
 
 
 def diff_digest(store: LayerStore, layer: str) -> str:
