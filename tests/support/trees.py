@@ -1,4 +1,4 @@
-"""Trees of files: tar entries, snapshots of a tree, a tree owned by nobody, and containers-storage with vfs."""
+"""Trees of files: tar entries, snapshots of a tree, work as the user nobody, and containers-storage with vfs."""
 
 from __future__ import annotations
 
