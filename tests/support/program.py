@@ -53,8 +53,10 @@ class Program:
                 return
 
     def press(self, *keys: str) -> None:
+        """Press keys one by one, and wait for the output of each; a busy machine can take 2 s to react."""
         for key in keys:
             os.write(self.terminal, key.encode())
+            select.select([self.terminal], [], [], 2)
             self.read(0.4)
 
     def ended(self, seconds: float) -> int | None:
