@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from layerstore import DuplicateID, LayerStore, LayerStoreError, ParentUnknown, StoreAccess, StoreCorrupt, UnusableID
-from support.needs import make_tar, need_root, unmount_below
+from support.mounts import unmount_below
+from support.needs import need_root
+from support.tars import make_tar
 from support.trees import as_nobody
 
 BIG = make_tar({f"file{number}": os.urandom(1 << 16) for number in range(64)})

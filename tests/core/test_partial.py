@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from layerstore import Compression, DamagedLayer, LayerStore, NotSupported
-from support.needs import make_tar, need_program, need_root, unmount_below
+from support.mounts import unmount_below
+from support.needs import need_program, need_root
 from support.partial_layers import (
     FILES,
     LAYER,
@@ -26,6 +27,7 @@ from support.partial_layers import (
     make_composefs,
     make_partial,
 )
+from support.tars import make_tar
 
 CHILD, OTHER, ABOVE = "c" * 64, "d" * 64, "e" * 64
 CHILDS_TAR = make_tar({"etc/one": b"changed", "etc/.wh.two": b"", "etc/three": b"3"})

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from core.conftest import OpenStore
 from layerstore import (
     BadArchive,
     Cancelled,
@@ -29,7 +28,8 @@ from layerstore import (
     StoreMissing,
     StoreReadOnly,
 )
-from support.needs import make_tar
+from support.stores import OpenStore
+from support.tars import make_tar
 
 BASE = make_tar({"etc": None, "etc/a": b"one", "etc/b": b"two", "bin": "usr/bin"})
 UPPER = make_tar({"etc": None, "etc/.wh.b": b"", "etc/a": b"changed", "etc/c": b"new"})

@@ -12,7 +12,8 @@ from layerstore import StoreCorrupt, StoreMissing, find_store
 from layerstore.config import find as config_module
 from layerstore.config.find import user_id
 from layerstore.drivers.options import DriverOptions
-from support.needs import need_program, need_root, unmount_below
+from support.mounts import unmount_below
+from support.needs import need_program, need_root
 from support.trees import NOBODY, as_nobody
 
 

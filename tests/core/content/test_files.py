@@ -18,8 +18,9 @@ from layerstore.content.files import FileEntry, FileKind, LayerFiles
 from layerstore.drivers.stack import Stack
 from layerstore.errors import NoSuchFile, TargetExists, UnusableFile
 from layerstore.model import ChangeKind
-from support.needs import make_tar, need_root
+from support.needs import need_root
 from support.stacks import put_stack
+from support.tars import make_tar
 from support.trees import as_nobody, picture
 
 ADD, MODIFY, DELETE = ChangeKind.ADD, ChangeKind.MODIFY, ChangeKind.DELETE

@@ -15,8 +15,10 @@ from layerstore import Cancelled, LayerStore, NotSupported
 from layerstore.content.waste import WasteReport, waste
 from layerstore.errors import UnusableFile
 from layerstore.model import ChangeKind
-from support.needs import Content, make_tar, need_program, need_root, unmount_below
+from support.mounts import unmount_below
+from support.needs import need_program, need_root
 from support.stacks import put_stack
+from support.tars import Content, make_tar
 
 ADD, MODIFY, DELETE = ChangeKind.ADD, ChangeKind.MODIFY, ChangeKind.DELETE
 

@@ -21,8 +21,7 @@ import pytest
 from layerstore.errors import BadArchive, Cancelled
 from layerstore.model import Compression
 from layerstore.operations.ingest import Ingest, IngestResult, Source
-from support.needs import make_tar
-from support.tars import END, chunked, entry, joined
+from support.tars import END, chunked, entry, joined, make_tar
 
 TAR = make_tar({"d": None, "d/a": b"one" * 1000, "d/b": os.urandom(3 << 20), "l": "d/a"})
 COMPRESS = {

@@ -15,7 +15,7 @@ import pytest
 from layerstore.archive.compression import compressor
 from layerstore.model import Compression
 from layerstore.operations.ingest import Ingest, IngestResult
-from support.needs import make_tar
+from support.tars import make_tar
 
 TAR = make_tar({"a": b"alpha" * 1000, "d/b": os.urandom(1 << 20)}) + b"behind the end"
 DIGEST = "sha256:" + hashlib.sha256(TAR).hexdigest()

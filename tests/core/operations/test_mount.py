@@ -13,10 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from core.conftest import OpenStore
 from layerstore import LayerInUse, LayerStore, LayerUnknown, MountPlace, MountState, StoreReadOnly
 from layerstore.linux.mounttable import KernelMount, Place, Process, command_of, overlay_mounts
-from support.needs import make_tar, need_root, unmount_below
+from support.mounts import unmount_below
+from support.needs import need_root
+from support.stores import OpenStore
+from support.tars import make_tar
 from support.trees import as_nobody
 
 _NEW_MOUNTS = 0x20000  # CLONE_NEWNS

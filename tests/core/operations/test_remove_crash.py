@@ -15,7 +15,9 @@ from typing import Any
 import pytest
 
 from layerstore import Compression, LayerStore
-from support.needs import make_tar, need_program, need_root, unmount_below
+from support.mounts import unmount_below
+from support.needs import need_program, need_root
+from support.tars import make_tar
 
 BASE = make_tar({"etc": None, "etc/keep": b"keep", "etc/gone": b"gone", "bin": None, "bin/tool": b"x" * 9000})
 TOP = make_tar({"etc/.wh.gone": b"", "etc/new": b"new", "more": None, "more/deep": None, "more/deep/file": b"f"})

@@ -22,7 +22,9 @@ from layerstore import (
 )
 from layerstore.drivers.overlay.links import Links
 from layerstore.linux.lockfile import LockFile
-from support.needs import make_tar, need_root, unmount_below
+from support.mounts import unmount_below
+from support.needs import need_root
+from support.tars import make_tar
 from support.trees import as_nobody
 
 BASE = make_tar({"etc": None, "etc/one": b"1", "etc/two": b"22", "bin/sh": b"#!"})
