@@ -209,7 +209,7 @@ def test_leaving_in_the_middle_ends_a_reader_that_is_ahead() -> None:
     big = entry(b"big", bytes(40 << 20)) + END
     with Ingest(io.BytesIO(gzip.compress(big, 1)), io.BytesIO()) as work:
         next(work.entries())
-    with Ingest(io.BytesIO(big), io.BytesIO()) as work, pytest.raises(RuntimeError, match="not all been taken"):
+    with Ingest(io.BytesIO(big), io.BytesIO()) as work, pytest.raises(RuntimeError, match="not all entries"):
         work.result()
 
 

@@ -256,8 +256,8 @@ def test_what_is_no_store_of_the_driver(driver: str, tmp_path: Path) -> None:
     store.create(id="mine")
     texts = [problem.text for problem in store.problems()]
     assert len(texts) == 2
-    assert texts[0].endswith("file cannot be read: it is no folder")
-    assert texts[1].endswith(f"it has no store of the {driver} driver, but of {other}")
+    assert texts[0].endswith("file cannot be read: it is not a folder")
+    assert texts[1].endswith(f"it has no store of the {driver} driver, only of {other}")
 
 
 def test_no_access_is_reported(tmp_path: Path) -> None:
