@@ -150,7 +150,8 @@ class LayerInUse(LayerStoreError, RuntimeError):
             ("processes", list(self.processes)),
         )
         parts = [f"{kind} {', '.join(names)}" for kind, names in users if names]
-        super().__init__(f"layer {_short(layer)} is in use by {'; '.join(parts)}{': ' + hint if hint else ''}")
+        by = f" by {'; '.join(parts)}" if parts else ""
+        super().__init__(f"layer {_short(layer)} is in use{by}{': ' + hint if hint else ''}")
 
 
 class StoreMissing(LayerStoreError, FileNotFoundError):

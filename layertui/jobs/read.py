@@ -25,14 +25,19 @@ Sizes = Mapping[str, int]
 
 
 def read_view(store: LayerStore, measured: Sizes) -> StoreView:
-    """Read everything that the list shows. The stamp is taken first: what changes while reading is seen next time."""
-    stamp = store.stamp()
-    table = store.table()
-    mounts = store.mounts()
-    problems = [(problem.layer, problem.text) for problem in store.problems()]
+    """Read everything that the list shows, as one consistent snapshot."""
+    read = store.read()
     info = StoreInfo(store.graph_root, store.run_root, store.driver_name, store.read_only, store.image_stores)
-    users = store.references()
-    return build_view(info, table, users, measured=measured, mounts=mounts, problems=problems, stamp=stamp)
+    problems = [(problem.layer, problem.text) for problem in read.problems]
+    return build_view(
+        info,
+        read.layers,
+        read.references,
+        measured=measured,
+        mounts=read.mounts,
+        problems=problems,
+        stamp=read.stamp,
+    )
 
 
 # Reads
