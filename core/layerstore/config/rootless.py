@@ -290,7 +290,7 @@ def _program(name: str) -> str:
     found = shutil.which(name)
     if found is None:
         hint = "install the package uidmap (Debian, Ubuntu) or shadow-utils (Fedora, RHEL)"
-        raise _Unavailable(f"{name} is missing, which maps subordinate IDs into a user namespace", hint)
+        raise _Unavailable(f"the program {name} is missing, which maps subordinate IDs into a user namespace", hint)
     return found
 
 
@@ -346,9 +346,7 @@ def _map(program: str, child: int, own: int, spans: list[tuple[int, int]]) -> No
         raise _Unavailable(f"{program} cannot be run ({error})", "reinstall it") from error
     if done.returncode:
         said = " ".join(done.stderr.split())[:_SHOWN] or f"exit status {done.returncode}"
-        hint = (
-            "check that it is set-user-ID root (or has cap_setuid or cap_setgid), and check /etc/subuid and /etc/subgid"
-        )
+        hint = "check that it is set-user-ID root (or has cap_setuid or cap_setgid), and /etc/subuid and /etc/subgid"
         raise _Unavailable(f"{program} could not map subordinate IDs: {said}", hint)
 
 

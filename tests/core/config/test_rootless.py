@@ -269,7 +269,7 @@ def test_a_newuidmap_that_refuses_is_quoted_and_nothing_stays_behind(user: User)
 def test_a_kernel_that_refuses_is_quoted(user: User) -> None:
     how, reason, hint, uid, _ = user.python(UNAVAILABLE, chroot=True)
     assert (how, uid) == ("UNAVAILABLE", user.uid)
-    assert "no user namespace (Operation not permitted)" in reason
+    assert "create a user namespace (Operation not permitted)" in reason
     assert "max_user_namespaces" in hint
 
 
@@ -297,7 +297,7 @@ except RuntimeError as error:
 event.set()
 """
     text, uid = user.python(code)
-    assert "before threads start" in text
+    assert "before threads are started" in text
     assert uid == user.uid
 
 
