@@ -52,7 +52,7 @@ class LayerStore:
           be lost if the machine crashes before the system has written them to disk.
         - No lock keeps other programs from changing the files of a layer.
 
-    Unlike the seed, opening a store changes nothing. Incomplete layers are removed by `load` and by the first method
+    Unlike in containers/storage, opening a store changes nothing. Incomplete layers are removed by `load` and by the first method
     that changes records, unless other layers are based on them or they cannot be removed.
 
     Every method may raise these errors:
@@ -253,7 +253,7 @@ class LayerStore:
     def create(
         self,
         *,
-        id: str | None = None,  # noqa: A002 - the name that the seed uses
+        id: str | None = None,  # noqa: A002 - as in containers/storage
         parent: str | None = None,
         names: Iterable[str] = (),
         mount_label: str = "",
@@ -289,7 +289,7 @@ class LayerStore:
         self,
         diff: BinaryIO | bytes,
         *,
-        id: str | None = None,  # noqa: A002 - the name that the seed uses
+        id: str | None = None,  # noqa: A002 - as in containers/storage
         parent: str | None = None,
         names: Iterable[str] = (),
         mount_label: str = "",
@@ -536,7 +536,7 @@ class LayerStore:
         Args:
             to: The layer.
             from_: The layer to compare with. The default is the parent, and "" stands for an empty file system. Unlike
-                in the seed, an unknown layer is an error and not replaced by the parent.
+                in containers/storage, an unknown layer is an error and is not replaced by the parent.
             should_stop: Polled for cancellation.
 
         Raises:

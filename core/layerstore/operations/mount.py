@@ -171,7 +171,7 @@ def refuse_under_mounts(tx: Transaction, layer_id: str) -> None:
 
 
 def place_of(backend: Backend, layer_id: str) -> Place:
-    """Return the place in which to look for processes that use a layer."""
+    """Return where processes would be that use a layer."""
     layout = backend.layout
     if layout.driver == "overlay":
         home = _home(backend)

@@ -9,7 +9,7 @@ from pathlib import Path
 from layerstore.errors import NotSupported, StoreAccess, StoreMissing, UnusableID
 
 DRIVERS = ("overlay", "vfs")
-"""The supported drivers, the preferred one first."""
+"""The drivers that this package knows, the best first."""
 
 _NAME_MAX = 200  # bytes, so that the name plus the longest suffix fits into the 255 of a file system
 
@@ -105,13 +105,14 @@ def drivers_in(graph_root: str | Path) -> list[str]:
 
 
 def choose_driver(graph_root: str | Path, asked: str | None, *, must_exist: bool) -> str:
-    """Return the driver whose store to open, or "" if there is no store and the caller is to choose a driver.
+    """Decide which driver's store to open.
 
-    That is the requested driver, else the preferred one of those that have a store.
+    The one that was asked for; else the one that has a store there, the best of several; else "": a new store, for
+    which the best that works there is yet to be found.
 
     Raises:
-        NotSupported: The driver is not supported.
-        StoreMissing: There is no store, and `must_exist` is set.
+        NotSupported: the driver is none of `DRIVERS`.
+        StoreMissing: `must_exist` and there is none.
     """
     found = drivers_in(graph_root)
     if asked is None:
@@ -119,15 +120,13 @@ def choose_driver(graph_root: str | Path, asked: str | None, *, must_exist: bool
         if known:
             return known[0]
         if found:
-            raise NotSupported(
-                f"{graph_root} has a store of the driver {found[0]!r}; supported are {', '.join(DRIVERS)}"
-            )
+            raise NotSupported(f"{graph_root} holds a store of driver {found[0]!r}; known are {', '.join(DRIVERS)}")
         if must_exist:
-            raise StoreMissing(graph_root, "pass --root, or create one with `layertui demo`")
+            raise StoreMissing(graph_root, "give --root, or make one with `layertui demo`")
         return ""
     if asked not in DRIVERS:
-        raise NotSupported(f"unknown driver {asked!r}; supported are {', '.join(DRIVERS)}")
+        raise NotSupported(f"driver {asked!r} is not known here; known are {', '.join(DRIVERS)}")
     if must_exist and asked not in found:
-        there = f"{graph_root} has a store of {', '.join(found)}" if found else ""
+        there = f"it has {', '.join(found)}" if found else ""
         raise StoreMissing(os.path.join(graph_root, f"{asked}-layers"), there)
     return asked
