@@ -52,8 +52,8 @@ class LayerStore:
           be lost if the machine crashes before the system has written them to disk.
         - No lock keeps other programs from changing the files of a layer.
 
-    Unlike in containers/storage, opening a store changes nothing. Incomplete layers are removed by `load` and by the first method
-    that changes records, unless other layers are based on them or they cannot be removed.
+    Unlike in containers/storage, opening a store changes nothing. Incomplete layers are removed by `load` and by the
+    first method that changes records, unless other layers are based on them or they cannot be removed.
 
     Every method may raise these errors:
 
