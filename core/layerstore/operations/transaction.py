@@ -155,8 +155,9 @@ class Backend:
         with self.reading() as records:
             images, unread = self.image_stores.survey()
             references = None
-            with suppress(StoreCorrupt):  # `references` raises it
-                references = self.references(records, images)
+            if not unread:
+                with suppress(StoreCorrupt):  # `references` raises it
+                    references = self.references(records, images)
             return problems_of(records, unread, references)
 
     def records_of(self, layer: Layer) -> RecordFiles:
