@@ -306,6 +306,7 @@ def test_fuse_by_storage_conf(user: User) -> None:
     pause(user)
     seen, layers = user.python(OPEN + MOUNT_TOP + LOOK + "tell([seen, found])")
     assert (seen["kind"], seen["names"], seen["owner"]) == ("fuse.fuse-overlayfs", ["d", "link", "two"], [7, 8])
+    assert len(layers) == 2
     assert all(layer["digest"] == layer["recorded"] for layer in layers)
     assert {"DELETE /one", "ADD /d/new", "MODIFY /two"} <= set(layers[1]["changes"])
     assert user.run("podman", "unshare", "ls", seen["merged"]).split() == ["d", "link", "two"]
