@@ -16,7 +16,7 @@ import pytest
 from textual.pilot import Pilot
 
 from layerstore import Layer, MountPlace, MountState
-from layerstore.records.records import encode
+from layerstore.records.records import encode_layer as encode
 from layerstore.records.table import LayerTable, RecordText
 from layerstore.store import LayerStore
 from layertui.app import LayertuiApp

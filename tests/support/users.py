@@ -18,7 +18,7 @@ from typing import Any
 from support.needs import need_program, need_root, skip
 
 _PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
-_NEEDED = (Path(sys.base_prefix), Path(sys.prefix), Path(__file__).parents[1])
+_NEEDED = (Path(sys.base_prefix), Path(sys.prefix), Path(__file__).parents[2])
 
 
 class User:

@@ -145,13 +145,13 @@ def test_a_link_put_in_the_way_meanwhile_leads_nowhere(files: LayerFiles, tmp_pa
     folder.rename(tmp_path / "aside")
     folder.symlink_to(tmp_path / "host")
     with pytest.raises(NotADirectoryError):
-        files.open(node)
+        files.union.open(node)
     folder.unlink()
     (tmp_path / "aside").rename(folder)
     (folder / "d").unlink()
     (folder / "d").symlink_to(tmp_path / "host/d")
     with pytest.raises(OSError, match="not a regular file"):
-        files.open(node)
+        files.union.open(node)
 
 
 def test_names_that_are_no_text_and_paths_longer_than_the_system_takes(store: LayerStore, tmp_path: Path) -> None:
