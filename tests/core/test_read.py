@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from core.conftest import OpenStore
 from layerstore import LayerStore, MountPlace, StoreCorrupt
-from support.needs import make_tar
+from support.stores import OpenStore
+from support.tars import make_tar
 
 SECONDS = 2.0
 
