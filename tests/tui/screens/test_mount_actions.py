@@ -150,7 +150,7 @@ async def test_the_palette_clears_all_stale_mounts(store: LayerStore, place: Pla
         assert lines(place).read_bytes() == b"[]"
         browser.screen.action_perform("layers.clear-stale")
         await browser.settle()
-        assert any("No mount is stale" in toast.message for toast in browser.app._notifications)
+        assert any("There is no stale mount" in toast.message for toast in browser.app._notifications)
 
 
 async def test_unmounting_warns_when_somebody_works_there(store: LayerStore, place: Place) -> None:
