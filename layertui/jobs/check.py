@@ -23,7 +23,7 @@ class _Batches:
     def __init__(self, found: FoundHandler) -> None:
         self._found = found
         self._waiting: list[Finding] = []
-        self._told = 0.0
+        self._passed_on = 0.0
 
     def add(self, finding: Finding) -> None:
         """Add one finding."""
@@ -31,11 +31,11 @@ class _Batches:
         self.flush()
 
     def flush(self, *, now: bool = False) -> None:
-        """Pass on what waits, unless that was done a moment ago."""
-        if self._waiting and (now or time.monotonic() - self._told >= TICK):
+        """Pass on the waiting findings, unless others were passed on a moment ago."""
+        if self._waiting and (now or time.monotonic() - self._passed_on >= TICK):
             self._found(tuple(self._waiting))
             self._waiting.clear()
-            self._told = time.monotonic()
+            self._passed_on = time.monotonic()
 
 
 def check_job(store: LayerStore, found: FoundHandler, *, deep: bool) -> Job[None]:

@@ -44,7 +44,7 @@ class OpenedStore:
 
 @dataclass(frozen=True, slots=True)
 class BusyLock:
-    """A lock of the store and the processes that hold it, as far as this user can see them; `path` is "" for none."""
+    """A lock that is held, "" for none, and the holders that this user can see."""
 
     path: str = ""
     holders: Sequence[str] = ()
@@ -64,7 +64,7 @@ def lock_job(graph_root: str) -> Job[BusyLock]:
 
 
 def drivers_job(graph_root: str, *, if_several: bool = False) -> Job[Sequence[DriverStore]]:
-    """Find the stores of one graph root; with `if_several` return none instead of only one, which takes less time."""
+    """Find the stores in one graph root. With `if_several`, return nothing if there is only one, to save time."""
 
     def work(job: Job[Sequence[DriverStore]]) -> Sequence[DriverStore]:
         from layerstore.records.layout import DRIVERS, drivers_in  # noqa: PLC0415 - see above

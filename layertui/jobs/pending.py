@@ -1,4 +1,4 @@
-"""A file that somebody asked for by name: written aside, and the name kept free for it meanwhile."""
+"""Writes a file that the user named, and reserves the name while it is being written."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from layerstore.linux import atomic
 
 
 class PendingFile:
-    """A new file: complete after `commit`, and without a trace when its `with` block ends before.
+    """A new file that is complete after `commit`, and leaves nothing behind if its `with` block ends without one.
 
-    Without `overwrite` the name is taken at once, so that a file which is there is found before the work begins, and
-    nobody else can take the name meanwhile.
+    Without `overwrite`, entering the block creates an empty file under the name. So an existing file is noticed before
+    the work begins, and no other process can take the name meanwhile.
 
     Raises:
-        FileExistsError: on entering, when another file has the name and `overwrite` is False.
+        FileExistsError: on entering, if the file exists and `overwrite` is False.
     """
 
     def __init__(self, path: Path, *, overwrite: bool) -> None:
@@ -41,7 +41,7 @@ class PendingFile:
         return self
 
     def commit(self) -> None:
-        """Put the file in its place, once all that was written is on disk."""
+        """Sync the file to disk, and rename it into place."""
         self._pending.commit()
         self._committed = True
 

@@ -54,7 +54,7 @@ def load_job(store: LayerStore, text: str, order: Order, measured: Sizes) -> Job
 
 
 def follow_job(store: LayerStore, view: StoreView, text: str, order: Order, measured: Sizes) -> Job[Listing | None]:
-    """Read the store again if it changed since `view` was read; return None if it did not."""
+    """Read the store again if it changed since `view` was read, or return None."""
 
     def work(job: Job[Listing | None]) -> Listing | None:
         view.get_ready()
@@ -106,7 +106,7 @@ def inhabitants_job(store: LayerStore, layer_ids: tuple[str, ...]) -> Job[Inhabi
 
 
 def mount_users_job(store: LayerStore, rows: Sequence[LayerRow]) -> Job[Mapping[str, MountUsers]]:
-    """Find what uses the mounts of layers; return it by layer ID."""
+    """Find what uses the mounts of layers, by layer ID."""
 
     def work(job: Job[Mapping[str, MountUsers]]) -> Mapping[str, MountUsers]:
         del job
@@ -122,7 +122,7 @@ def find_shell_job(store: LayerStore, layer_id: str) -> Job[str]:
         del job
         try:
             files = store.files(layer_id)
-        except (LayerStoreError, OSError):  # mounting the layer will report why
+        except (LayerStoreError, OSError):  # mounting the layer reports why
             return ""
         for path in SHELLS:
             with suppress(LayerStoreError):

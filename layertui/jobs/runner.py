@@ -298,7 +298,7 @@ def _failure(
 
 
 def _record(job: Job[Any], error: Exception) -> None:
-    """Log what failed; an error that the store did not raise on purpose is a bug, and is logged with its traceback."""
+    """Log an error. One that the store did not raise on purpose is a bug, and is logged with its traceback."""
     if isinstance(error, (LayerStoreError, OSError)):
         _log.info("%s failed: %s", job.title, error)
     else:

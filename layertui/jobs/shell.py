@@ -1,4 +1,4 @@
-"""A shell in a mounted layer: what it is told, and how it is run. The screen must be given up before."""
+"""Runs a shell in a mounted layer. The caller gives up the screen first."""
 
 from __future__ import annotations
 
@@ -17,18 +17,25 @@ from pathlib import Path
 from layertui.text.safe import safe
 
 LAYER_VARIABLE = "LAYERTUI_LAYER"
-"""The environment variable that holds the full ID of the layer."""
+"""The environment variable with the full ID of the layer."""
 
 _USUAL = "/bin/sh"
 _INSIDE_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _HANDED_IN = ("TERM", "COLORTERM", "NO_COLOR", "LANG", "LC_ALL", "TZ")
-_NOT_STARTED = (125, 126, 127)  # what chroot says when it fails, or a shell of its last command
-_AT_ONCE = 2.0
+_NOT_STARTED = (125, 126, 127)  # exit statuses of a failed chroot, which a shell may return as well
+_AT_ONCE = 2.0  # seconds within which such a status is taken for a failed start
 
 
 @dataclass(frozen=True, slots=True)
 class ShellCall:
-    """What is to be run: in the folder `path`, where the layer is mounted; `inside` is the layer's own shell, or ""."""
+    """A shell to run.
+
+    Attributes:
+        layer_id: the full ID of the layer.
+        title: what the banner calls the layer.
+        path: where the layer is mounted, and the shell starts.
+        inside: the path of the layer's own shell, run with chroot; "" for the host's shell.
+    """
 
     layer_id: str
     title: str
@@ -44,7 +51,7 @@ class ShellCall:
         return [chroot, str(self.path), self.inside, *(["sh"] if self.inside.endswith("busybox") else [])]
 
     def environment(self, ours: Mapping[str, str], *, no_color: bool) -> dict[str, str]:
-        """Return what the shell is to know, out of our own environment; inside a layer the host's would not fit."""
+        """Return the environment of the shell, based on `ours`. Little of it is passed into a chroot."""
         values = dict(ours)
         if self.inside:
             values = {name: ours[name] for name in _HANDED_IN if name in ours}
@@ -52,31 +59,33 @@ class ShellCall:
         if no_color:
             values.setdefault("NO_COLOR", "1")
         sign = "#" if os.geteuid() == 0 else "$"
-        shown = re.sub(r"[^\w.-]", "?", self.layer_id[:12], flags=re.ASCII)  # the shell runs $(…) in a prompt
+        shown = re.sub(r"[^\w.-]", "?", self.layer_id[:12], flags=re.ASCII)  # a shell would run $(…) in a prompt
         values |= {"PS1": f"[layer {shown}] {sign} ", LAYER_VARIABLE: self.layer_id}
         return values
 
     def banner(self) -> str:
-        """Return what stands above the first prompt."""
+        """Return the text to print above the first prompt."""
         where = f"chroot {safe(str(self.path))}" if self.inside else safe(str(self.path))
-        whose = "the layer's own shell, its root folder is yours" if self.inside else "a shell of this host"
+        whose = "the layer's own shell" if self.inside else "the host's shell"
         return (
             f"\nLayer {safe(self.title)} ({safe(self.layer_id[:12])}): {whose}\n{where}\n"
-            f"What you change here changes the layer. `exit` goes back to layertui.\n\n"
+            f"Changes you make here change the layer. Type `exit` to return to layertui.\n\n"
         )
 
 
 def host_shell() -> str:
-    """Return the shell of this user, if it is there."""
+    """Return the shell of this user from `SHELL`, or `/bin/sh` if that cannot be run."""
     wanted = os.environ.get("SHELL", "")
     return wanted if os.path.isabs(wanted) and os.access(wanted, os.X_OK) else _USUAL
 
 
 def run(call: ShellCall, *, no_color: bool) -> str:
-    """Run the shell until it ends; return why it did not start, "" if it did. Call from the main thread.
+    """Run the shell until it ends. Return why it did not start, "" if it did.
+
+    Call this from the main thread, which signal handlers need.
 
     Raises:
-        OSError: the program or the folder cannot be used.
+        OSError: the program cannot be run, or the folder cannot be entered.
     """
     out = sys.__stdout__
     if out is not None:
@@ -94,13 +103,13 @@ def run(call: ShellCall, *, no_color: bool) -> str:
         finally:
             _take_terminal_back()
     if call.inside and status in _NOT_STARTED and time.monotonic() - began < _AT_ONCE:
-        return f"{call.inside} of the layer could not be run (status {status}): it may be made for another machine"
+        return f"Cannot run {call.inside} of the layer (status {status}). It may be built for another architecture"
     return ""
 
 
 @contextmanager
 def _left_alone(*signals: signal.Signals) -> Iterator[None]:
-    """Let keys such as ctrl+c reach the shell only: a handler that does nothing is, unlike SIG_IGN, not handed on."""
+    """Ignore signals such as that of ctrl+c here, but not in the shell: unlike SIG_IGN, a handler is not inherited."""
     before = {number: signal.signal(number, lambda *_: None) for number in signals}
     try:
         yield
@@ -110,7 +119,7 @@ def _left_alone(*signals: signal.Signals) -> Iterator[None]:
 
 
 def _take_terminal_back() -> None:
-    """Be the program of the terminal again, which a shell that was killed does not see to."""
+    """Become the foreground process group again; a shell that was killed does not give the terminal back."""
     before = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
     try:
         with suppress(OSError):

@@ -1,4 +1,4 @@
-"""What long actions are at: a line a job, there only while there is something to tell."""
+"""The list of running jobs and recent results, one line each. It is hidden while it is empty."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from layertui.widgets.styles import base_style, layered
 _BAR = 20
 _MOST = 4
 _TITLE = 36
-_GRACE = 0.2  # a job that ends sooner and has nothing to tell is not shown
-_LINGER = 12.0
-_SLOW = 0.3  # from here on a result says how long it took
+_GRACE = 0.2  # seconds before a job is shown; one that ends sooner without an outcome never is
+_LINGER = 12.0  # seconds that a result stays
+_SLOW = 0.3  # seconds from which a result includes the time it took
 
 
 class JobsStrip(Widget):
-    """Shows the jobs it is told of, the newest last, and their results for a while."""
+    """Shows jobs while they run, the newest last, and their results for a while."""
 
     DEFAULT_CSS = """
     JobsStrip {
@@ -71,7 +71,7 @@ class JobsStrip(Widget):
         return sorted((job for job in self._known if not job.state.ended), key=lambda job: job.number)
 
     def update(self, job: Job[Any]) -> None:
-        """Take note of a job that started, moved on or ended."""
+        """Show that a job started, made progress or ended."""
         if job not in self._known:
             self._known.add(job)
             self.set_timer(_GRACE, lambda: self._admit(job))
@@ -85,19 +85,19 @@ class JobsStrip(Widget):
         self._show()
 
     def _admit(self, job: Job[Any], *, ended: bool = False) -> None:
-        """Show a job that is not done after a moment, or that has something to tell."""
+        """Add the line of a job, unless it has ended or, with `ended`, still runs."""
         if job not in self._jobs and job.state.ended is ended:
             self._jobs.append(job)
             self._show()
 
     def drop(self, job: Job[Any]) -> None:
-        """Show a job no longer."""
+        """Remove the line of a job."""
         if job in self._jobs:
             self._jobs.remove(job)
             self._show()
 
     def clear_ended(self) -> bool:
-        """Drop all results; False when there were none."""
+        """Remove all results. Return False if there were none."""
         ended = [job for job in self._jobs if job.state.ended]
         for job in ended:
             self.drop(job)
@@ -113,7 +113,7 @@ class JobsStrip(Widget):
         self.refresh(layout=True)
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: ARG002 - Textual's form
-        """Return a line a job, up to a few."""
+        """Return one line for each job, up to a maximum."""
         return min(len(self._jobs), _MOST)
 
     def render_line(self, y: int) -> Strip:
@@ -143,7 +143,7 @@ class JobsStrip(Widget):
         line.put(" ✕ ", style("jobs--dim"))
         line.put(self._title(job), base)
         if job.stopping or job.state is JobState.WAITING:
-            line.put("stopping…" if job.stopping else "waiting for its turn", style("jobs--dim"))
+            line.put("stopping…" if job.stopping else "waiting for another write", style("jobs--dim"))
             return
         if job.total:
             share = min(job.done / job.total, 1.0)
@@ -154,7 +154,7 @@ class JobsStrip(Widget):
         line.put("  " + "  ".join(_numbers(job)), style("jobs--dim"))
 
     def _title(self, job: Job[Any]) -> str:
-        """Return the title, as wide as the others are."""
+        """Return the title, padded to the width of the longest title."""
         room = min(_TITLE, max(cell_len(safe(other.title)) for other in self._jobs))
         title = cut(safe(job.title), room)
         return title + " " * (room - cell_len(title) + 2)

@@ -47,7 +47,7 @@ def create_job(store: LayerStore, request: CreateRequest) -> Job[Layer]:
 
 
 def apply_job(store: LayerStore, row: LayerRow, tar_path: Path) -> Job[Layer]:
-    """Apply a tar to a layer; return the layer as it is afterwards."""
+    """Apply a tar to a layer, and return the new layer."""
 
     def work(job: Job[Layer]) -> Layer:
         try:
@@ -64,7 +64,7 @@ def apply_job(store: LayerStore, row: LayerRow, tar_path: Path) -> Job[Layer]:
 
 
 def delete_job(store: LayerStore, rows: Sequence[LayerRow], *, force: bool) -> Job[tuple[str, ...]]:
-    """Delete layers in the given order, children first; return the IDs of those that were deleted.
+    """Delete layers in the given order, children first, and return the IDs of those that were deleted.
 
     A request to stop takes effect between two layers.
     """
@@ -129,7 +129,7 @@ def metadata_job(store: LayerStore, row: LayerRow, text: str) -> Job[None]:
 
 
 def mount_job(store: LayerStore, row: LayerRow) -> Job[Path]:
-    """Mount a layer; return where."""
+    """Mount a layer, and return the mount point."""
 
     def work(job: Job[Path]) -> Path:
         del job
@@ -140,14 +140,14 @@ def mount_job(store: LayerStore, row: LayerRow) -> Job[Path]:
 
 @dataclass(frozen=True, slots=True)
 class ShellMount:
-    """A layer mounted for a shell: where, and whether it was mounted before."""
+    """A layer that is mounted for a shell: the mount point, and whether it was mounted before."""
 
     path: Path
     mounted_before: bool
 
 
 def mount_for_shell_job(store: LayerStore, row: LayerRow) -> Job[ShellMount]:
-    """Mount a layer for a shell, which raises the count of a mount that exists."""
+    """Mount a layer for a shell. If it is mounted already, this raises the mount count."""
 
     def work(job: Job[ShellMount]) -> ShellMount:
         del job
@@ -158,7 +158,7 @@ def mount_for_shell_job(store: LayerStore, row: LayerRow) -> Job[ShellMount]:
 
 
 def unmount_job(store: LayerStore, rows: Sequence[LayerRow], *, force: bool = False) -> Job[int]:
-    """Unmount layers once each, or completely with `force`; return how many are still mounted."""
+    """Unmount layers once each, or completely with `force`, and return how many are still mounted."""
 
     def work(job: Job[int]) -> int:
         still = 0
@@ -172,7 +172,7 @@ def unmount_job(store: LayerStore, rows: Sequence[LayerRow], *, force: bool = Fa
 
 
 def clear_stale_job(store: LayerStore, layer_id: str | None = None) -> Job[int]:
-    """Clear the record of one stale mount, or of all; return how many were cleared."""
+    """Clear the record of one stale mount, or of all, and return how many were cleared."""
 
     def work(job: Job[int]) -> int:
         cleared = store.clear_stale_mounts(layer_id)

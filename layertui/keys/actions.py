@@ -1,4 +1,4 @@
-"""What an action is, and the actions of widgets that know nothing of layers.
+"""The `Action` class, and the actions of widgets that know nothing about layers.
 
 An action is one object: its ID, its keys, its help, what it runs and when it is refused. The key bar, the help, the
 palette, `layertui keys` and the settings all read these objects. IDs are part of users' settings, so they never change.
@@ -38,7 +38,7 @@ class Need(Flag):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Action(Generic[Context]):
-    """Something a key does.
+    """What a key does.
 
     Attributes:
         id: the name of the action in users' settings, such as "layer.mount".

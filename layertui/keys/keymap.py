@@ -1,4 +1,4 @@
-"""The keys of all actions: what users remapped, how keys are written, and where two actions meet on one key."""
+"""The keys of all actions: remapping, how keys are written, and clashes between actions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _NAMED = frozenset(key.value for key in Keys if key.value.isalnum())
 _SAME = {alias: name for name, aliases in KEY_ALIASES.items() for alias in aliases}
 _CHARACTERS = frozenset(KEY_NAME_REPLACEMENTS.values())
 
-# What there is
+# The registry
 
 _places: dict[str, tuple[Actions, ...]] = {}
 _actions: dict[str, Action[Any]] = {}
@@ -31,7 +31,7 @@ _bindings: dict[str, Binding] = {}
 
 
 def declare(places: Mapping[str, tuple[Actions, ...]]) -> None:
-    """Make the actions of the program known: those of each place that can have the focus, the nearest first."""
+    """Register the actions of the program, by the places that can have the focus, the nearest first."""
     _places.clear()
     _places.update(places)
     _actions.clear()
@@ -108,7 +108,7 @@ def read_keys(text: str) -> str:
     """Return keys under Textual's names: `m`, `/`, `f5`, `ctrl+shift+left`, `question_mark`, with commas between them.
 
     Raises:
-        UnknownKey: for the first name that no terminal sends; its name is "" where nothing stands between commas.
+        UnknownKey: for the first name that no terminal sends; its name is "" if there is nothing between two commas.
     """
     return ",".join(_read_key(part.strip()) for part in text.split(","))
 
@@ -148,7 +148,7 @@ def _nearest(text: str) -> str:
 def clashes(keymap: Keymap) -> Iterator[tuple[str, str, str, str]]:
     """Yield each key that two actions would have in one place: the key, the place and the IDs of both actions.
 
-    Where two actions have the same key by default, as `y` in Summary and in the list, the nearer one wins.
+    If two actions share a key by default, as `y` in Summary and in the list, that is no clash: the nearer one wins.
     """
     seen: set[tuple[str, str]] = set()
     for place, groups in _places.items():

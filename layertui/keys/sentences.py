@@ -15,12 +15,12 @@ _default: list[KeyNames] = []
 
 
 def use(names: KeyNames) -> None:
-    """Name keys like this from now on, in this task and those that it starts."""
+    """Name keys with this function from now on, in this task and those that it starts."""
     _names.set(names)
 
 
 def use_by_default(names: KeyNames) -> None:
-    """Name keys like this where `use` was not called."""
+    """Name keys with this function in tasks where `use` was not called."""
     _default[:] = [names]
 
 

@@ -1,4 +1,4 @@
-"""The panels beside the list of layers. A new panel is its folder and a line here."""
+"""The panels beside the list of layers. A new panel is a folder and a line here."""
 
 from __future__ import annotations
 

@@ -24,10 +24,10 @@ class Sign(NamedTuple):
 class PanelInfo:
     """A panel of the main screen.
 
-    Nothing here imports the panel's widget: the first picture of the program does not wait for it.
+    Nothing here imports the panel's widget, so the first frame does not wait for it.
 
     Attributes:
-        id: the panel's ID, in the settings and the session too.
+        id: the panel's ID, also in the settings and the session.
         title: its title.
         key: the key that shows it.
         help: one sentence for the help.

@@ -1,4 +1,4 @@
-"""What the actions and the panels of the main screen work with."""
+"""The context that the actions and the panels of the main screen work with."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _LONGEST = 75  # characters of a message about what was copied
 
 
 class Host(Protocol):
-    """The main screen, as far as actions move about in it."""
+    """The part of the main screen that actions navigate."""
 
     view: StoreView
 
@@ -74,7 +74,7 @@ class Host(Protocol):
 
 
 class Browser:
-    """The store, the layers that are shown, and ways to ask, to tell and to start jobs."""
+    """The store, the layers that are shown, and ways to ask the user, show messages and start jobs."""
 
     def __init__(self, screen: Screen[None], host: Host, store: LayerStore, jobs: JobRunner) -> None:
         self._screen = screen
@@ -83,7 +83,7 @@ class Browser:
         self.jobs = jobs
         self.sizes: Sizes
         self.mount_note = ""
-        """Who sees a mount that is made from here, "" if everybody does."""
+        """Which processes see a mount made from here, "" if all do."""
         self.why_read_only = ""
         """Why this user can only read the store, and what to do about it; "" if the store was opened read-only."""
         self.asking: Job[Any] | None = None
@@ -162,7 +162,7 @@ class Browser:
     # Refusals
 
     def refusal(self, action: Action[Browser]) -> str:
-        """Return why an action makes no sense now, "" if it does."""
+        """Return why an action is refused now, "" if it is not."""
         needs, row = action.needs, self.row
         if Need.LAYER in needs and row is None:
             return "There is no layer here"
@@ -185,14 +185,14 @@ class Browser:
         elif callable(action.run):
             action.run(self)
 
-    # Telling and asking
+    # Messages and dialogs
 
     def notify(self, text: str, title: str, *, timeout: float | None = 10) -> None:
         """Show a message with a title. The text may hold names from disk."""
         self._screen.notify("\n".join(map(safe, text.splitlines())), title=title, markup=False, timeout=timeout)
 
     def say(self, text: str, severity: Severity = "information") -> None:
-        """Show a short message, for less long if it only confirms something. It may hold names from disk."""
+        """Show a short message, for less time if it only confirms something. It may hold names from disk."""
         brief = severity == "information" and len(text) <= BRIEF
         self._screen.notify(safe(text), severity=severity, markup=False, timeout=_BRIEF_SECONDS if brief else None)
 
@@ -213,7 +213,7 @@ class Browser:
         self._screen.app.push_screen(dialog, closed)
 
     def copy(self, text: str, what: str, *, lines: bool = False) -> None:
-        """Copy a text to the terminal's clipboard, and say so.
+        """Copy a text to the terminal's clipboard, and confirm it with a message.
 
         Line ends of names are escaped, unless `lines` says that they are our own.
         """
@@ -234,7 +234,7 @@ class Browser:
         then: Callable[[Result], object] | None = None,
         failed: Callable[[Exception], object] | None = None,
     ) -> Job[Result]:
-        """Start a job for the main screen. `then` takes its result; `failed` an error, which otherwise is shown."""
+        """Start a job for the main screen. `then` takes its result; an error goes to `failed`, or is shown."""
         return self.jobs.submit(job, self._screen, then, failed)
 
     def look_up(self, job: Job[Result], then: Callable[[Result], object]) -> None:
@@ -246,7 +246,7 @@ class Browser:
 
         self.asking = self.submit(job, found)
 
-    # Moving about
+    # Navigation
 
     def reload(self) -> None:
         """Read the store again, and drop everything that was cached."""
@@ -255,7 +255,7 @@ class Browser:
     def go_to_layer(self, layer_id: str, *, when_listed: bool = False) -> None:
         """Move the cursor to a layer, clearing a filter that hides it.
 
-        With `when_listed` a layer that is not known yet is waited for.
+        With `when_listed`, wait for a layer that is not listed yet.
         """
         self._host.go_to_layer(layer_id, when_listed=when_listed)
 
@@ -270,7 +270,7 @@ class Browser:
     def suspended(self, run: Callable[[bool], str]) -> str:
         """Give the terminal to `run` and take it back; return its result, or why that is impossible.
 
-        `run` is passed whether colours are off.
+        `run` takes whether colours are off.
 
         Raises:
             OSError: from `run`.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Panel(Vertical):
-    """Shows the layer under the cursor from one side.
+    """Shows one aspect of the layer under the cursor.
 
     A panel submits its own jobs with itself as the target, and caches what they return. The screen shows an error of a
     job that the panel does not handle itself in a dialog.
@@ -38,10 +38,10 @@ class Panel(Vertical):
         """Stop looking things up: the panel is not visible any more, or the cursor is on another layer."""
 
     def forget(self) -> None:
-        """Drop everything that is cached; what is visible stays until there is something newer."""
+        """Drop everything that is cached. What is visible stays until it is replaced."""
 
     def forget_changed(self, view: StoreView) -> None:
-        """Drop what a write to the store may have changed: what belongs to layers without a digest.
+        """Drop what a write to the store may have changed: everything about layers without a digest.
 
         `view` is the store as it is now.
         """

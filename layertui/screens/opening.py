@@ -1,4 +1,4 @@
-"""The first screen: the store is being opened, or cannot be."""
+"""The first screen, shown while the store is being opened or if it cannot be opened."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ from layertui.widgets.text import MUTED, safe_lines
 if TYPE_CHECKING:
     from layerstore.config.detect import DriverStore
 
-_SLOW = 0.5  # seconds without a store after which it may be locked
-_AGAIN = 1.0
+_SLOW = 0.5  # seconds before the screen explains the delay
+_AGAIN = 1.0  # seconds between two looks at the lock
 
 
 class OpeningScreen(TypedScreen):
-    """Opens the store in a thread; if that fails, says why and what to do, and offers to try again.
+    """Opens the store in a thread. If that fails, shows why and what to do, and offers to try again.
 
-    With a `choice` it first finds the drivers with a store in the graph root, and asks for one if there are several.
-    `opened` takes the open store. `forget_typed` drops keys that were meant for it.
+    With a `choice`, it first finds the drivers that have a store in the graph root, and asks which one to open if there
+    are several. `opened` takes the open store. `forget_typed` drops keys that were typed ahead for the main screen.
     """
 
     DEFAULT_CSS = """
@@ -82,11 +82,11 @@ class OpeningScreen(TypedScreen):
         yield KeyBar(self.refusal)
 
     def on_mount(self) -> None:
-        """Start once there is something to see: imports in a thread hold up this one."""
+        """Start after the first frame is drawn: imports in a thread block the event loop."""
         self.call_after_refresh(self.action_retry)
 
     def holds(self, key: str, *, behind: bool) -> bool:
-        """Let keys wait for the layers, which they are meant for, except the key that quits once opening takes long."""
+        """Let keys wait for the main screen, except the one that quits once opening takes long."""
         if self.has_class("-failed"):
             return False
         active = self.active_bindings.get(key)
@@ -94,7 +94,7 @@ class OpeningScreen(TypedScreen):
         return not quits or (behind and not self._slow)
 
     def refusal(self, action_id: str) -> str:
-        """Return why an action makes no sense now: a retry does only after a failure."""
+        """Return why an action makes no sense now, "" if it does."""
         return "" if action_id != "opening.retry" or self.has_class("-failed") else "The store is being opened"
 
     def action_retry(self) -> None:
@@ -110,7 +110,7 @@ class OpeningScreen(TypedScreen):
             self._open(self._open_store)
 
     def _choose(self, stores: Sequence[DriverStore]) -> None:
-        """Ask which store to open, if there is more than one."""
+        """Ask which store to open if there are several."""
         choice = self._choice
         assert choice is not None
         if sum(store.known for store in stores) < 2:
@@ -130,13 +130,13 @@ class OpeningScreen(TypedScreen):
         self.app.push_screen(DriverDialog(choice.graph_root, stores, first, self._clock()), chosen)
 
     def _stop(self) -> None:
-        """Say that no store is open."""
+        """Show that no store is open."""
         self._forget_typed()
         self.add_class("-failed")
         self.query_one("#box", Vertical).border_title = "No store is open"
         self._show(
-            Content("You chose none of the stores."),
-            way_out=Content(with_keys("→ r shows them again, {app.quit} quits")),
+            Content("No store was chosen."),
+            way_out=Content(with_keys("→ Press r to choose again, {app.quit} to quit")),
         )
         self.refresh_bindings()
 
@@ -159,27 +159,27 @@ class OpeningScreen(TypedScreen):
             return
         if not self._slow:
             self._slow = True
-            self._wait("It is large, or another process has it locked: waiting for up to ten seconds.")
+            self._wait("The store is large or locked by another process. Waiting up to 10 seconds for the lock.")
         if self._graph_root:
             self._jobs.submit(lock_job(self._graph_root), self, self._show_lock)
             self._timer = self.set_timer(_AGAIN, self._still_waiting)
 
     def _show_lock(self, busy: BusyLock) -> None:
-        """Say who holds the lock of the store, or that nobody does."""
+        """Show which processes hold the lock of the store, or that none does."""
         if self._job is None or self._job.state.ended:
             return
         if busy.path:
             by = ", ".join(busy.holders) or "another process"
             lock = os.path.relpath(busy.path, self._graph_root)
-            self._wait(f"{by} has the store locked ({lock}): waiting for up to ten seconds.")
+            self._wait(f"{by} has the store locked ({lock}). Waiting up to 10 seconds.")
         else:
-            self._wait("It is large, or its disk is slow.")
+            self._wait("The store is large, or its disk is slow.")
 
     def _wait(self, why: str) -> None:
         self._show(Content("Opening the store…"), Content.styled(safe(why), MUTED))
 
     def _fail(self, error: Exception) -> None:
-        """Say why the store cannot be opened, and what to do."""
+        """Show why the store cannot be opened, and what to do."""
         self._forget_typed()
         told = explain(error)
         self.add_class("-failed")

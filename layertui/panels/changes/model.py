@@ -1,4 +1,4 @@
-"""Changes as a tree of folders with totals, in columns. Built in a worker; free of any UI."""
+"""The changes of a layer as a tree of folders with totals, stored in columns. Jobs build it; it imports no UI."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from layertui.widgets.tree.order import preorder
 from layertui.widgets.tree.shape import ROOT, TreeShape, build_shape, prune
 
 UNCHANGED = 3
-"""The kind of a folder that is only there for what is in it."""
+"""The kind of a folder that did not change itself, and is listed only for what is in it."""
 
 LETTERS = "MAD "
-"""The letter of each kind, by its number."""
+"""The letter of each kind, indexed by the kind."""
 
 ALL_KINDS = frozenset(ChangeKind)
 _EVERY = 4096
@@ -30,7 +30,13 @@ _TYPE = 0o170000
 
 @dataclass(frozen=True, slots=True)
 class ChangeFilter:
-    """Which changes to show: kinds, and a part of the path; `by_size` puts the largest of each folder first."""
+    """Which changes to show, and in which order.
+
+    Attributes:
+        kinds: the kinds to show.
+        text: words that the path must contain, in any case.
+        by_size: whether each folder lists its largest entry first.
+    """
 
     kinds: frozenset[ChangeKind] = ALL_KINDS
     text: str = ""
@@ -38,16 +44,21 @@ class ChangeFilter:
 
     @property
     def active(self) -> bool:
-        """True when some changes may be left out."""
+        """Whether the filter may hide changes."""
         return bool(self.text) or self.kinds != ALL_KINDS
 
 
 @dataclass(frozen=True, eq=False)
 class ChangeSet:
-    """Everything that changed, and the folders on the way, in preorder: what the trees are made from.
+    """All changes and the folders above them, in preorder. Every `ChangeTree` is a selection of these nodes.
 
-    `names` are last parts of paths, `kinds` may be UNCHANGED, `sizes` is what a change itself weighs, `folders` is 1
-    for what is a folder, empty or not. `count` is the number of changes.
+    Attributes:
+        names: the last component of each path.
+        kinds: the `ChangeKind` of each node, or UNCHANGED.
+        sizes: the bytes of each changed file, without anything below it.
+        folders: 1 for each folder, empty or not, and 0 for everything else.
+        shape: the parents and children.
+        count: the number of changes.
     """
 
     names: Sequence[str]
@@ -59,16 +70,24 @@ class ChangeSet:
 
     @cached_property
     def folded_names(self) -> Sequence[str]:
-        """The names without upper case."""
+        """The names, case-folded."""
         return [name if name == folded else folded for name in self.names for folded in (name.casefold(),)]
 
 
 @dataclass(frozen=True, eq=False)
 class ChangeTree:
-    """Those changes of `whole` that a filter leaves, and the folders that they are in, as if nothing else had changed.
+    """The changes of `whole` that match a filter, with the folders above them.
 
-    Nodes are in preorder, in the order that the filter asks for; `nodes` has each one's number in `whole`, and
-    `chosen` marks there what is wanted itself. `counts` is the number of changes of each kind.
+    Nodes are in preorder, sorted as the filter asks.
+
+    Attributes:
+        whole: all changes.
+        nodes: the number of each node in `whole`.
+        shape: the parents and children.
+        chosen: 1 for each node of `whole` that matches the filter itself, 0 for the others.
+        filter: the filter.
+        counts: the number of matching changes of each kind.
+        taken: running totals of the sizes that count.
     """
 
     whole: ChangeSet
@@ -84,32 +103,32 @@ class ChangeTree:
 
     @property
     def size(self) -> int:
-        """The bytes of what was added or modified."""
+        """The bytes of added and modified files."""
         return self.taken.total
 
     @cached_property
     def names(self) -> Column[str]:
-        """The last parts of the paths."""
+        """The last component of each path."""
         return Picked(self.whole.names, self.nodes)
 
     @cached_property
     def kinds(self) -> Column[int]:
-        """The kinds, UNCHANGED for folders that are only there for what is in them."""
-        only_folders = self.chosen.translate(bytes([UNCHANGED]) + bytes(255))  # all bits where nothing is chosen
+        """The kinds, UNCHANGED for folders that are listed only for what is in them."""
+        only_folders = self.chosen.translate(bytes([UNCHANGED]) + bytes(255))  # 0xFF for nodes that are not chosen
         return Picked(either(self.whole.kinds, only_folders), self.nodes)
 
     @cached_property
     def folders(self) -> Column[int]:
-        """1 for what is a folder, empty or not."""
+        """1 for each folder, empty or not, and 0 for everything else."""
         return Picked(self.whole.folders, self.nodes)
 
     @property
     def sizes(self) -> Column[int]:
-        """What changes weigh in bytes, folders with all that is in them but what was deleted."""
-        return _Sizes(self)  # made anew: kept, it and the tree would hold each other in memory
+        """The size of each node in bytes. A folder includes everything below it except what was deleted."""
+        return _Sizes(self)  # not cached: a reference cycle would keep large trees alive
 
     def path(self, node: int) -> str:
-        """Return the path of a node, from the layer's root."""
+        """Return the absolute path of a node inside the layer."""
         parts = []
         while node != ROOT:
             parts.append(self.names[node])
@@ -117,7 +136,7 @@ class ChangeTree:
         return "/" + "/".join(reversed(parts))
 
     def place_of(self, number: int) -> int | None:
-        """Return the node with this number in `whole`, None if it is left out."""
+        """Return the node with this number in `whole`, None if the filter hides it."""
         if self._places is not None:
             return None if self._places[number] == ROOT else self._places[number]
         place = bisect_left(self.nodes, number)
@@ -125,7 +144,7 @@ class ChangeTree:
 
     @cached_property
     def _places(self) -> Sequence[int] | None:
-        """The node of each number in `whole`, ROOT for what is left out; None where the numbers rise."""
+        """The node of each number in `whole`, ROOT for a hidden one; None if `nodes` is sorted and can be bisected."""
         if not self.filter.by_size:
             return None
         places = array("i", [ROOT]) * len(self.whole.names)
@@ -134,13 +153,13 @@ class ChangeTree:
         return places
 
     def deep_folders(self) -> Iterator[int]:
-        """Yield what is folded at first where there is much: what has something in it, from the second level on."""
+        """Yield the folders below the top level that are not empty; a large tree starts with these folded."""
         parents = self.shape.parents
         return (node for node in self.shape.inner if parents[node] != ROOT)
 
 
 class _Sums:
-    """Sums of a column's marked values; known for some places, from which others are found with a short way to go."""
+    """Prefix sums of the marked values of a column, stored for every 64th place to save memory."""
 
     _STEP = 64
 
@@ -152,11 +171,11 @@ class _Sums:
 
     @property
     def total(self) -> int:
-        """The sum of all that is marked."""
+        """The sum of all marked values."""
         return self._sums[-1]
 
     def before(self, place: int) -> int:
-        """Return the sum of what is marked before a place."""
+        """Return the sum of the marked values before a place."""
         step, rest = divmod(place, self._STEP)
         return self._sums[step] + self._sum(place - rest, place)
 
@@ -165,7 +184,7 @@ class _Sums:
 
 
 class _Sizes:
-    """What the nodes of a tree weigh."""
+    """The sizes of the nodes of a tree, computed when they are read."""
 
     def __init__(self, tree: ChangeTree) -> None:
         self._tree = tree
@@ -190,10 +209,10 @@ class _Sizes:
 def build_change_tree(
     changes: Iterable[Change], wanted: ChangeFilter | None = None, *, should_stop: Callable[[], bool] = lambda: False
 ) -> ChangeTree:
-    """Hang `changes` into a tree, with the folders on the way. The tree does not hold on to them.
+    """Build the tree of `changes` and the folders above them. It keeps no reference to the `Change` objects.
 
     Raises:
-        Cancelled: when `should_stop` says so.
+        Cancelled: `should_stop` returned True.
     """
     return filter_changes(_collect(changes, should_stop), wanted or ChangeFilter(), should_stop=should_stop)
 
@@ -201,10 +220,10 @@ def build_change_tree(
 def filter_changes(
     whole: ChangeSet, wanted: ChangeFilter, *, should_stop: Callable[[], bool] = lambda: False
 ) -> ChangeTree:
-    """Make the tree of those changes that are wanted, in the order that is wanted.
+    """Build the tree of the changes that match a filter, in the order of the filter.
 
     Raises:
-        Cancelled: when `should_stop` says so.
+        Cancelled: `should_stop` returned True.
     """
     chosen = _chosen(whole, wanted, should_stop)
     counts = tuple(both(_of_kind(whole, {kind}), chosen).count(1) for kind in ChangeKind)
@@ -230,17 +249,17 @@ def _collect(changes: Iterable[Change], should_stop: Callable[[], bool]) -> Chan
     shape = build_shape(nodes.parents)
     for node in shape.inner:
         nodes.folders[node] = 1
-    numbers_to(len(shape))  # made here, so that the event loop finds them
+    numbers_to(len(shape))  # cached in this thread, so the event loop does not have to
     return ChangeSet(nodes.names, bytes(nodes.kinds), nodes.sizes, bytes(nodes.folders), shape, count)
 
 
 def _path_key(change: Change) -> str:
-    """Sort a folder's content right after the folder, which "/" as a character does not do."""
+    """Sort what is in a folder right after the folder: "/" itself sorts after characters such as "-"."""
     return change.path.replace("/", "\0")
 
 
 class _Nodes:
-    """The tree while it grows: the path of the last node is the stack."""
+    """A `ChangeSet` under construction. The stack holds the path of the last node."""
 
     def __init__(self) -> None:
         self.names: list[str] = []
@@ -254,7 +273,7 @@ class _Nodes:
         self._parent = ROOT
 
     def add(self, change: Change) -> None:
-        """Add a change whose path comes after all that were added."""
+        """Add a change. Its path must sort after all paths added before."""
         folder, _, name = change.path.rpartition("/")
         if folder != self._folder:
             self._open(folder)
@@ -262,7 +281,7 @@ class _Nodes:
         self._put(name, change.kind, change.size or 0, folder=change.mode & _TYPE == _FOLDER)
 
     def _open(self, folder: str) -> None:
-        """Put a folder's path on the stack, with those nodes on it that are there already."""
+        """Make a folder the top of the stack, adding nodes for the folders above it that have none yet."""
         parts = folder.split("/")[1:]
         common = 0
         for part, (open_part, _) in zip(parts, self._stack, strict=False):
@@ -287,12 +306,12 @@ class _Nodes:
 
 
 def _of_kind(whole: ChangeSet, kinds: Collection[int]) -> bytes:
-    """Mark the nodes that are of one of these kinds."""
+    """Mark the nodes of these kinds."""
     return whole.kinds.translate(bytes(kind in kinds for kind in range(256)))
 
 
 def _chosen(whole: ChangeSet, wanted: ChangeFilter, should_stop: Callable[[], bool]) -> bytes:
-    """Mark the changes that are wanted."""
+    """Mark the changes that match a filter."""
     marks = _of_kind(whole, wanted.kinds)
     for word in wanted.text.casefold().split():
         if should_stop():
@@ -302,7 +321,7 @@ def _chosen(whole: ChangeSet, wanted: ChangeFilter, should_stop: Callable[[], bo
 
 
 def _with_word(whole: ChangeSet, word: str) -> bytearray:
-    """Mark the nodes that have a word in their path: where it ends, and all that is below."""
+    """Mark the nodes whose paths contain a word: the node in whose name the word ends, and everything below it."""
     *folders, last = word.split("/")
     names = whole.folded_names
     if folders:
@@ -319,7 +338,7 @@ def _with_word(whole: ChangeSet, word: str) -> bytearray:
 
 
 class _Above(dict[int, bool]):
-    """Whether the path of a folder ends with these folders, of the first of them only the end; by its node."""
+    """Whether the path of a folder ends with these components, the first of which may be the end of a name; by node."""
 
     def __init__(self, whole: ChangeSet, folders: Sequence[str]) -> None:
         super().__init__()
@@ -340,7 +359,7 @@ class _Above(dict[int, bool]):
 
 
 def _with_folders(whole: ChangeSet, chosen: bytes) -> bytearray:
-    """Mark what is chosen and the folders that it is in."""
+    """Mark the chosen nodes and the folders above them."""
     kept, ends = bytearray(chosen), whole.shape.ends
     for node in whole.shape.inner:
         if not kept[node] and chosen.find(1, node, ends[node]) >= 0:
@@ -349,7 +368,7 @@ def _with_folders(whole: ChangeSet, chosen: bytes) -> bytearray:
 
 
 def _by_size(tree: ChangeTree) -> ChangeTree:
-    """Return the same tree with the largest of each folder first."""
+    """Return the same tree with the largest entry of each folder first."""
     sizes = [*tree.sizes]
     falling = sorted(range(len(sizes)), key=sizes.__getitem__, reverse=True)
     order, parents, _ = preorder([*tree.shape.parents], falling)

@@ -32,19 +32,20 @@ from layertui.widgets.styles import base_style, layered
 
 _NO_MATCH = "Nothing matches the filter.\n\n{filter.clear} clears it."
 _NO_KIND = (
-    "Nothing of the kinds that are shown.\n\n{changes.added}, {changes.modified} and {changes.deleted} show the others."
+    "No changes of the kinds that are shown.\n\n"
+    "{changes.added}, {changes.modified} and {changes.deleted} show the others."
 )
 
 
 class Compared(NamedTuple):
-    """What is compared: a layer, the one that it is compared with, and why that one; as they are on disk."""
+    """A comparison: a layer, the one it is compared with, and why that one. The names are not escaped."""
 
     title: str = ""
     base: str = ""
     why: str = ""
 
     def text(self, width: int) -> str:
-        """Return it as a sentence; where it has no room, both names give way."""
+        """Return the comparison as a sentence. If it does not fit, both names are cut."""
         if not self.base:
             return f"{safe(cut_name(self.title, width - len(self.why) - 1))} {self.why}".strip()
         room = width - len(self.why) - len(" against , ")
@@ -54,7 +55,7 @@ class Compared(NamedTuple):
 
 
 class ChangesSummary(Widget):
-    """Counts of each kind and what is compared, on two lines; a kind that is hidden is struck out."""
+    """Shows the number of changes of each kind, and what is compared. Hidden kinds are struck out."""
 
     DEFAULT_CSS = """
     ChangesSummary {

@@ -1,4 +1,4 @@
-"""The tree of what a layer changed: a letter and a colour for each kind, sizes, and totals of folders."""
+"""The tree of a layer's changes: a letter and a colour for each kind, sizes, and totals of folders."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from layertui.widgets.cells import Line, cut_name
 from layertui.widgets.tree.tree import VirtualTree
 
 _SIZE = 9
-_EDGE = 1  # blank cells at the right, so that nothing touches the scroll bar
-_MANY = 400  # nodes up to which everything is unfolded at first
+_EDGE = 1  # blank cells beside the scroll bar
+_MANY = 400  # a tree with more nodes starts with its deep folders folded
 _STYLES = ("changes--modified", "changes--added", "changes--deleted", "changes--folder")
 
 
 class _Paths:
-    """The paths of a tree's nodes, put together when they are asked for."""
+    """The paths of the nodes of a tree, built when they are read."""
 
     def __init__(self, tree: ChangeTree) -> None:
         self._tree = tree
@@ -53,7 +53,7 @@ class ChangesTree(VirtualTree):
     }
 
     class KindToggled(Message):
-        """A kind is to be shown or hidden."""
+        """The user asks to show or hide a kind of changes."""
 
         def __init__(self, tree: ChangesTree, kind: ChangeKind) -> None:
             self.tree = tree
@@ -68,10 +68,10 @@ class ChangesTree(VirtualTree):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
         super().__init__(id=id)
         self.tree_shown: ChangeTree | None = None
-        self._folded_elsewhere: set[int] = set()  # numbers in the whole: what a filter leaves out stays folded
+        self._folded_elsewhere: set[int] = set()  # in `whole`: hidden folders stay folded
 
     def show(self, tree: ChangeTree, *, start: bool) -> None:
-        """Show other changes, from the top with `start`; otherwise cursor and folds stay where they can."""
+        """Show other changes, from the top with `start`; otherwise keep the cursor and the folds where possible."""
         before, self.tree_shown = self.tree_shown, tree
         if start or before is None:
             self._folded_elsewhere.clear()
@@ -87,7 +87,7 @@ class ChangesTree(VirtualTree):
             self.show_nodes(tree.shape, _Paths(tree))
 
     def place(self, key: str) -> int | None:
-        """Walk down to the node with this path."""
+        """Return the node with this path, walking down from the root; None if there is none."""
         tree = self.tree_shown
         if tree is None:
             return None

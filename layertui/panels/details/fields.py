@@ -1,4 +1,4 @@
-"""Labels and values in groups, with a cursor: each value can be copied."""
+"""A list of labelled values in groups, with a cursor to copy them."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ from layertui.widgets.line_view import LineView
 from layertui.widgets.styles import base_style, layered, one_band
 
 _LABEL = 10
-_BELOW = 2  # cells in front of a path that stands below its label
+_BELOW = 2  # indentation of a path that is written below its label
 _MOST_LINES = 8
-_ROOMY = 12  # lines of the panel from which groups stand apart
+_ROOMY = 12  # height of the panel from which a blank line separates groups
 _HEADING = -1
 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A line of the screen: part of a field, or a heading (field -1)."""
+    """A line on the screen: part of a field, or a heading (field -1)."""
 
     field: int
     label: str
     text: str
     tone: str = ""
     below: bool = False
-    """Whether the text has the room of the label as well."""
+    """Whether the text takes the place of the label as well."""
 
 
 class FieldList(LineView, can_focus=True):
-    """Shows groups of fields; long values go on in the next lines."""
+    """Shows groups of fields, wrapping long values."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings(FIELDS_ACTIONS)
     DEFAULT_CSS = """
@@ -72,7 +72,7 @@ class FieldList(LineView, can_focus=True):
     cursor: reactive[int] = reactive(0, repaint=False)
 
     class CopyWanted(Message):
-        """A field is to be copied."""
+        """The user asks to copy a field."""
 
         def __init__(self, fields: FieldList, field: Field) -> None:
             self.fields = fields
@@ -93,7 +93,7 @@ class FieldList(LineView, can_focus=True):
         self._styles: dict[str, Style] = {}
 
     def show_groups(self, groups: Sequence[Group], *, empty: str = "", start: bool = True) -> None:
-        """Show other fields; the cursor goes to the first one with `start`."""
+        """Show other fields. With `start`, move the cursor to the first one."""
         before, cursor = self._rows, self.cursor
         self._groups, self._empty = groups, empty
         self._fields = [field for group in groups for field in group.fields]
@@ -126,12 +126,12 @@ class FieldList(LineView, can_focus=True):
         self.set_line_count(len(rows))
 
     def on_resize(self) -> None:
-        """Break values anew."""
+        """Wrap the values to the new width."""
         self._lay_out()
         self.refresh()
 
     def notify_style_update(self) -> None:
-        """Forget the colours of another theme."""
+        """Drop the cached colours of the previous theme."""
         super().notify_style_update()
         self._styles.clear()
 
@@ -171,11 +171,11 @@ class FieldList(LineView, can_focus=True):
         return style
 
     def validate_cursor(self, cursor: int) -> int:
-        """Keep the cursor on a field that is there."""
+        """Keep the cursor on an existing field."""
         return max(0, min(cursor, len(self._fields) - 1))
 
     def watch_cursor(self) -> None:
-        """Keep the field on the screen."""
+        """Scroll the field under the cursor into view."""
         lines = [number for number, row in enumerate(self._rows) if row.field == self.cursor]
         if lines:
             height = self.scrollable_content_region.height
@@ -195,7 +195,7 @@ class FieldList(LineView, can_focus=True):
         self.refresh()
 
     def on_click(self, event: events.Click) -> None:
-        """Put the cursor there; copy with a second click."""
+        """Move the cursor to the field; a double click copies it."""
         offset = event.get_content_offset(self)
         number = offset.y + self.scroll_offset.y if offset is not None else len(self._rows)
         if number < len(self._rows) and self._rows[number].field != _HEADING:
@@ -218,7 +218,7 @@ class FieldList(LineView, can_focus=True):
 
 
 def _field_rows(number: int, field: Field, width: int) -> list[_Row]:
-    """Break a value in lines that keep off the scroll bar, beside its label; a path below it if that spares a name."""
+    """Wrap a value beside its label. A path goes below the label if only that avoids breaking one of its names."""
     room = max(width - _LABEL - 3, 8)
     text = safe(field.value[: width * _MOST_LINES * 4])
     parts = broken(text, room)

@@ -1,4 +1,4 @@
-"""A layer's files as a tree in flat arrays, with what is not read yet as a line of its own. Free of any UI."""
+"""The files of a layer as a tree in flat arrays. A folder that is not read yet holds one line that says so."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from layerstore.model import Progress, ShouldStop
 from layertui.widgets.tree.shape import ROOT, TreeShape, build_shape
 
 Folder = Sequence[FileEntry] | str
-"""What is in a folder, or why it cannot be read."""
+"""The entries of a folder, or why it cannot be read."""
 
 MOST_MATCHES = 20_000
-"""A search ends here: nobody reads more of them."""
+"""Matches after which a search stops."""
 
 UNREAD = "…"
 EMPTY = "(empty)"
@@ -26,10 +26,15 @@ _MOST_ORIGINS = 300
 
 @dataclass(frozen=True, slots=True)
 class FileTree:
-    """Nodes in preorder, each a file or, where `entries` has None, a line of `notes` about the folder above it.
+    """The nodes of a tree in preorder, each a file or a note about the folder that it is in.
 
-    `keys` are paths, those of notes ending in a NUL. `unread` are the folders of which nobody has asked yet what is in
-    them. `matched` is 1 for what was searched for, and empty where nothing was.
+    Attributes:
+        entries: the files, None for a note.
+        keys: their paths; the key of a note ends in a NUL.
+        notes: the texts of the notes by node.
+        shape: the parents and children.
+        unread: the folders that nobody has opened yet.
+        matched: 1 for each match of a search, 0 for the folders above it; empty without a search.
     """
 
     entries: Sequence[FileEntry | None]
@@ -45,7 +50,15 @@ NO_FILES = FileTree((), (), {}, build_shape(()))
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a search found; `looked` is how many files it went through, `unreadable` how many folders it could not."""
+    """The result of a search.
+
+    Attributes:
+        tree: the matches, and the folders above them.
+        matches: the number of matches.
+        looked: the number of files that were visited.
+        unreadable: the number of folders that could not be read.
+        complete: False if the search stopped at `MOST_MATCHES`.
+    """
 
     tree: FileTree
     matches: int
@@ -56,7 +69,7 @@ class Found:
 
 @dataclass(slots=True)
 class _Nodes:
-    """A tree while it grows."""
+    """A `FileTree` under construction."""
 
     entries: list[FileEntry | None] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)
@@ -66,14 +79,14 @@ class _Nodes:
     matched: bytearray = field(default_factory=bytearray)
 
     def add(self, entry: FileEntry, parent: int) -> int:
-        """Add a file; return its node."""
+        """Add a file, and return its node."""
         self.entries.append(entry)
         self.keys.append(entry.path)
         self.parents.append(parent)
         return len(self.keys) - 1
 
     def note(self, text: str, parent: int) -> None:
-        """Add a line about a folder."""
+        """Add a note about a folder."""
         self.notes[len(self.keys)] = text
         self.entries.append(None)
         self.keys.append(self.keys[parent] + _NOTE if parent != ROOT else _NOTE)
@@ -108,7 +121,7 @@ def build_file_tree(folders: Mapping[str, Folder], *, by_size: bool = False) -> 
 
 
 def _content(nodes: _Nodes, folder: Folder, node: int, by_size: bool) -> Iterator[FileEntry]:
-    """Return what is in a folder; where there is nothing to be seen, say so in a line instead."""
+    """Return the entries of a folder. Add a note if it is empty or cannot be read."""
     if isinstance(folder, str) or not folder:
         nodes.note(folder if isinstance(folder, str) else EMPTY, node)
         return iter(())
@@ -118,7 +131,7 @@ def _content(nodes: _Nodes, folder: Folder, node: int, by_size: bool) -> Iterato
 
 
 def read_folders(files: LayerFiles, paths: Sequence[str], should_stop: ShouldStop) -> dict[str, Folder]:
-    """List several folders, the outer ones first; those that are not there (any more) are left out, but for "/"."""
+    """List several folders, outer ones first. Skip folders that do not exist any more, except "/"."""
     found: dict[str, Folder] = {}
     for path in sorted(paths):
         if should_stop():
@@ -129,7 +142,7 @@ def read_folders(files: LayerFiles, paths: Sequence[str], should_stop: ShouldSto
         try:
             found[path] = files.list(path)
         except LayerStoreError as error:
-            found[path] = f"Cannot be read: {error}"
+            found[path] = f"Cannot read the folder: {error}"
     return found
 
 
@@ -140,19 +153,19 @@ def _holds(folder: Folder, path: str) -> bool:
 def find_files(
     files: LayerFiles, text: str, *, progress: Progress | None = None, should_stop: ShouldStop | None = None
 ) -> Found:
-    """Return the files whose names hold all words of the text, whatever their case, below the folders they are in.
+    """Return the files whose names contain all words of the text, in any case, with the folders above them.
 
-    A word with a "/" in it is looked for in the path. `progress` hears of the number of files looked at.
+    A word with a "/" in it is matched against the path. `progress` takes the number of files visited so far.
 
     Raises:
-        Cancelled: `should_stop` said so.
-        LayerStoreError: the layer cannot be looked at.
+        Cancelled: `should_stop` returned True.
+        LayerStoreError: the layer cannot be read.
     """
     matches = _matcher(text)
     nodes = _Nodes()
     trouble: list[FileEntry] = []
     above: list[tuple[FileEntry, int]] = []
-    """The folders that the walk is in, each with its node, or ROOT while it is not among what was found."""
+    """The folders above the current file, each with its node, or ROOT while nothing was found in it."""
     looked = count = 0
     with files.kept() as kept:
         walk = kept.walk(progress=progress, should_stop=should_stop, on_error=lambda folder, _: trouble.append(folder))
@@ -193,7 +206,7 @@ def _matcher(text: str) -> Callable[[FileEntry], bool]:
 
 
 def _with_origin(files: LayerFiles, entry: FileEntry, number: int) -> FileEntry:
-    """Find out which layer a file comes from, for the first of those that were found, where the walk does not tell."""
+    """Look up the layer that a file comes from if the walk does not tell, for the first few hundred matches only."""
     if entry.layer is not None or number >= _MOST_ORIGINS:
         return entry
     try:
@@ -203,16 +216,16 @@ def _with_origin(files: LayerFiles, entry: FileEntry, number: int) -> FileEntry:
 
 
 def mode_text(entry: FileEntry) -> str:
-    """Return the mode as `ls -l` writes it: ten characters."""
+    """Return the mode as `ls -l` writes it, in ten characters."""
     return stat.filemode(entry.mode)
 
 
 def owner_text(entry: FileEntry) -> str:
-    """Return the numbers of the owner and the group."""
+    """Return the numeric owner and group, such as `0:0`."""
     return f"{entry.uid}:{entry.gid}"
 
 
 def outer_folders(path: str) -> list[str]:
-    """Return the folders that a path is in, from "/" on."""
+    """Return the folders above a path, "/" first."""
     parts = path.strip("/").split("/")[:-1]
     return ["/", *("/" + "/".join(parts[: end + 1]) for end in range(len(parts)))]

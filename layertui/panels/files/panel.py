@@ -203,7 +203,7 @@ class FilesPanel(Panel):
             self._known.pop(layer_id, None)
             if layer_id == self.layer_id:
                 self._known[layer_id] = {}
-                self.view.show_note(f"The files cannot be shown: {safe(str(error))}")
+                self.view.show_note(f"Cannot show the files: {safe(str(error))}")
 
         job = jobs.folders_job(self.browser.store, layer_id, paths, number=next(self._numbers))
         self._loads = [load for load in self._loads if not load.state.ended]
@@ -400,4 +400,4 @@ class FilesPanel(Panel):
         self.browser.jobs.submit(job, self, found, self._unreadable)
 
     def _unreadable(self, error: Exception) -> None:
-        self.view.show_problem(f"Cannot be read: {error}")
+        self.view.show_problem(f"Cannot read the file: {error}")

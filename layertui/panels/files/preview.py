@@ -1,4 +1,4 @@
-"""A look into a file: lines of text with their numbers, or bytes."""
+"""The preview of a file: numbered lines of text, or bytes."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from textual.message import Message
 from textual.strip import Strip
 
 from layertui.keys.actions import bindings
+from layertui.keys.sentences import with_keys
 from layertui.panels.files.actions import PREVIEW_ACTIONS
 from layertui.panels.files.preview_model import ADDRESS, FIRST, LIMIT, Preview, Start, describe, row_bytes_for
 from layertui.panels.files.syntax import Run, Tones
@@ -26,13 +27,13 @@ from layertui.widgets.styles import base_style, layered
 
 _SIDEWAYS = 8
 _LONG = 4000
-_LONGEST = 8  # characters looked at for each cell
-_BEFORE = 3  # blanks round the number of a line
-_AFTER = 1  # blanks at the right, so that bytes do not touch the scroll bar
+_LONGEST = 8  # characters of a line that are made safe for each cell of the width
+_BEFORE = 3  # blank cells around the number of a line
+_AFTER = 1  # blank cells beside the scroll bar
 
 
 class PreviewHead(OneLine):
-    """What is looked at, and how much of it is there."""
+    """The line above the preview: the path of the file, and how much of it was read."""
 
     DEFAULT_CSS = """
     PreviewHead {
@@ -48,12 +49,12 @@ class PreviewHead(OneLine):
     text = ""
 
     def show(self, path: str, text: str) -> None:
-        """Show something else."""
+        """Show another path and text."""
         self.path, self.text = path, text
         self.refresh()
 
     def fill(self, line: Line, base: Style) -> None:
-        """Draw the path and what is said of the content."""
+        """Draw the path and the text."""
         line.put(" ", base)
         room = max(line.room - len(self.text) - 3, 12)
         escape = self.style_of("preview--escape")
@@ -62,7 +63,7 @@ class PreviewHead(OneLine):
 
 
 class PreviewView(LineView, can_focus=True):
-    """Shows the lines of a `Preview`, or sentences about a file without a content; asks for more near the end."""
+    """Shows the lines of a `Preview`, or sentences about a file without content, and asks for more near the end."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings(PREVIEW_ACTIONS)
     DEFAULT_CSS = """
@@ -108,14 +109,14 @@ class PreviewView(LineView, can_focus=True):
             return self.view
 
     class Changed(Message):
-        """There is more to see, or it is seen in another way."""
+        """More was read, or it is shown in another way."""
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
         super().__init__(id=id)
         self.preview: Preview | None = None
         self._sentences: list[str] = []
         self._notes: list[str] = []
-        """The sentences, fit for the screen and broken into lines."""
+        """The sentences, escaped and wrapped."""
         self._left = 0
         self._asked = -1
         self._to_end = False
@@ -123,7 +124,7 @@ class PreviewView(LineView, can_focus=True):
     # Content
 
     def show(self, start: Start, *, again: bool = False) -> None:
-        """Show another file from its beginning, or the same one `again`, from the line where it was."""
+        """Show a file from its beginning, or from the current line if it is the same one `again`."""
         before, line, left = self.preview, self.scroll_offset.y, self._left
         self._sentences = describe(start)
         content = not start.problem and start.file.size > 0 and bool(start.piece)
@@ -138,18 +139,18 @@ class PreviewView(LineView, can_focus=True):
         self._measure()
 
     def colour(self, tones: Tones) -> None:
-        """Take what the characters of the first lines are."""
+        """Colour the first lines."""
         if self.preview is not None:
             self.preview.tones = tones
             self.refresh()
 
     def clear(self, note: str) -> None:
-        """Show a sentence only."""
+        """Show only a note."""
         self.preview, self._sentences = None, [note]
         self._measure()
 
     def add(self, offset: int, piece: bytes, asked: int) -> None:
-        """Take the next piece, unless it is not the one that is missing."""
+        """Add a piece, unless it does not start where the content ends."""
         if self.preview is None or offset != len(self.preview.data):
             return
         self.preview.add(piece, asked)
@@ -161,7 +162,7 @@ class PreviewView(LineView, can_focus=True):
 
     @property
     def status(self) -> str:
-        """What is said of the content beside its path."""
+        """The kind of the content, and how much of it was read."""
         preview = self.preview
         if preview is None:
             return ""
@@ -169,7 +170,9 @@ class PreviewView(LineView, can_focus=True):
         if preview.ended:
             return f"{kind}, {size_text(len(preview.data))}"
         read = f"{size_text(len(preview.data))} of {size_text(preview.size)}"
-        return f"first {read}; x extracts all" if len(preview.data) >= LIMIT else f"{kind}, {read} read"
+        if len(preview.data) >= LIMIT:
+            return with_keys(f"first {read}; {{preview.extract}} extracts all")
+        return f"{kind}, {read} read"
 
     def _measure(self) -> None:
         cells = self.scrollable_content_region.width
@@ -183,7 +186,7 @@ class PreviewView(LineView, can_focus=True):
         self.post_message(self.Changed())
 
     def _look_ahead(self) -> None:
-        """Ask for more when the end of what was read comes near."""
+        """Ask for more when the end of what was read is near."""
         preview = self.preview
         if preview is None or preview.full or self._asked == len(preview.data):
             return
@@ -193,7 +196,7 @@ class PreviewView(LineView, can_focus=True):
             self.post_message(self.MoreWanted(self, self._asked))
 
     def on_resize(self) -> None:
-        """Fit the lines to the new width; of bytes, the first one that is to be seen stays so."""
+        """Fit the lines to the new width, keeping the first visible byte where it is."""
         preview, line = self.preview, self.scroll_offset.y
         before = preview.row_bytes if preview is not None else 0
         self._measure()
@@ -236,9 +239,9 @@ class PreviewView(LineView, can_focus=True):
             line.put("‹", numbers)
 
     def _coloured(self, text: str, runs: Sequence[Run], base: Style, first: int, end: int) -> list[tuple[str, Style]]:
-        """Return the characters from `first` to `end`, fit for the screen, in the colours of what they are.
+        """Return the characters from `first` to `end`, escaped and in the colours of `runs`.
 
-        The text is made safe as a whole, and coloured then: what is safe does not depend on the colours.
+        The text is escaped as a whole before it is coloured, so what is escaped does not depend on the colours.
         """
         styles: list[str] = []
         for begin, stop, tone in runs:
@@ -263,11 +266,11 @@ class PreviewView(LineView, can_focus=True):
         self._go(self.scroll_offset.y + lines)
 
     def action_page(self, pages: int) -> None:
-        """Scroll by screens."""
+        """Scroll by screenfuls."""
         self._go(self.scroll_offset.y + pages * max(1, self.scrollable_content_region.height - 1))
 
     def action_edge(self, where: str) -> None:
-        """Go to the beginning, or read on to the end."""
+        """Go to the beginning, or read the file to the end and go there."""
         self._to_end = where == "last" and self.preview is not None and not self.preview.full
         self._go(0 if where == "first" else self.max_scroll_y, keep=True)
 
@@ -277,17 +280,17 @@ class PreviewView(LineView, can_focus=True):
         self._look_ahead()
 
     def watch_scroll_y(self, old: float, new: float) -> None:
-        """Read on when the mouse scrolls, too."""
+        """Read on, whether a key or the mouse scrolls."""
         super().watch_scroll_y(old, new)
         self._look_ahead()
 
     def action_sideways(self, steps: int) -> None:
-        """Look further right or left into long lines."""
+        """Scroll right or left, for long lines."""
         self._left = max(0, min(self._left + steps * _SIDEWAYS, 4 * FIRST))
         self.refresh()
 
     def action_toggle_hex(self) -> None:
-        """Show bytes, or text."""
+        """Switch between bytes and text."""
         if self.preview is not None:
             self.preview.hex = not self.preview.hex
             self._left = 0
@@ -296,5 +299,5 @@ class PreviewView(LineView, can_focus=True):
 
 
 def title_of(start: Start) -> str:
-    """Return the path of what is looked at, with what it leads to."""
+    """Return the path of a file, and for a link also the path that it leads to."""
     return start.entry.path if start.end is None else f"{start.entry.path} → {safe(start.end.path)}"

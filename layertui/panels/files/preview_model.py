@@ -1,4 +1,4 @@
-"""The content of a file, read piece by piece, as lines of text or of bytes. Free of any UI."""
+"""The content of a file, read piece by piece, as lines of text or of bytes. It imports no UI."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from layertui.panels.files.syntax import Run, Tones
 from layertui.text.format import size_text
 
 FIRST = 1 << 16
-"""Bytes that are read at once when a file is opened."""
+"""Bytes to read when a file is opened."""
 
 PIECE = 1 << 18
-"""Bytes of each piece that follows."""
+"""Bytes to read at a time after that."""
 
 LIMIT = 16 << 20
-"""Bytes after which nothing more is read: this is a look, and an editor is another program."""
+"""Bytes of a file that a preview reads at most."""
 
 LONGEST = 4096
-"""Bytes of a line; what is longer goes on in the next one."""
+"""Bytes of the longest line; longer ones are broken."""
 
 BYTES = 16
-"""Bytes in a line of a hex view where there is room."""
+"""Bytes in a line of hex where there is room."""
 
 FEW_BYTES = 8
-"""Bytes in a line of a narrow one."""
+"""Bytes in a line of hex on a narrow screen."""
 
 ADDRESS = 7
-"""Digits of the number of a byte: enough for all that is read."""
+"""Hex digits of an offset, enough for `LIMIT`."""
 
-_EIGHT = 3 * FEW_BYTES - 1  # cells that the digits of eight bytes take
-_APART = 2  # blanks between eight bytes and the next
+_EIGHT = 3 * FEW_BYTES - 1  # cells of the digits of eight bytes
+_APART = 2  # blank cells between groups of eight bytes
 
 _CONTROLS = bytes(set(range(32)) - set(b"\t\n\r\f\b\x1b")) + b"\x7f"
 _PRINTABLE = re.compile(rb"[^ -~]")
@@ -44,9 +44,13 @@ _NOT_UTF8 = 0.3
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """A file that was opened for a look: itself, what it leads to if it is a link, and its first bytes.
+    """The beginning of a file.
 
-    `problem` says why there is no content: that a link leads nowhere, or that the file cannot be read.
+    Attributes:
+        entry: the file.
+        end: what it leads to, if it is a link.
+        piece: the first bytes of the content.
+        problem: why there is no content: the link is broken, or the file cannot be read. "" otherwise.
     """
 
     entry: FileEntry
@@ -56,15 +60,15 @@ class Start:
 
     @property
     def file(self) -> FileEntry:
-        """What the content is of."""
+        """The file that has the content: the target of a link, or the file itself."""
         return self.end or self.entry
 
 
 def start(files: LayerFiles, path: str) -> Start:
-    """Open a file for a look; links are followed inside the layer.
+    """Read the beginning of a file. Symbolic links are followed inside the layer.
 
     Raises:
-        LayerStoreError: the file is not there, or the layer is not.
+        LayerStoreError: the file or the layer does not exist.
     """
     entry = files.stat(path)
     end = None
@@ -72,39 +76,39 @@ def start(files: LayerFiles, path: str) -> Start:
         try:
             end = files.stat(path, follow=True)
         except NoSuchFile:
-            return Start(entry, problem="It leads nowhere: this layer has no such file.")
+            return Start(entry, problem="Broken link: its target does not exist in this layer.")
         except LayerStoreError as error:
-            return Start(entry, problem=f"It cannot be followed: {error}")
+            return Start(entry, problem=f"Cannot follow the link: {error}")
     if (end or entry).kind is not FileKind.FILE:
         return Start(entry, end)
     try:
         return Start(entry, end, files.read(path, 0, FIRST))
     except LayerStoreError as error:
-        return Start(entry, end, problem=f"Cannot be read: {error}")
+        return Start(entry, end, problem=f"Cannot read the file: {error}")
 
 
 def shown_line(line: bytes | bytearray) -> str:
-    """Return a line of text; bytes that are not UTF-8 are surrogate-escaped, nothing is made safe."""
+    """Return a line of text, not escaped for the screen. Bytes that are not UTF-8 become surrogates."""
     return line.decode("utf-8", "surrogateescape").rstrip("\r\n").expandtabs(8)
 
 
 def describe(start: Start) -> list[str]:
-    """Return sentences about a file without a content to look at; nothing in them is made safe for a screen."""
+    """Return sentences about a link, or about a file without content. They are not escaped for the screen."""
     file = start.file
     lines = []
     if start.entry.target is not None:
         lines.append(f"Symbolic link to {start.entry.target}")
         if start.end is not None:
-            lines.append(f"In this layer that is {start.end.path}, a {_kind_text(start.end)}.")
+            lines.append(f"In this layer it leads to {start.end.path}, a {_kind_text(start.end)}.")
     if start.problem:
         lines.append(start.problem)
     elif file.kind in (FileKind.CHAR, FileKind.BLOCK):
         major, minor = file.device or (0, 0)
-        lines.append(f"A {file.kind.value}, number {major}, {minor}: nothing is in it, and it is never opened.")
+        lines.append(f"A {file.kind.value}, {major}, {minor}. It has no content, and a preview never opens it.")
     elif file.kind is FileKind.FIFO:
-        lines.append("A FIFO: programs hand each other bytes through it. Nothing is in it, and it is never opened.")
+        lines.append("A FIFO (named pipe). It has no content, and a preview never opens it.")
     elif file.kind is FileKind.SOCKET:
-        lines.append("A socket: programs meet at it. Nothing is in it, and it is never opened.")
+        lines.append("A socket. It has no content, and a preview never opens it.")
     elif file.kind is FileKind.FILE and not file.size:
         lines.append("An empty file.")
     return lines
@@ -115,12 +119,12 @@ def _kind_text(entry: FileEntry) -> str:
 
 
 def row_bytes_for(width: int) -> int:
-    """Return how many bytes of a line have room in `width` cells, each as digits and as a character."""
+    """Return how many bytes fit on a line of `width` cells, each as two digits and a character."""
     return BYTES if width >= 2 * _EIGHT + 2 * _APART + BYTES else FEW_BYTES
 
 
 def is_binary(piece: bytes) -> bool:
-    """Tell whether bytes are better looked at as hex: a NUL, many controls, or mostly no UTF-8."""
+    """Return whether bytes are better shown as hex: with a NUL, many control characters or much invalid UTF-8."""
     if b"\0" in piece:
         return True
     if not piece:
@@ -131,7 +135,7 @@ def is_binary(piece: bytes) -> bool:
 
 
 class Preview:
-    """What was read of a file so far, as numbered lines; `hex` and `row_bytes` may be changed at any time."""
+    """What was read of a file so far, as numbered lines. `hex` and `row_bytes` may change at any time."""
 
     def __init__(self, size: int, piece: bytes, asked: int = FIRST) -> None:
         self.size = size
@@ -142,20 +146,20 @@ class Preview:
         self.row_bytes = BYTES
         self._starts = array("l")
         self._numbers = array("l")
-        """The number of each line of text, 0 for what goes on from the line before."""
+        """The number of each line of text, 0 for the continuation of a broken line."""
         self._split = 0
         self._fresh = True
         self.add(piece, asked)
 
     def add(self, piece: bytes, asked: int) -> None:
-        """Take the next piece, of which `asked` bytes were wanted; a shorter one is the last."""
+        """Add the next piece. If it is shorter than the `asked` bytes, the file ends there."""
         self.data += piece
         self.ended = len(piece) < asked
         self._split_lines()
 
     @property
     def full(self) -> bool:
-        """True when nothing more is to be read: all is there, or the limit is reached."""
+        """Whether nothing more will be read: the file ended, or the limit is reached."""
         return self.ended or len(self.data) >= LIMIT
 
     def __len__(self) -> int:
@@ -163,30 +167,30 @@ class Preview:
 
     @property
     def number_width(self) -> int:
-        """How many cells the numbers of lines take."""
+        """The width of the line numbers in cells."""
         if self.hex:
             return ADDRESS
         return max(3, len(str(self._numbers[-1] or len(self._numbers)))) if self._numbers else 3
 
     def number(self, line: int) -> str:
-        """Return the number of a line, "" for what goes on from the line before; of bytes, where they begin."""
+        """Return the number of a line, "" for a continuation; in hex, the offset of its first byte."""
         if self.hex:
             return f"{line * self.row_bytes:0{ADDRESS}x}"
         return str(self._numbers[line] or "")
 
     def text(self, line: int) -> str:
-        """Return a line of text; bytes that are not UTF-8 are surrogate-escaped, nothing is made safe."""
+        """Return a line of text, not escaped for the screen. Bytes that are not UTF-8 become surrogates."""
         begin = self._starts[line]
         end = self._starts[line + 1] if line + 1 < len(self._starts) else self._split
         return shown_line(self.data[begin:end])
 
     def runs(self, line: int) -> Sequence[Run]:
-        """Return the tones of a line of text, as far as they are known."""
+        """Return the coloured runs of a line of text, as far as they are known."""
         number = self._numbers[line] - 1
         return self.tones[number] if 0 <= number < len(self.tones) else ()
 
     def bytes(self, line: int) -> tuple[str, str]:
-        """Return a line of bytes: as hex, and as characters with dots for what is none."""
+        """Return a line of bytes as hex and as characters, with dots for bytes that are not printable ASCII."""
         row = bytes(self.data[line * self.row_bytes : (line + 1) * self.row_bytes])
         halves = [row[at : at + FEW_BYTES].hex(" ").ljust(_EIGHT) for at in range(0, self.row_bytes, FEW_BYTES)]
         return (" " * _APART).join(halves), _PRINTABLE.sub(b".", row).decode("ascii")
@@ -211,7 +215,7 @@ class Preview:
         self._split = at
 
     def _cut(self, at: int) -> int:
-        """Return where a line that is too long is cut: not inside a character."""
+        """Return where to break a line that is too long, without splitting a UTF-8 character."""
         end = at + LONGEST
         for back in range(end, end - 4, -1):
             if self.data[back] & 0xC0 != 0x80:

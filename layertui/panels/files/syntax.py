@@ -1,8 +1,8 @@
-"""What the characters of a known kind of text are: comments, strings, words of the language. Free of any UI.
+"""Syntax highlighting of previews with Pygments. It imports no UI.
 
-Pygments does the work. It is loaded when the first such file is looked at, and by nobody else; call `tones_of` in a
-thread. What others wrote may take long: a text that is large or has very long lines is left alone, and whatever was not
-reached in time has no tones.
+Pygments is imported when the first file in a known language is shown. Call `tones_of` in a thread: hostile text can
+make a lexer slow. A text with very long lines is not highlighted at all, and any other only as far as the lexer gets
+within a second.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from typing import Protocol
 
 
 class Lexer(Protocol):
-    """What is used of Pygments."""
+    """The part of the Pygments lexer interface that is used here."""
 
     def get_tokens_unprocessed(self, text: str) -> Iterable[tuple[int, object, str]]:
-        """Yield where a token begins, its kind, and its text."""
+        """Yield the offset, the kind and the text of each token."""
         ...
 
 
 Run = tuple[int, int, str]
-"""The first character, the one behind the last, and the tone: "comment", "string", "keyword", "number" or "name"."""
+"""A start, an end (exclusive) and a tone: "comment", "string", "keyword", "number" or "name"."""
 
 Tones = Sequence[Sequence[Run]]
-"""The runs of each line, from left to right; characters without a tone are in none."""
+"""The runs of each line, from left to right. Plain text is in none of them."""
 
 _LONGEST = 2000
 _SECONDS = 1.0
@@ -69,7 +69,7 @@ _TONES = (
 
 
 def language_of(path: str, piece: bytes) -> str:
-    """Return the name of a file's language by its ending, its name or its first line, "" for none that is known."""
+    """Return the language of a file by its extension, its name or its `#!` line, "" if it is unknown."""
     ending = path.rpartition("/")[2].lower().rpartition(".")[2]
     first = piece[:80].partition(b"\n")[0] if piece.startswith(b"#!") else b""
     by_line = "python" if b"python" in first else "bash" if first.rstrip().endswith(b"sh") else ""
@@ -77,13 +77,13 @@ def language_of(path: str, piece: bytes) -> str:
 
 
 def tones_of(language: str, lines: Sequence[str], should_stop: Callable[[], bool]) -> Tones:
-    """Return the tones of the lines of a text, as they are shown."""
+    """Return the coloured runs of the lines of a text, as far as the lexer gets in time."""
     if any(len(line) > _LONGEST for line in lines):
         return ()
     lexer: Lexer = import_module("pygments.lexers").get_lexer_by_name(language)
     found: list[list[Run]] = [[] for _ in lines]
     known: dict[object, str] = {}
-    number = start = 0  # the line, and where it begins in the text
+    number = start = 0  # the current line, and its offset in the text
     end = time.monotonic() + _SECONDS
     for at, kind, text in lexer.get_tokens_unprocessed("\n".join(lines)):
         tone = known.get(kind)

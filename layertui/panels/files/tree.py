@@ -1,4 +1,4 @@
-"""The tree of a layer's files, read folder by folder: where each comes from, its size, mode, owner and age."""
+"""The tree of a layer's files, read folder by folder, with the origin, size, mode, owner and age of each."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from layertui.widgets.cells import Line, cut, cut_name, cut_path
 from layertui.widgets.tree.tree import VirtualTree
 
 _LINK_SIGN = {FileKind.FOLDER: "/", FileKind.FIFO: "|", FileKind.SOCKET: "="}
-_EDGE = 1  # blank cells at the right, so that nothing touches the scroll bar
+_EDGE = 1  # blank cells beside the scroll bar
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class FileColumns:
-    """How many cells each column has; 0 for one that is not shown."""
+    """The width of each column in cells, 0 for a column that is not shown."""
 
     size: int = 0
     mode: int = 0
@@ -38,7 +38,7 @@ class FileColumns:
 
 
 def file_columns(width: int) -> FileColumns:
-    """Return the columns for a width: names come first."""
+    """Return the columns that fit a width, with room left for names."""
     return FileColumns(
         size=9 if width >= 30 else 0,
         mode=11 if width >= 58 else 0,
@@ -49,7 +49,7 @@ def file_columns(width: int) -> FileColumns:
 
 
 def modified(entry: FileEntry) -> datetime | None:
-    """Return when a file was changed; None for what no calendar has."""
+    """Return when a file was modified, None if the time is outside the calendar."""
     try:
         return datetime.fromtimestamp(entry.mtime_ns / 1e9, UTC)
     except (ValueError, OverflowError, OSError):
@@ -58,14 +58,20 @@ def modified(entry: FileEntry) -> datetime | None:
 
 @dataclass(frozen=True, slots=True)
 class Origins:
-    """What is known of the layers below: which layer is shown, whether any are below it, and what they are called."""
+    """What it takes to tell which layer a file comes from.
+
+    Attributes:
+        layer_id: the layer that is shown.
+        based: whether it has a parent.
+        title: returns what to call a layer, by its ID.
+    """
 
     layer_id: str = ""
     based: bool = False
     title: Callable[[str], str] = str
 
     def mark(self, entry: FileEntry) -> str:
-        """Return "A" for a file that the layer added, "M" for a modified one, "~" for a folder with such in it."""
+        """Return "A" for a file that the layer added, "M" for one it modified, "~" for a folder with changes in it."""
         if not self.based or entry.layer != self.layer_id or entry.below is None:
             return " "
         if not entry.below:
@@ -73,12 +79,12 @@ class Origins:
         return "~" if entry.kind is FileKind.FOLDER else "M"
 
     def text(self, entry: FileEntry) -> str:
-        """Return the name of the layer that a file comes from, "" where that is not known."""
+        """Return the title of the layer that a file comes from, "" if it is unknown."""
         return safe(self.title(entry.layer)) if entry.layer is not None else ""
 
 
 class FilesTree(VirtualTree):
-    """Shows a `FileTree`; says which folders it needs, and what is wanted of a file."""
+    """Shows a `FileTree`, and asks for the folders that the user opens."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings(FILES_ACTIONS)
     COMPONENT_CLASSES: ClassVar[set[str]] = {
@@ -91,7 +97,7 @@ class FilesTree(VirtualTree):
     }
 
     class FolderWanted(Message):
-        """These folders were opened, and nobody has read them yet."""
+        """The user opened folders that are not read yet."""
 
         def __init__(self, tree: FilesTree, paths: list[str]) -> None:
             self.tree = tree
@@ -111,14 +117,14 @@ class FilesTree(VirtualTree):
         self._asked: frozenset[int] = frozenset()
 
     def show(self, tree: FileTree, origins: Origins, now: datetime) -> None:
-        """Show files; cursor, folds and scroll position stay with the paths. Unread folders are folded."""
+        """Show files, and keep cursor, folds and scroll position by path. Unread folders are folded."""
         opened = self._asked_paths()
         self.tree_shown, self.origins, self.now = tree, origins, now
         self.show_nodes(tree.shape, tree.keys, [node for node in tree.unread if tree.keys[node] not in opened])
         self._asked = frozenset(node for node in tree.unread if tree.keys[node] in opened)
 
     def start(self, tree: FileTree, origins: Origins, now: datetime, opened: frozenset[str] | None = None) -> None:
-        """Show something else: everything is unfolded, or exactly the folders `opened`."""
+        """Show a different tree from the top, with only the folders `opened` unfolded, or all of them."""
         self.tree_shown, self.origins, self.now = tree, origins, now
         folded = [
             node
@@ -143,7 +149,7 @@ class FilesTree(VirtualTree):
 
     @property
     def entry(self) -> FileEntry | None:
-        """The file under the cursor; for a line about a folder, the folder."""
+        """The file under the cursor; on a note, the folder that it is about."""
         node = self.cursor_node
         if node < 0:
             return None
@@ -167,7 +173,7 @@ class FilesTree(VirtualTree):
     # Drawing
 
     def render_node(self, node: int, width: int, *, base: Style) -> list[Segment]:
-        """Draw a file, or a line about a folder."""
+        """Draw a file, or a note about a folder."""
         line = Line(width)
         entry = self.tree_shown.entries[node]
         guides = base + self.quiet_style_of("tree--guides", node)
@@ -233,7 +239,7 @@ class FilesTree(VirtualTree):
 
 
 def size_column(entry: FileEntry) -> str:
-    """Return a file's size, a device's numbers, and nothing where neither says anything."""
+    """Return the size of a file or the numbers of a device, "" for everything else."""
     if entry.device is not None:
         return f"{entry.device[0]}, {entry.device[1]}"
     return size_text(entry.size) if entry.kind is FileKind.FILE else ""

@@ -26,15 +26,15 @@ from layertui.widgets.cells import Line, cut_path
 from layertui.widgets.styles import base_style, layered
 from layertui.widgets.tree.tree import VirtualTree
 
-_BESIDE = 130  # cells of the panel from which the preview stands beside the tree
-_BELOW = 20  # lines of the panel from which it stands below
-_LOW = 9  # lines up to which the path of the file has no line of its own
-_ORIGIN = len("from ") + 12  # cells that the origin has in any case: an ID
+_BESIDE = 130  # width of the panel from which the preview is beside the tree
+_BELOW = 20  # height of the panel from which the preview is below the tree
+_LOW = 9  # height up to which the path of the file gets no line of its own
+_ORIGIN = len("from ") + 12  # least width of the origin: a short ID
 _FOLLOW = 0.12  # seconds that the cursor must rest before the preview follows
 
 
 class FileFacts(Widget):
-    """The path of the file under the cursor, and all that is known of it, whatever the columns have room for."""
+    """The path of the file under the cursor and its facts, including those that the tree has no room for."""
 
     DEFAULT_CSS = """
     FileFacts {
@@ -85,7 +85,7 @@ class FileFacts(Widget):
 
 
 def put_before(line: Line, facts: list[tuple[str, Style]], last: tuple[str, Style]) -> None:
-    """Put facts and what comes last; where that has no room, first gaps shrink and then the last facts go."""
+    """Draw facts, then `last`. To make room for `last`, shrink the gaps, then drop facts from the end."""
     need = min(cell_len(last[0]), _ORIGIN)
     gap = "  "
     while facts and need and sum(cell_len(text) + len(gap) for text, _ in facts) + need > line.room:
@@ -98,7 +98,7 @@ def put_before(line: Line, facts: list[tuple[str, Style]], last: tuple[str, Styl
 
 
 class FilesView(Vertical):
-    """Shows files and a preview. It reads nothing itself: it posts what it needs."""
+    """Shows files and a preview. It reads nothing itself, and posts what it needs."""
 
     DEFAULT_CSS = """
     FilesView {
@@ -117,7 +117,7 @@ class FilesView(Vertical):
     """
 
     class PreviewWanted(Message):
-        """A look into a file is wanted."""
+        """The beginning of a file is needed for the preview."""
 
         def __init__(self, view: FilesView, path: str) -> None:
             self.view = view
@@ -130,7 +130,7 @@ class FilesView(Vertical):
             return self.view
 
     class FolderChosen(Message):
-        """A folder that was searched for is to be opened in the tree of all files."""
+        """The user chose a folder among the matches of a search, to open it in the tree of all files."""
 
         def __init__(self, view: FilesView, path: str) -> None:
             self.view = view
@@ -171,13 +171,13 @@ class FilesView(Vertical):
 
     @property
     def focus_target(self) -> Widget:
-        """What takes the keys: the preview where it hides the tree."""
+        """The widget that takes the keys: the preview where it hides the tree."""
         return self.preview if self.has_class("-preview") and self.has_class("-replace") else self.tree_widget
 
     # The tree
 
     def show_note(self, note: str) -> None:
-        """Say why there is nothing to see, or that work is under way."""
+        """Show a note instead of the files."""
         self._put_note(note)
 
     def _put_note(self, note: str) -> None:
@@ -186,22 +186,22 @@ class FilesView(Vertical):
             self.set_class(bool(note), "-note")
 
     def show_tree(self, tree: FileTree, origins: Origins, now: datetime) -> None:
-        """Show files; cursor and folds stay."""
+        """Show files, keeping the cursor and the folds."""
         other = origins.layer_id != self.tree_widget.origins.layer_id
         self._put_note("")
         self.tree_widget.show(tree, origins, now)
         self._show_facts()
         if other and self.previewing:
-            self._look_again()
+            self._preview_again()
 
     def start_tree(self, tree: FileTree, origins: Origins, now: datetime, opened: frozenset[str] | None) -> None:
-        """Show other files: what was found, or with `opened` all of them again."""
+        """Show the matches of a search, or all files again with the folders `opened` unfolded."""
         self._put_note("")
         self.tree_widget.start(tree, origins, now, opened)
         self._show_facts()
 
     def show_search(self, text: str) -> None:
-        """Say how the search goes on."""
+        """Show the state of the search instead of the facts about a file, "" for the facts."""
         facts = self.query_one(FileFacts)
         if facts.search != text:
             facts.search = text
@@ -213,7 +213,7 @@ class FilesView(Vertical):
         facts.refresh()
 
     def on_virtual_tree_cursor_moved(self, event: VirtualTree.CursorMoved) -> None:
-        """Show what is known of the file, and let an open preview follow."""
+        """Show the facts about the file, and let an open preview follow."""
         if event.tree is not self.tree_widget:
             return
         self._show_facts()
@@ -223,7 +223,7 @@ class FilesView(Vertical):
             self._timer = self.set_timer(_FOLLOW, self._follow)
 
     def on_virtual_tree_chosen(self, event: VirtualTree.Chosen) -> None:
-        """Look into a file; go on to a folder that was found."""
+        """Preview a file, or go to a folder that a search found."""
         entry = self.tree_widget.entry
         if event.tree is not self.tree_widget or entry is None:
             return
@@ -238,7 +238,7 @@ class FilesView(Vertical):
 
     @property
     def preview_path(self) -> str:
-        """What is looked into, "" for nothing."""
+        """The path of the previewed file, "" without a preview."""
         return self._path
 
     @property
@@ -246,8 +246,8 @@ class FilesView(Vertical):
         """The file under the cursor of the tree."""
         return self.tree_widget.entry
 
-    def _look_again(self) -> None:
-        """Look into the same file of another layer, or into nothing where it has none."""
+    def _preview_again(self) -> None:
+        """Preview the same path in another layer, or close the preview if that layer does not have it."""
         entry = self.tree_widget.entry
         if entry is None or entry.path != self._path:
             self._path = ""
@@ -259,17 +259,17 @@ class FilesView(Vertical):
 
     @property
     def previewing(self) -> bool:
-        """Whether there is a preview."""
+        """Whether the preview is open."""
         return self.has_class("-preview")
 
     def open_preview(self) -> None:
-        """Look into the file under the cursor."""
+        """Preview the file under the cursor."""
         self.add_class("-preview")
         self.preview.focus()
         self._follow(again=True)
 
     def close_preview(self) -> None:
-        """Look into nothing any more."""
+        """Close the preview."""
         self._path = ""
         self.remove_class("-preview")
         self.tree_widget.focus()
@@ -284,23 +284,23 @@ class FilesView(Vertical):
             self.post_message(self.PreviewWanted(self, entry.path))
 
     def show_preview(self, path: str, start: Start, *, again: bool = False) -> None:
-        """Show a file, if it is still the one that is wanted; `again` as it is now, without moving."""
+        """Show a file, unless another one is wanted by now. With `again`, keep the scroll position."""
         if path == self._path:
             self.preview.show(start, again=again)
             self.query_one(PreviewHead).show(title_of(start), self.preview.status)
 
     def show_problem(self, text: str) -> None:
-        """Say why there is nothing to look at."""
+        """Show why there is no preview."""
         self.preview.clear(text)
 
     def on_preview_view_changed(self, event: PreviewView.Changed) -> None:
-        """Say how much of the file was read."""
+        """Show how much of the file was read."""
         event.stop()
         head = self.query_one(PreviewHead)
         head.show(head.path, self.preview.status)
 
     def on_resize(self) -> None:
-        """Place the preview where there is room for it."""
+        """Move the preview to where there is room for it."""
         size = self.size
         place = "-beside" if size.width >= _BESIDE else "-below" if size.height >= _BELOW else "-replace"
         for name in ("-beside", "-below", "-replace"):

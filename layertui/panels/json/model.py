@@ -1,4 +1,4 @@
-"""A JSON text as indented lines, its tokens as they stand: no number is rewritten, no key lost. Free of any UI."""
+"""A JSON text as indented lines of its own tokens, so numbers and duplicate keys stay as written. It imports no UI."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _COMMA, _COLON = ",", ":"
 
 @dataclass(slots=True)
 class JsonLine:
-    """A line: the key and the value's text, both as in the JSON text, or a bracket.
+    """A line: a key and a value as written in the JSON text, or a closing bracket.
 
-    `value` is "{" or "[" for the beginning of what goes on in the lines below; `tail` is what stands behind it.
+    `value` is "{" or "[" if the value continues on the lines below. `tail` is the comma after the value, or "".
     """
 
     level: int
@@ -32,14 +32,14 @@ class JsonLine:
 
 @dataclass(frozen=True, slots=True)
 class JsonText:
-    """The lines in preorder; a closing bracket hangs from its opening one. `keys` are paths that tell lines apart."""
+    """The lines in preorder. A closing bracket is a child of its opening one. `keys` are paths, one for each line."""
 
     lines: Sequence[JsonLine]
     keys: Sequence[str]
     shape: TreeShape
 
     def value_of(self, node: int) -> str:
-        """Return the value of a line as something to paste: what a string says, or for a bracket safe JSON."""
+        """Return the value of a line, to be pasted: the text of a string, or the escaped JSON of an object or list."""
         line = self.lines[node]
         if line.value.startswith('"'):
             return _unquoted(line.value)
@@ -52,24 +52,24 @@ class JsonText:
         return "\n".join([self.lines[first].value, *lines]).removesuffix(",")
 
     def is_lines(self, node: int) -> bool:
-        """Tell whether the value of a line is that of a bracket."""
+        """Return whether the value of a line is an object or a list."""
         return self.lines[node].value[:1] in tuple("[]{}")
 
     def inside(self, node: int) -> str:
-        """Say what a bracket holds: `12 keys`, `1 entry`; either of its two lines may be asked for."""
+        """Return what an object or list holds, such as `12 keys` or `1 entry`, from the line of either bracket."""
         first = self.shape.parents[node] if self.lines[node].value in tuple("]}") else node
         opening = self.lines[first].value
         count = sum(1 for _ in self.shape.children(first)) - 1 if opening in _CLOSES else 0
         return plural(count, "key") if opening.startswith("{") else plural(count, "entry", "entries")
 
     def plain(self, node: int) -> str:
-        """Return a line as it would be written, without its indentation."""
+        """Return a line as it is written, without its indentation."""
         line = self.lines[node]
         return (f"{line.key}: " if line.key else "") + line.value + line.tail
 
 
 def _unquoted(text: str) -> str:
-    """Return what a string says; as it stands where that is nothing that could be pasted."""
+    """Return the text of a JSON string, or the string as written if it is invalid or has lone surrogates."""
     try:
         said = json.loads(text)
         said.encode()
@@ -79,7 +79,7 @@ def _unquoted(text: str) -> str:
 
 
 def parse_json(text: str) -> JsonText:
-    """Split a JSON text into lines. What is no JSON comes out as lines, too: nothing is checked here."""
+    """Split a JSON text into lines. Invalid JSON is split as well, without an error."""
     return _Parser(text).run()
 
 
@@ -96,7 +96,7 @@ class _Parser:
         self._key = ""
 
     def run(self) -> JsonText:
-        """Go through the tokens."""
+        """Parse the tokens."""
         tokens = _TOKEN.findall(self._text)
         for number, token in enumerate(tokens):
             if token in _CLOSES:

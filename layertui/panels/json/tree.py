@@ -1,4 +1,4 @@
-"""The lines of a record, and the value under the cursor."""
+"""The lines of a record as a tree, and the whole value under the cursor."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ _EDGE = 1  # blank cells at the right
 
 
 class JsonTree(VirtualTree):
-    """Lines of a record; objects and lists fold."""
+    """Shows the lines of a record. Objects and lists fold."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings(JSON_ACTIONS)
     COMPONENT_CLASSES: ClassVar[set[str]] = {"json--key", "json--string", "json--number", "json--word", "json--sign"}
 
     class CopyWanted(Message):
-        """A value is to be copied."""
+        """The user asks to copy a value."""
 
         def __init__(self, tree: JsonTree, text: str, what: str, *, lines: bool) -> None:
             self.tree = tree
@@ -52,7 +52,7 @@ class JsonTree(VirtualTree):
         self.record: JsonText | None = None
 
     def show(self, record: JsonText, *, start: bool) -> None:
-        """Show a record; from the top with `start`."""
+        """Show a record, from the top with `start`."""
         self.record = record
         if start:
             self.start_nodes(record.shape, record.keys)
@@ -60,7 +60,7 @@ class JsonTree(VirtualTree):
             self.show_nodes(record.shape, record.keys)
 
     def render_node(self, node: int, width: int, *, base: Style) -> list[Segment]:
-        """Draw a line as it would be written."""
+        """Draw a line as it is written."""
         assert self.record is not None
         item = self.record.lines[node]
         line = Line(width - _EDGE)
@@ -91,12 +91,12 @@ class JsonTree(VirtualTree):
         return self.style_of("json--number" if first in "-0123456789" else "json--word")
 
     def action_toggle_fold(self) -> None:
-        """Fold or unfold an object or a list; nothing else does anything."""
+        """Fold or unfold the object or list under the cursor. Do nothing on other values."""
         if self.cursor_node >= 0 and not self.shape.is_leaf(self.cursor_node):
             self.toggle(self.cursor_node)
 
     def action_copy_value(self) -> None:
-        """Ask to copy what is under the cursor."""
+        """Ask to copy the value under the cursor."""
         node = self.cursor_node
         if self.record is not None and node >= 0:
             what = self.record.lines[node].key.strip('"') or ("the record" if self.shape.parents[node] < 0 else "value")
@@ -105,7 +105,7 @@ class JsonTree(VirtualTree):
 
 
 class JsonValue(Widget):
-    """All of the value under the cursor, as it would be copied, on as many lines as it is given; or a note."""
+    """Shows the value under the cursor as it would be copied, wrapped to the height of the widget, or a note."""
 
     DEFAULT_CSS = """
     JsonValue {
@@ -121,7 +121,7 @@ class JsonValue(Widget):
     note = ""
 
     def show(self, value: str, note: str = "") -> None:
-        """Show a value, or a sentence of ours where there is none."""
+        """Show a value, or a note instead of one."""
         if (value, note) != (self.value, self.note):
             self.value, self.note = value, note
             self.refresh()

@@ -1,4 +1,4 @@
-"""What a layer's row says beside its name: a word each, and a colour that repeats the word."""
+"""The badges beside a layer's name. Each is a word, and no badge depends on its colour alone."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ class Badge:
 
 
 BASE = Badge("=base", "tree--warning")
-"""The layer that changes are shown against."""
+"""Marks the layer that changes are shown against."""
 
 HERE = Badge("◀", "tree--warning")
-"""The layer that a graph is about."""
+"""Marks the layer that a lineage graph is about."""
 
 
 def badges_of(row: LayerRow, *, short: bool = False) -> list[Badge]:
-    """Return the badges of a layer, what is wrong with it first."""
+    """Return the badges of a layer, problems first."""
     layer = row.layer
     badges = []
     if row.fault:
@@ -44,7 +44,7 @@ def badges_of(row: LayerRow, *, short: bool = False) -> list[Badge]:
 
 
 def _mounted(row: LayerRow, word: str) -> Badge:
-    """Return a badge with the count, 1 left out, 0 written, and a sign where the mount is in another namespace."""
+    """Return the badge of a mounted layer, with the mount count unless it is 1, and ↗ for another mount namespace."""
     sign = "↗" if row.mounted_elsewhere else ""
     count = "" if row.mount_count == 1 else f"×{row.mount_count}"
     return Badge(f"{sign}{word}{count}", "tree--good")

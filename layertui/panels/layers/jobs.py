@@ -7,7 +7,7 @@ from layertui.jobs.runner import Job
 
 
 def measure_job(store: LayerStore, layer_id: str) -> Job[DiskUsage]:
-    """Measure what a layer takes on disk."""
+    """Measure the bytes that a layer uses on disk."""
 
     def work(job: Job[DiskUsage]) -> DiskUsage:
         return store.usage(layer_id, should_stop=job.should_stop)

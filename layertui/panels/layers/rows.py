@@ -1,4 +1,4 @@
-"""Rows of layers: guides, names and badges, users, sizes and ages, in columns that fit the width."""
+"""Rows of layers, with guides, names, badges, users, sizes and ages in columns that fit the width."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ from layertui.widgets.cells import Line, cut_name, join_some
 from layertui.widgets.tree.tree import VirtualTree
 
 GUTTER = 2
-"""The cells in front of a row: the cursor and the mark."""
+"""Cells to the left of the label, for the cursor and the mark."""
 
 _SIZE = 9
 _AGE = 5
 _LARGE = 100_000_000
-_ROOMY = 44  # cells of a label from which badges are written out
-_EDGE = 1  # blank cells at the right, so that nothing touches the scroll bar
-_GUIDES = 4  # cells that guides have in any case
-_LEAST = 8  # cells that a name has before badges are cut
+_ROOMY = 44  # cells of a label from which badges are not abbreviated
+_EDGE = 1  # blank cells beside the scroll bar
+_GUIDES = 4  # least width of the guides
+_LEAST = 8  # least width of a name, before badges are cut
 _QUIET = frozenset({"tree--dim", "tree--guides", "tree--users", "tree--size"})
 _PREFIXES = ("docker.io/library/", "docker.io/", "localhost/")
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Where columns start and how wide they are; a width of 0 leaves a column out."""
+    """The widths of the columns in cells, 0 for a column that is not shown."""
 
     label: int
     users: int
@@ -47,9 +47,9 @@ class Columns:
 
 @lru_cache(maxsize=64)
 def columns_for(width: int, *, ages: bool = True) -> Columns:
-    """Share out `width` cells: the label first, then own size, age, total and users as there is room.
+    """Divide `width` cells between the label, the size, the age, the total and the users, the most important first.
 
-    Without `ages` users get their column sooner.
+    Without `ages`, the users get a column at a smaller width.
     """
     width = max(width - _EDGE, 0)
     size = _SIZE if width >= 30 else 0
@@ -61,7 +61,7 @@ def columns_for(width: int, *, ages: bool = True) -> Columns:
 
 
 def short_image(name: str) -> str:
-    """Return an image's name without the registry that everybody leaves out; safe for the screen."""
+    """Return an image's name without the default registry, or its short ID if it has no name; escaped."""
     for prefix in _PREFIXES:
         if name.startswith(prefix):
             return safe(name[len(prefix) :])
@@ -69,14 +69,14 @@ def short_image(name: str) -> str:
 
 
 def _is_id(name: str) -> bool:
-    """Tell whether an image has no name, as those between the steps of a build: its ID stands in the place of one."""
+    """Return whether a name is an ID, which stands for an image without names, such as a build step."""
     return len(name) in (12, 64) and all(character in "0123456789abcdef" for character in name)
 
 
 def users_of(row: LayerRow) -> list[str]:
-    """Return who uses a layer, images with a name first, and of them those that end here; containers in brackets.
+    """Return the users of a layer, escaped: images, then containers in brackets.
 
-    All of it is safe for the screen.
+    Images with names are first, and among those the images whose top layer this is.
     """
     images = sorted((*row.tops, *(image for image in row.images if image not in row.tops)), key=_is_id)
     return [short_image(name) for name in images] + [f"[{safe(name)}]" for name in row.containers]
@@ -99,24 +99,24 @@ class LayerRows(VirtualTree):
     }
 
     AGES: ClassVar[bool] = True
-    """Whether there is a column of ages."""
+    """Whether to show ages."""
 
     now: reactive[datetime] = reactive(lambda: datetime.now(UTC))
-    """What ages are counted from."""
+    """The time that ages are counted from."""
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002 - Textual's word
         super().__init__(id=id, classes=classes)
         self.listing: Listing | None = None
 
-    # What a subclass adds
+    # For subclasses to extend
 
     def is_marked(self, row: LayerRow) -> bool:
-        """Tell whether the row has a dot in front."""
+        """Return whether the row is marked with a dot."""
         del row
         return False
 
     def badges(self, row: LayerRow, *, short: bool) -> list[Badge]:
-        """Return what is said beside the name."""
+        """Return the badges to the right of the name."""
         return badges_of(row, short=short)
 
     # Content
@@ -144,7 +144,7 @@ class LayerRows(VirtualTree):
         return self.listing.rows[node] if self.listing is not None and node >= 0 else None
 
     def watch_now(self) -> None:
-        """Draw the ages anew."""
+        """Redraw the ages."""
         self.forget_lines()
 
     # Drawing
@@ -167,7 +167,7 @@ class LayerRows(VirtualTree):
         return line.segments
 
     def _put_title(self, line: Line, node: int, row: LayerRow, paint: _Paint, *, guides: bool) -> None:
-        """Put the guides, the name and the badges: where room is short the name gives way, then the guides do."""
+        """Draw the guides, the name and the badges. If there is no room, cut the name, then the guides."""
         escape = paint("tree--escape")
         badges = self.badges(row, short=line.width < _ROOMY)
         hidden = self.shape.ends[node] - node - 1 if node in self.folding.folded else 0
@@ -211,7 +211,7 @@ class LayerRows(VirtualTree):
 
 
 class _Paint:
-    """Styles for one row: its background, with the colours of its parts; a dimmed row has one colour for all."""
+    """The styles of one row: its background with the colours of its parts, or one colour for a dimmed row."""
 
     def __init__(self, rows: LayerRows, node: int, base: Style, *, dimmed: bool) -> None:
         self._rows = rows
@@ -228,7 +228,7 @@ class _Paint:
 
 
 def total_text(row: LayerRow) -> str:
-    """Return the size with everything below; with a + when a part of it is not known."""
+    """Return the total size of a layer and its ancestors, with a "+" if one of the sizes is unknown."""
     if row.total_is_exact:
         return size_text(row.total)
     return f"{size_text(row.total)}+" if row.total else UNKNOWN

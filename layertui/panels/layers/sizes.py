@@ -14,8 +14,8 @@ from layertui.panels.layers.jobs import measure_job
 class Sizes:
     """Measures one layer at a time, the most recently wanted first, and caches what it finds.
 
-    A measurement of another layer is interrupted and started again later, so it does not depend on how fast the cursor
-    moves whether a layer gets measured. `changed` is called with the ID of each layer that was measured.
+    A newly wanted layer interrupts the measurement of another one, which starts again later. So every wanted layer is
+    measured in the end, however fast the cursor moves. `changed` is called with the ID of each layer that was measured.
     """
 
     def __init__(self, browser: Browser, changed: Callable[[str], object]) -> None:
@@ -35,7 +35,7 @@ class Sizes:
         return {layer_id: usage.size for layer_id, usage in self._found.items()}
 
     def of(self, layer_id: str) -> DiskUsage | None:
-        """Return what was measured of a layer."""
+        """Return the measured size of a layer."""
         return self._found.get(layer_id)
 
     def want(self, row: LayerRow) -> None:

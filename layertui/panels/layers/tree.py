@@ -1,4 +1,4 @@
-"""The tree of layers with its marks, and the line above it."""
+"""The tree of layers with its marks, and the column titles above it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from layertui.widgets.one_line import OneLine
 
 
 class LayerTree(LayerRows):
-    """Lets people mark layers, and says so; it acts on none."""
+    """Shows the layers of the store, and lets the user mark them."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings(LIST_ACTIONS)
 
@@ -32,7 +32,7 @@ class LayerTree(LayerRows):
     """The ID of the layer that changes are shown against."""
 
     class MarksChanged(Message):
-        """Other layers are marked now."""
+        """The set of marked layers changed."""
 
         def __init__(self, tree: LayerTree) -> None:
             self.tree = tree
@@ -48,16 +48,16 @@ class LayerTree(LayerRows):
         self.marks: frozenset[str] = frozenset()
 
     def is_marked(self, row: LayerRow) -> bool:
-        """Tell whether the layer is marked."""
+        """Return whether the layer is marked."""
         return row.id in self.marks
 
     def badges(self, row: LayerRow, *, short: bool) -> list[Badge]:
-        """Add that changes are shown against this layer."""
+        """Add the badge of the layer that changes are shown against."""
         badges = super().badges(row, short=short)
         return [*badges, BASE] if row.id == self.base else badges
 
     def show(self, listing: Listing) -> None:
-        """Show other rows; marks of layers that are gone go too. A new filter takes the cursor to what it found."""
+        """Show other rows, and unmark layers that do not exist any more. A new filter moves the cursor to a match."""
         filtered = listing.text != (self.listing.text if self.listing is not None else "")
         super().show(listing)
         node = self.cursor_node
@@ -71,9 +71,9 @@ class LayerTree(LayerRows):
         return tuple(self._keys[node] for node in sorted(self.folding.folded))
 
     def restore(self, folded: Iterable[str], cursor: str) -> None:
-        """Fold exactly these layers and put the cursor on this one; IDs that are not there are passed over.
+        """Fold exactly these layers and move the cursor to this one. IDs that do not exist are skipped.
 
-        A cursor that is hidden by a fold goes to the fold.
+        If a fold hides that layer, the cursor moves to the fold.
         """
         places = [self.place(key) for key in folded]
         self._fold_exactly([place for place in places if place is not None])
@@ -94,7 +94,7 @@ class LayerTree(LayerRows):
         self.forget_lines()
 
     def action_mark(self) -> None:
-        """Mark or unmark the layer and go one line down."""
+        """Mark or unmark the layer, and move the cursor one line down."""
         key = self.cursor_key
         if key is not None:
             self.set_marks(self.marks ^ {key})
@@ -102,7 +102,7 @@ class LayerTree(LayerRows):
 
 
 class LayerTreeHeader(OneLine):
-    """The line above the tree: names of columns, and which one the list is sorted by; a click on one sorts by it."""
+    """The column titles, with an arrow on the sorted one. A click on a title sorts by that column."""
 
     COMPONENT_CLASSES: ClassVar[set[str]] = {"header--sorted"}
 
@@ -110,7 +110,7 @@ class LayerTreeHeader(OneLine):
     columns_width: reactive[int] = reactive(0)
 
     class OrderWanted(Message):
-        """The list is to be sorted by a column, or no more."""
+        """The user asks to sort by a column, or by the tree again."""
 
         def __init__(self, header: LayerTreeHeader, order: Order) -> None:
             self.header = header
@@ -123,7 +123,7 @@ class LayerTreeHeader(OneLine):
             return self.header
 
     def on_click(self, event: events.Click) -> None:
-        """Sort by the column; by the sorted one no more."""
+        """Sort by the column, or by the tree again if it is sorted by already."""
         columns = columns_for(self.columns_width or self.size.width)
         rooms = (
             (Order.NAME, columns.label),
@@ -138,7 +138,7 @@ class LayerTreeHeader(OneLine):
             self.post_message(self.OrderWanted(self, Order.TREE if order is self.order else order))
 
     def fill(self, line: Line, base: Style) -> None:
-        """Draw the names, the sorted one with an arrow."""
+        """Draw the titles, the sorted one with an arrow."""
         columns = columns_for(self.columns_width or line.width)
         chosen = self.style_of("header--sorted")
         line.put(" " * GUTTER, base)

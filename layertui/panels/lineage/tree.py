@@ -23,15 +23,15 @@ class LineageTree(LayerRows):
     AGES = False
 
     here: reactive[str] = reactive("")
-    """The ID of the layer that the graph is about."""
+    """The ID of the layer whose lineage is shown."""
 
     def badges(self, row: LayerRow, *, short: bool) -> list[Badge]:
-        """Point at the layer that the graph is about."""
+        """Add the badge of the layer whose lineage is shown."""
         badges = super().badges(row, short=short)
         return [HERE, *badges] if row.id == self.here else badges
 
     def show_lineage(self, listing: Listing, layer_id: str) -> None:
-        """Show the graph round a layer, with the cursor on it."""
+        """Show the lineage of a layer, and move the cursor to it if it is another one."""
         moved = layer_id != self.here
         self.here = layer_id
         self.show(listing)

@@ -1,4 +1,4 @@
-"""What a chain of layers wastes, as a table: by path with the layers that have it, or by layer. Free of any UI."""
+"""The waste in a chain of layers as a table: by path with the layers that have it, or by layer. It imports no UI."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WasteRow = WasteEntry | Copy | LayerWaste
 
 @dataclass(frozen=True, slots=True)
 class WasteTable:
-    """Rows in preorder: entries, each with its copies below it, or (`by_layer`) layers; `keys` tell them apart."""
+    """Rows in preorder: paths with their copies as children, or layers if `by_layer`. `keys` identify the rows."""
 
     report: WasteReport
     rows: Sequence[WasteRow]
@@ -23,12 +23,12 @@ class WasteTable:
     by_layer: bool = False
 
     def folded(self) -> Sequence[int]:
-        """Return the rows that are folded at first: all that can be."""
+        """Return the rows that can be folded, which a new table starts with."""
         return [node for node in range(len(self.rows)) if not self.shape.is_leaf(node)]
 
 
 def by_path(report: WasteReport) -> WasteTable:
-    """Return the table of paths, the most wasteful first."""
+    """Return the table of paths, the most wasted bytes first."""
     rows: list[WasteRow] = []
     keys: list[str] = []
     parents = array("l")
@@ -45,6 +45,6 @@ def by_path(report: WasteReport) -> WasteTable:
 
 
 def by_layer(report: WasteReport) -> WasteTable:
-    """Return the table of layers, the top one first, as the list of layers would not have it but as a chain is read."""
+    """Return the table of layers, the top layer first."""
     layers = report.layers[::-1]
     return WasteTable(report, layers, [layer.layer for layer in layers], flat_shape(len(layers)), by_layer=True)

@@ -1,4 +1,4 @@
-"""The numbers of the Waste panel, and its table by path or by layer."""
+"""The totals of the Waste panel, and its table by path or by layer."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ from layertui.widgets.tree.tree import VirtualTree
 _BAR = 20
 _SIZE = 10
 _COPIES = 8
-_EDGE = 1  # blank cells at the right, so that nothing touches the scroll bar
+_EDGE = 1  # blank cells beside the scroll bar
 _KINDS = {ChangeKind.ADD: "added", ChangeKind.MODIFY: "replaced", ChangeKind.DELETE: "deleted"}
 
 MEANING = "Bytes of files that a later layer replaces or deletes: they are pulled and stored, but never visible."
 
 
 def efficiency_text(report: WasteReport) -> str:
-    """Return the efficiency in percent; 100% only when nothing is wasted."""
+    """Return the efficiency in percent, never rounded up to 100% if anything is wasted."""
     share = report.efficiency * 100
     return f"{min(share, 99.9) if report.wasted else share:.1f}%"
 
 
 class WasteSummary(Widget):
-    """Total, waste and efficiency with a bar, and what they mean."""
+    """Shows the efficiency as a bar, the wasted and total bytes, and what they mean."""
 
     DEFAULT_CSS = """
     WasteSummary {
@@ -105,7 +105,7 @@ class WasteSummary(Widget):
 
 
 def _wrapped(text: str, width: int) -> list[str]:
-    """Break plain text into lines."""
+    """Wrap plain text."""
     lines = [""]
     for word in text.split():
         if lines[-1] and len(lines[-1]) + len(word) >= width:
@@ -115,7 +115,7 @@ def _wrapped(text: str, width: int) -> list[str]:
 
 
 class WasteTree(VirtualTree):
-    """Paths with the layers that have them, or layers."""
+    """Shows paths with the layers that have them, or layers."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings(WASTE_ACTIONS)
     COMPONENT_CLASSES: ClassVar[set[str]] = {
@@ -132,7 +132,7 @@ class WasteTree(VirtualTree):
         self.title: Callable[[str], str] = str
 
     def show(self, table: WasteTable, title: Callable[[str], str], *, start: bool) -> None:
-        """Show a table; from the top with `start`."""
+        """Show a table, from the top with `start`."""
         self.table, self.title = table, title
         if start:
             self.start_nodes(table.shape, table.keys, table.folded())
@@ -141,7 +141,7 @@ class WasteTree(VirtualTree):
 
     @property
     def layer_id(self) -> str | None:
-        """The layer of the line under the cursor; of a path, the lowest that has it."""
+        """The layer of the line under the cursor; on a path, the lowest layer that has it."""
         node = self.cursor_node
         if self.table is None or node < 0:
             return None

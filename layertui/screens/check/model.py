@@ -1,4 +1,4 @@
-"""What a check found, by severity, as the nodes of a tree. No screen in here."""
+"""The findings of a check as the nodes of a tree, grouped by severity. It imports no UI."""
 
 from __future__ import annotations
 
@@ -11,42 +11,42 @@ from layerstore.check.findings import Finding, Severity
 from layertui.widgets.tree.shape import ROOT, TreeShape, build_shape
 
 TITLES = {
-    Severity.DAMAGE: ("Damage", "damaged", "something is lost or wrong"),
-    Severity.LEFTOVER: ("Leftovers", "leftover", "they take place for nothing"),
-    Severity.NOTE: ("Notes", "note", "good to know"),
+    Severity.DAMAGE: ("Damage", "damaged", "data is missing or wrong"),
+    Severity.LEFTOVER: ("Leftovers", "leftover", "they use disk space and nothing needs them"),
+    Severity.NOTE: ("Notes", "note", "no action needed"),
 }
-"""The groups in the order in which they are shown, what is counted, and what it means."""
+"""The groups in the order of the screen: the title, the noun to count findings with, and the meaning."""
 
 _ID = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
 
 
 def brief(finding: Finding) -> str:
-    """Return the text of a finding for a line of a list: IDs with 12 characters; not made safe."""
+    """Return the text of a finding with IDs cut to 12 characters. It is not escaped for the screen."""
     return _ID.sub(r"\1", finding.text)
 
 
 @dataclass(frozen=True, slots=True)
 class FindingList:
-    """Findings below the group that they belong to, in preorder; groups without any are left out."""
+    """Groups and their findings in preorder, without empty groups."""
 
     nodes: tuple[Severity | Finding, ...]
     keys: tuple[str, ...]
     shape: TreeShape
 
     def finding(self, node: int) -> Finding | None:
-        """Return the finding at a node, None where there is a group or nothing."""
+        """Return the finding at a node, None for a group or no node."""
         found = self.nodes[node] if 0 <= node < len(self.nodes) else None
         return found if isinstance(found, Finding) else None
 
     def below(self, node: int) -> Sequence[int]:
-        """Return the node itself if it is a finding, else those of the group."""
+        """Return the findings of a group, or only the node itself if it is a finding."""
         if not 0 <= node < len(self.nodes):
             return ()
         return [node] if self.finding(node) is not None else list(self.shape.children(node))
 
 
 def build_findings(findings: Iterable[Finding]) -> FindingList:
-    """Put findings in groups, in the order in which they came."""
+    """Group findings by severity, in the order in which they were found."""
     groups: dict[Severity, list[Finding]] = {severity: [] for severity in TITLES}
     for finding in findings:
         groups[finding.severity].append(finding)

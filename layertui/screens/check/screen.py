@@ -1,4 +1,4 @@
-"""The check screen: findings as they come, what each means, and the way to a repair."""
+"""The check screen: findings as they come, the details of each, and the way to a repair."""
 
 from __future__ import annotations
 
@@ -36,25 +36,28 @@ from layertui.widgets.text import MUTED
 from layertui.widgets.tree.tree import VirtualTree
 
 _TITLE = 8
-_AROUND = 4  # cells beside the text: the padding, the scroll bar, a blank
+_AROUND = 4  # cells beside the text: the padding, the scroll bar and a blank
 _LEAST = 20
 
 _BROKEN_OFF = (JobState.CANCELLED, JobState.FAILED)
 
 _QUICK = (
-    "Checked: the records of all layers, their names, parents, images and containers, the folders, links and files "
-    "that belong to them, leftovers on disk, and mounts.\nNot checked: the contents of the layers. {deep} reads "
+    "Checked: the records of all layers, their names, parents, images and containers, their folders, links and files, "
+    "leftovers on disk, and mounts.\nNot checked: the contents of the layers. {deep} reads "
     "every layer and compares it with its original tar."
 )
 _DEEP = (
-    "Checked: the records of all layers, their folders, links, leftovers and mounts, and every file of the layers "
-    "that were made from a tar: content, owner, mode and times are unchanged."
+    "Checked: the records of all layers, their folders and links, leftovers, mounts, and the content, owner, mode and "
+    "times of every file in the layers that were created from a tar."
 )
-_COPIES = "\nNot checked: the copies that a vfs layer has of the files of the layers below it."
+_COPIES = "\nNot checked: the copies in vfs layers of files from the layers below."
 
 
 class CheckScreen(WholeScreen[bool]):
-    """Checks as soon as it is shown; closes with whether something was repaired. `view` is for names."""
+    """Checks the store as soon as it is shown, and returns whether anything was repaired.
+
+    `view` provides the names of layers.
+    """
 
     BINDINGS: ClassVar[list[BindingType]] = bindings(CHECK_ACTIONS)
     AUTO_FOCUS = "#findings"
@@ -83,7 +86,7 @@ class CheckScreen(WholeScreen[bool]):
         self._repaired = False
 
     def compose(self) -> ComposeResult:
-        """Yield what was found above what is known about it."""
+        """Yield the findings, and the details of one below them."""
         yield Static(id="check-head", markup=False)
         yield FindingsTree(id="findings")
         yield Static(id="check-nothing", markup=False)
@@ -103,7 +106,7 @@ class CheckScreen(WholeScreen[bool]):
 
     @property
     def checking(self) -> bool:
-        """Whether the check is under way."""
+        """Whether the check is running."""
         return not self._complete and self._check is not None and self._check.state not in _BROKEN_OFF
 
     @property
@@ -127,7 +130,7 @@ class CheckScreen(WholeScreen[bool]):
     # The check
 
     def start(self, *, deep: bool) -> None:
-        """Start a check; what an earlier one still finds is dropped."""
+        """Start a check. Findings of an earlier one that still runs are dropped."""
         self._deep, self._complete = deep, False
         found: list[Finding] = []
         self._findings = found
@@ -161,12 +164,12 @@ class CheckScreen(WholeScreen[bool]):
         self.findings.show(self._findings)
         nothing = self._complete and not self._findings
         self.set_class(nothing, "-nothing")
-        if not nothing and self.focused is None:  # it was lost with the tree that was taken away
+        if not nothing and self.focused is None:  # the tree lost the focus when it was hidden
             self.findings.focus()
         if nothing:
             what = (_DEEP if self._deep else _QUICK).format(deep=key_of("check.deep"))
             what += _COPIES if self._deep and self._store.driver_name == "vfs" else ""
-            found = Content.assemble(("✓ Nothing found", "bold $text-success"), "\n\n", what)
+            found = Content.assemble(("✓ No problems found", "bold $text-success"), "\n\n", what)
             self.query_one("#check-nothing", Static).update(found)
         self.query_one("#check-head", Static).update(self._head())
         self._show_detail()
@@ -180,9 +183,9 @@ class CheckScreen(WholeScreen[bool]):
         ]
         state = self._check.state if self._check is not None else JobState.WAITING
         how = {
-            JobState.CANCELLED: "stopped: what was found so far holds",
-            JobState.FAILED: "failed: what was found so far holds",
-        }.get(state, "done" if self._complete else "looking …")
+            JobState.CANCELLED: "stopped; these findings are valid",
+            JobState.FAILED: "failed; these findings are valid",
+        }.get(state, "done" if self._complete else "checking…")
         marked = len(self.findings.marks)
         return Content.assemble(
             ("Deep check" if self._deep else "Check", "bold"),
@@ -208,10 +211,10 @@ class CheckScreen(WholeScreen[bool]):
         return Content("\n").join(lines)
 
     def _facts(self, finding: Finding) -> Iterator[tuple[str, str, str]]:
-        """Yield a title, what is safe to be shown behind it, and the style of that."""
-        repair = safe(finding.repair or "none: nothing here can mend it")
+        """Yield the details of a finding: a title, an escaped text and its style."""
+        repair = safe(finding.repair or "No automatic fix.")
         if finding.hint:
-            repair = f"none here: {safe(finding.hint)}; a in the list of layers does it"
+            repair += f" To fix: {safe(finding.hint)}. Press {key_of('layer.apply')} in the list of layers."
         yield "Repair", repair, ""
         for number, user in enumerate(finding.users):
             yield "" if number else "Affects", safe(user), "$text-error"
@@ -225,11 +228,11 @@ class CheckScreen(WholeScreen[bool]):
         yield "Kind", finding.kind.value, ""
 
     def on_resize(self) -> None:
-        """Break the lines anew."""
+        """Wrap the details to the new width."""
         self._show_detail()
 
     def on_findings_tree_marks_changed(self) -> None:
-        """Count the marks."""
+        """Show the number of marks."""
         self.query_one("#check-head", Static).update(self._head())
         self.query_one(KeyBar).refresh()
 
@@ -245,7 +248,7 @@ class CheckScreen(WholeScreen[bool]):
         self._jobs.submit(job, self, self._show_plan)
 
     def _show_plan(self, plan: RepairPlan) -> None:
-        """Show a plan; what it frees is measured meanwhile."""
+        """Show a plan. The dialog asks for sizes, which are measured meanwhile."""
         dialog = RepairDialog(plan, self._replan, read_only=self._store.read_only)
         self.app.push_screen(dialog, self._repair)
 
@@ -271,7 +274,7 @@ class CheckScreen(WholeScreen[bool]):
         self._jobs.cancel(self.running[-1])
 
     def action_close(self) -> None:
-        """Go back to the layers; a running check is stopped, a repair goes on."""
+        """Go back to the layers. This stops a running check, but not a repair."""
         if self._check is not None:
             self._jobs.cancel(self._check)
         self.dismiss(self._repaired)

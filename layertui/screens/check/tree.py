@@ -1,4 +1,4 @@
-"""What a check found, grouped by severity, with marks for what is to be mended."""
+"""The tree of the findings of a check, grouped by severity, with marks for those to repair."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _STYLES = {
     Severity.NOTE: "findings--note",
 }
 _REPAIR = "repairable"
-_EDGE = 1  # blank cells at the right, so that nothing touches the scroll bar
+_EDGE = 1  # blank cells beside the scroll bar
 
 
 class FindingsTree(VirtualTree):
-    """Shows findings; those that a repair can mend may be marked."""
+    """Shows findings, and lets the user mark those that can be repaired."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings(FINDINGS_ACTIONS)
     COMPONENT_CLASSES: ClassVar[set[str]] = {"findings--mark", *_STYLES.values()}
@@ -42,7 +42,7 @@ class FindingsTree(VirtualTree):
     """
 
     class MarksChanged(Message):
-        """Other findings are marked now."""
+        """The set of marked findings changed."""
 
         def __init__(self, tree: FindingsTree) -> None:
             self.tree = tree
@@ -60,9 +60,9 @@ class FindingsTree(VirtualTree):
         self._placed: str | None = None
 
     def show(self, findings: Iterable[Finding]) -> None:
-        """Show other findings; marks stay where they can, and so does a cursor that was moved.
+        """Show other findings, keeping the marks where possible, and the cursor if the user moved it.
 
-        One that was not stays on the first finding: the worst are above the others, and may be found last.
+        Otherwise the cursor stays on the first finding: the worst findings are on top, and may be found last.
         """
         untouched = not self.found.nodes or self.cursor_key == self._placed
         self.found = build_findings(findings)
@@ -79,13 +79,13 @@ class FindingsTree(VirtualTree):
 
     @property
     def chosen(self) -> list[Finding]:
-        """What is to be mended: the marked findings, else what is under the cursor, of a group all that can be."""
+        """The findings to repair: the marked ones, or else the one or the group under the cursor."""
         nodes = [node for node, key in enumerate(self.found.keys) if key in self.marks]
         return self._repairable(nodes or self.found.below(self.cursor_node))
 
     @property
     def markable(self) -> bool:
-        """Whether there is something to mark under the cursor."""
+        """Whether the finding or group under the cursor can be marked."""
         return bool(self._repairable(self.found.below(self.cursor_node)))
 
     def _repairable(self, nodes: Iterable[int]) -> list[Finding]:
@@ -99,7 +99,7 @@ class FindingsTree(VirtualTree):
             self.post_message(self.MarksChanged(self))
 
     def action_mark(self) -> None:
-        """Mark or unmark the finding and go one line down; on a group, all of it that can be mended."""
+        """Mark or unmark the finding, or all repairable findings of a group, and move the cursor one line down."""
         nodes = self.found.below(self.cursor_node)
         keys = {self.found.keys[node] for node in nodes if self._repairable([node])}
         self._set_marks(self.marks - keys if keys <= self.marks else self.marks | keys)

@@ -1,4 +1,4 @@
-"""The line on top: which store this is, how much is in it, and whether the screen follows it."""
+"""The top line: the store, how much is in it, and whether the screen is up to date."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from layertui.widgets.cells import ELLIPSIS, Line
 from layertui.widgets.one_line import OneLine
 
 _DOT = " · "
-_TOLD = 8  # problems that a tip lists
+_LISTED = 8  # problems in the tooltip
 
 
 class Following(Enum):
-    """Whether the screen shows what is on disk now: a sign and a word."""
+    """Whether the screen follows changes of the store, as the header writes it."""
 
     ON = "● following"
     READING = "◌ reading"
@@ -31,7 +31,7 @@ class Following(Enum):
 
 
 class HeaderBar(OneLine):
-    """Shows the store; what does not fit is left out from the right, the path loses its beginning."""
+    """Shows facts about the store. If they do not fit, the last ones are dropped, then the path loses its beginning."""
 
     DEFAULT_CSS = """
     HeaderBar {
@@ -63,7 +63,7 @@ class HeaderBar(OneLine):
         self._problems_at = range(0)
 
     def fill(self, line: Line, base: Style) -> None:
-        """Draw what fits."""
+        """Draw the facts that fit."""
         line.put(" layertui ", self.style_of("header--brand"))
         view = self.view
         if view is None:
@@ -110,21 +110,21 @@ class HeaderBar(OneLine):
         return facts
 
     def _problems(self, view: StoreView) -> str:
-        """Say that there are problems, and which key shows them."""
+        """Return the number of problems and the key that shows them, "" without problems."""
         return f"! {plural(len(view.problems), 'problem')} ({key_of('store.check')})" if view.problems else ""
 
     async def on_click(self, event: events.Click) -> None:
-        """Show the problems that were clicked on."""
+        """Open the check screen if the problems were clicked."""
         if event.x in self._problems_at:
             await self.run_action("screen.perform('store.check')")
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
-        """Say what the problems are."""
+        """List the problems in a tooltip."""
         view = self.view
         there = view is not None and event.x in self._problems_at
         lines = [text for _, text in view.problems] if view is not None and there else []
-        more = [f"and {len(lines) - _TOLD:,} more"] if len(lines) > _TOLD else []
-        tip = "\n".join(safe(line) for line in [*lines[:_TOLD], *more])
+        more = [f"and {len(lines) - _LISTED:,} more"] if len(lines) > _LISTED else []
+        tip = "\n".join(safe(line) for line in [*lines[:_LISTED], *more])
         if str(self.tooltip or "") != tip:
             self.tooltip = Content(tip) if tip else None
 

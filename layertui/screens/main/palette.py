@@ -24,14 +24,14 @@ LEFT_OUT = frozenset(
         *("app.palette", "layers.back", "pane.next", "pane.previous"),
     }
 )
-"""Actions that the app offers on every screen itself, or that are useless from a palette that hides the screen."""
+"""Actions that Textual's own commands offer already, or that are useless from a palette that covers the screen."""
 
 MOTIONS = frozenset({"move", "page", "edge", "sibling", "out", "in", "sideways"})
-"""Actions that only move the cursor, which are useless there as well."""
+"""Action methods that only move the cursor, which are useless in the palette as well."""
 
 
 class LayerCommands(Provider):
-    """Finds an action by its name or by what it does, and runs it where it belongs."""
+    """Finds actions by their labels and help, and runs them on the widget that they belong to."""
 
     async def search(self, query: str) -> Hits:
         """Yield the actions that match."""
@@ -47,7 +47,7 @@ class LayerCommands(Provider):
             yield DiscoveryHit(_with_key(Content(title), key), run, text=title, help=sentence)
 
     def _commands(self) -> Iterator[tuple[str, str, Callable[[], object], str]]:
-        """Yield labels, keys, what runs them and sentences."""
+        """Yield the label, the key, the function and the help of each action."""
         screen = cast("LayersScreen", self.screen)
         known, focus = all_actions(), screen.panel.focus_target
         in_panel = tuple(

@@ -47,7 +47,7 @@ _PATIENCE = 1.0  # seconds that keys wait for a dialog
 
 _EMPTY = (
     "This store has no layers yet.\n\n"
-    "Pull or build an image into it (podman pull, buildah from):\nit appears here on its own."
+    "Pull or build an image into it (podman pull, buildah from):\nit appears here by itself."
 )
 _NO_MATCH = "Nothing matches the filter.\n\n{layers.back} clears it."
 
@@ -142,11 +142,11 @@ class LayersScreen(TypedScreen):
                 older.display = False
         super().notify(message, title=title, severity=severity, timeout=timeout, markup=markup)
 
-    # What is remembered of a store
+    # The state that is saved for each store
 
     @property
     def state(self) -> StoreState:
-        """How the store is looked at now; before anything is shown, how it was left."""
+        """The state of the view, to be restored next time; the previous state until the list is shown."""
         if self._past is not None:
             return self._past
         tree = self.layer_tree
@@ -155,7 +155,7 @@ class LayersScreen(TypedScreen):
         return StoreState(str(self.panel.id), self.order.value, tree.cursor_key or "", tree.folded_keys, zoom)
 
     def _restore(self, past: StoreState) -> None:
-        """Look at the store as it was left; what does not exist any more is skipped."""
+        """Restore the state of the view. Layers that do not exist any more are skipped."""
         self.layer_tree.restore(past.folded, past.cursor)
         if past.panel != self.panel.id and past.panel in self.panel_ids:
             self.show_panel(past.panel)
@@ -267,7 +267,7 @@ class LayersScreen(TypedScreen):
         def listed(listing: Listing) -> None:
             if listing.view is self.view:
                 self.show_listing(listing)
-            else:  # the store has changed meanwhile
+            else:  # the store changed meanwhile
                 self.relist()
 
         self.jobs.submit(list_job(self.view, self.text, self.order), self, listed)
@@ -321,7 +321,7 @@ class LayersScreen(TypedScreen):
             header = self.query_one(HeaderBar)
             if header.following is not Following.FAILED:
                 header.following = Following.FAILED
-                self.browser.say(f"The store cannot be followed: {error}", "error")
+                self.browser.say(f"Cannot follow the store: {error}", "error")
 
         job = follow_job(self.store, self.view, self.text, self.order, self.browser.sizes.measured)
         self._follow_job = self.jobs.submit(job, self, followed, failed)
@@ -362,7 +362,7 @@ class LayersScreen(TypedScreen):
         self.query_one(KeyBar).refresh()
 
     def on_job_failed(self, event: JobFailed) -> None:
-        """Show the error of a job that nobody else handles."""
+        """Show the error of a job that nothing else handles."""
         self.browser.show_error(event.error)
 
     def on_jobs_strip_cancel_wanted(self, event: JobsStrip.CancelWanted) -> None:
@@ -438,7 +438,7 @@ class LayersScreen(TypedScreen):
             self.relist()
 
     def action_back(self) -> None:
-        """Undo one thing: a step in the panel, the filter in focus, the zoom, the filter, the marks, ended jobs."""
+        """Undo the first of: a step in the panel, the filter in focus, the zoom, the filter, the marks, ended jobs."""
         bar = self._filter_bar()
         tree = self.layer_tree
         if not bar.has_focus_within and self.panel.back():
