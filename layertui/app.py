@@ -28,7 +28,7 @@ from layertui.jobs.runner import JobRunner
 from layertui.keys.actions import APP_BINDINGS
 from layertui.keys.keynames import use_keymap, with_keys
 from layertui.keys.typed_ahead import KeyQueue, Typed
-from layertui.limits import Footing
+from layertui.limits import Limits
 from layertui.screens.opening import OpeningScreen
 from layertui.session import Session, StoreState
 from layertui.settings import Settings
@@ -72,7 +72,7 @@ class LayertuiApp(App[None]):
         clock: Callable[[], datetime] = _now,
         settings: Settings = Settings(),  # noqa: B008 - frozen
         session: Session | None = None,
-        footing: Footing | None = None,
+        footing: Limits | None = None,
     ) -> None:
         super().__init__()
         self._settings = settings
@@ -156,7 +156,7 @@ class LayertuiApp(App[None]):
         )
         if self._footing is not None:
             self._browser.mount_note = with_keys(self._footing.mount_note)
-            self._browser.why_read_only = self._footing.why_read_only(info.driver)
+            self._browser.why_read_only = self._footing.read_only_reason(info.driver)
         self.switch_screen(self._browser)
         self.show_notice()
         if not self.is_headless:

@@ -1,7 +1,7 @@
-"""When Python's garbage collector works: after a picture, never between a key and its picture.
+"""Garbage collection right after a frame is drawn, so that none delays the frame that follows a key press.
 
-Each line that Textual draws refers to itself, so that only the collector frees it: a page of them is some thousand
-objects, which takes a few milliseconds, and a full collection 20 to 50. After the picture nobody waits for it.
+The lines that Textual draws are reference cycles, which only the collector frees. A page of them is a few thousand
+objects, which take a few milliseconds to collect; a full collection takes 20 to 50 ms.
 """
 
 from __future__ import annotations
@@ -9,26 +9,26 @@ from __future__ import annotations
 import asyncio
 import gc
 
-_MANY = (20_000, 10, 10)  # until it works unasked: more than a picture needs, for threads that make much at once
-_DUE = (700, 4, 4)  # from here on it works after a picture; of both, the count of each generation
-_WRITTEN = 0.005  # seconds after which a picture has left for the terminal
+_AUTOMATIC = (20_000, 10, 10)  # thresholds of the automatic collection; a frame stays below, a busy thread may not
+_DUE = (700, 4, 4)  # counts of the three generations from which on a frame is followed by a collection
+_WRITTEN = 0.005  # seconds until a frame has been written to the terminal
 
 
 class Collector:
-    """Lets the collector work between pictures; `__main__` has turned it off for the time of the start."""
+    """Runs the garbage collector between frames. `__main__` disables it during start-up."""
 
     def __init__(self) -> None:
         self._begun = self._planned = False
 
     def begin(self) -> None:
-        """Take what is there by now out of the collector's sight: it is here to stay, and large. Then start it."""
+        """Exclude the objects that exist now from collection, because most of them stay, and enable the collector."""
         gc.freeze()
-        gc.set_threshold(*_MANY)
+        gc.set_threshold(*_AUTOMATIC)
         gc.enable()
         self._begun = True
 
     def drawn(self) -> None:
-        """Plan a collection of what is due; called on the event loop after each picture."""
+        """Schedule a collection if one is due. Call this on the event loop after each frame."""
         if self._begun and not self._planned and gc.get_count()[0] >= _DUE[0]:
             self._planned = True
             asyncio.get_running_loop().call_later(_WRITTEN, self._collect)

@@ -1,4 +1,4 @@
-"""The file of settings: what it may say, how mistakes are told, and that keys, theme and order follow it."""
+"""Tests of the settings file: valid values, error messages, and the keys, theme and order that follow from it."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ def read(file: Path, text: str) -> Settings:
     return load_settings(file)
 
 
-# What may stand in it
+# Valid settings
 
 
-def test_without_a_file_everything_is_as_usual(own_home: Path) -> None:
+def test_without_a_file_the_defaults_apply(own_home: Path) -> None:
     assert load_settings() == Settings()
     assert config_path() == own_home / "config" / "layertui" / "config.toml"
 
 
-def test_the_file_in_the_usual_place_is_read(own_home: Path) -> None:
+def test_the_file_in_the_default_location_is_read(own_home: Path) -> None:
     config_path().parent.mkdir(parents=True)
     config_path().write_text('theme = "nord"\nremember = false\n[view]\nsort = "size"\nfollow = 5\n')
     settings = load_settings()
@@ -93,7 +93,7 @@ def test_names_that_no_terminal_sends_are_refused(name: str) -> None:
         read_keys(name)
 
 
-# Mistakes
+# Invalid settings
 
 
 @pytest.mark.parametrize(
@@ -101,41 +101,41 @@ def test_names_that_no_terminal_sends_are_refused(name: str) -> None:
     [
         ('\n\ntheem = "nord"', 3, ["'theem'", "did you mean 'theme'", "view"]),
         ('theme = "norrd"', 1, ["'norrd'", "did you mean 'nord'", "layertui-light"]),
-        ("theme = 3", 1, ["theme", "a text", "a number"]),
+        ("theme = 3", 1, ["theme", "a string", "a number"]),
         ('[view]\n# a\nsrot = "size"', 3, ["'srot' in [view]", "did you mean 'sort'"]),
         ('[view]\nsort = "sise"', 2, ["'sise'", "did you mean 'size'", "total"]),
         ("[view]\nfollow = 0", 2, ["view.follow", ">= 0.2"]),
-        ("theme =\n", 1, ["no TOML"]),
-        ("[view]\n[view]", 2, ["no TOML"]),
+        ("theme =\n", 1, ["not valid TOML"]),
+        ("[view]\n[view]", 2, ["not valid TOML"]),
         ('[keys]\nlayer.mout = "m"', 2, ["'layer.mout'", "did you mean 'layer.mount'", "layertui keys"]),
         ("[keys]\n\n'layer.mount' = 'ctrl-m'", 3, ["layer.mount", "'ctrl-m'", "did you mean"]),
         ('[keys]\nlayer.mount = "escpe"', 2, ["'escpe'", "did you mean 'escape'"]),
-        ("[keys.layer]\nmount = 1", 2, ["layer.mount", "a text"]),
+        ("[keys.layer]\nmount = 1", 2, ["layer.mount", "a string"]),
         ('[keys]\nlayer.mount = "x"\n"layer.mount" = "c"', 2, ["layer.mount", "twice"]),
         ('[keys]\nlayer.mount = "e"', 2, ["layer.mount and layer.export", "'e'", "list"]),
         ('[keys]\ntree.up = "q,up"', 2, ["tree.up and app.quit", "'q'"]),
         ('[keys]\nlayer.copy = "tab"', 2, ["layer.copy and pane.next", "'tab'"]),
-        ('[keys]\n\napp.quit = ""', 3, ["app.quit", "needs a key", "leaves the program"]),
-        ('[keys]\n"filter.clear" = " "', 2, ["filter.clear", "needs a key"]),
+        ('[keys]\n\napp.quit = ""', 3, ["app.quit", "not disabled", actions.WAYS_OUT["app.quit"]]),
+        ('[keys]\n"filter.clear" = " "', 2, ["filter.clear", "not disabled"]),
     ],
 )
-def test_a_mistake_is_told_with_its_line(file: Path, text: str, line: int, words: list[str]) -> None:
+def test_an_error_names_its_line(file: Path, text: str, line: int, words: list[str]) -> None:
     with pytest.raises(SettingsError) as caught:
         read(file, text)
     assert caught.value.problems[0][0] == line
-    told = str(caught.value)
-    assert told.startswith(f"{file}:{line}: ")
+    message = str(caught.value)
+    assert message.startswith(f"{file}:{line}: ")
     for word in words:
-        assert word in told
+        assert word in message
 
 
-def test_all_mistakes_among_the_keys_are_told_at_once(file: Path) -> None:
+def test_all_errors_in_the_keys_are_reported_at_once(file: Path) -> None:
     with pytest.raises(SettingsError) as caught:
         read(file, '[keys]\nlayer.mount = "mm"\nno.such = "x"\nlayer.copy = "e"\n')
     assert [line for line, _ in caught.value.problems] == [2, 3, 4]
 
 
-def test_what_a_file_says_cannot_reach_the_terminal_raw(file: Path) -> None:
+def test_error_messages_escape_control_characters(file: Path) -> None:
     with pytest.raises(SettingsError) as caught:
         read(file, 'theme = "\\u001b[31mred"')
     assert "\x1b" not in str(caught.value)
@@ -146,7 +146,7 @@ def test_files_that_cannot_be_settings(tmp_path: Path) -> None:
     for make, words in (
         (lambda path: None, "no such file"),
         (lambda path: path.mkdir(), "cannot be read"),
-        (lambda path: path.write_bytes(b"# \xff"), "not UTF-8"),
+        (lambda path: path.write_bytes(b"# \xff"), "not valid UTF-8"),
         (lambda path: path.write_bytes(b"#" * (1 << 21)), "larger than"),
     ):
         path = tmp_path / words.replace(" ", "-")
@@ -155,7 +155,7 @@ def test_files_that_cannot_be_settings(tmp_path: Path) -> None:
             load_settings(path)
 
 
-def test_exchanging_two_keys_is_no_clash_and_what_met_before_may_go_on_meeting(file: Path) -> None:
+def test_swapping_two_keys_is_no_clash_and_the_default_clashes_are_allowed(file: Path) -> None:
     assert list(clashes({})) == []
     assert read(file, '[keys]\nlayer.mount = "e"\nlayer.export = "m"').keymap["layer.export"] == "m"
     assert read(file, '[keys]\nlayer.copy = "v"\nfields.copy = "v"').keymap["fields.copy"] == "v"
@@ -169,12 +169,12 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, stdin=subprocess.DEVNULL)
 
 
-def test_mistakes_are_told_before_there_is_a_screen(file: Path, place: Place) -> None:
+def test_errors_are_printed_before_the_screen_starts(file: Path, place: Place) -> None:
     file.write_text('theem = "nord"\n')
     done = run("--config", file, "--root", place.root)
     assert done.returncode == 2
     assert done.stdout == ""
-    assert done.stderr.startswith(f"layertui: {file}:1: there is no setting 'theem'")
+    assert done.stderr.startswith(f"layertui: {file}:1: unknown setting 'theem'")
     assert run("--config", file, "demo").returncode == 2
     assert run("--config", file.with_name("none"), "keys").returncode == 2
 

@@ -155,7 +155,7 @@ def test_the_list_names_the_drivers_that_it_leaves_out(root: Path, tmp_path: Pat
     done = run(*place, "layers")
     assert done.stdout == "overlay-0\n"
     assert done.stderr.count("\n") == 1
-    assert "others of btrfs, vfs: see --driver" in done.stderr
+    assert "also has layers of btrfs, vfs (see --driver)" in done.stderr
     done = run(*place, "--driver", "vfs", "layers")
     assert (done.stdout, done.stderr) == ("vfs-0\nvfs-1\nvfs-2\n", "")
 
