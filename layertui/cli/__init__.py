@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_store_options(parser)
     parser.add_argument("--config", metavar="FILE", help="read the settings from FILE instead of the default location")
     parser.add_argument("--read-only", action="store_true", help="open the store read-only")
-    commands = parser.add_subparsers(title="commands", metavar="")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     layers = commands.add_parser("layers", help="list the layers")
     layers.add_argument("--json", action="store_true", help="print the records as a JSON array")
     _add_store_options(layers, after_command=True)

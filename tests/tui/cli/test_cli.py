@@ -108,4 +108,6 @@ def test_check_without_findings(place: list[str]) -> None:
 
 
 def test_version() -> None:
-    assert run("--version").stdout.startswith("layertui ")
+    done = run("--version")
+    assert done.returncode == 0
+    assert (done.stdout + done.stderr).startswith("layertui ")
