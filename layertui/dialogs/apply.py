@@ -16,12 +16,12 @@ from textual.widgets import Button, Input, Static
 from layerstore.model import Layer
 from layertui.dialogs.confirm import ConfirmDialog
 from layertui.dialogs.dialog import Dialog
+from layertui.dialogs.labels import heading, layer_label, short_id
 from layertui.dialogs.tar_field import tar_field
 from layertui.text.format import plural, size_text
 from layertui.text.safe import safe
 from layertui.widgets.inputs import Field
 from layertui.widgets.path_field import PathField
-from layertui.widgets.text import heading, layer_label, short_id
 
 _MOST_NAMED = 4
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -86,3 +86,20 @@ class ConfirmDialog(Dialog[bool]):
     def action_cancel(self) -> None:
         """Close with no."""
         self.dismiss(False)
+
+
+def close_or_ask(dialog: Dialog[Any], *, edited: bool) -> None:
+    """Close the dialog without a result; where something was edited, ask first."""
+    if not edited:
+        dialog.dismiss(None)
+        return
+
+    def answer(sure: bool | None) -> None:
+        if sure:
+            dialog.dismiss(None)
+
+    body = "What was edited here is not saved yet.\n\nKeep editing, and save with ctrl+s; or discard it."
+    dialog.app.push_screen(
+        ConfirmDialog("Discard the changes?", body, confirm_label="Discard", cancel_label="Keep editing", danger=True),
+        answer,
+    )

@@ -14,9 +14,10 @@ from textual.widgets.option_list import Option
 
 from layerstore.model import Layer
 from layertui.dialogs.dialog import ChoiceList, Dialog
+from layertui.dialogs.labels import heading
 from layertui.text.safe import safe
 from layertui.widgets.cells import cut
-from layertui.widgets.text import MUTED, heading
+from layertui.widgets.text import MUTED
 
 _WIDTH = 100
 _AROUND = 25  # cells of the box that are not the text: border, padding, the letter and what it is called, a scroll bar

@@ -16,13 +16,14 @@ from textual.widgets import Button, Input, Static
 from layerstore.errors import LayerStoreError
 from layerstore.operations.create import check_id
 from layertui.dialogs.dialog import Dialog
+from layertui.dialogs.labels import label, short_id
 from layertui.dialogs.pick import LayerPicker, Named
 from layertui.dialogs.tar_field import tar_field
 from layertui.keys.keynames import with_keys
 from layertui.text.safe import safe
 from layertui.widgets.inputs import Choice, Field, SafeInput
 from layertui.widgets.path_field import PathField
-from layertui.widgets.text import MUTED, label, short_id
+from layertui.widgets.text import MUTED
 
 NOTHING = ""
 """The parent of a base layer."""

@@ -15,13 +15,14 @@ from textual.content import Content
 from textual.widgets import Button, Input, Static
 
 from layertui.dialogs.dialog import Dialog
+from layertui.dialogs.labels import label, short_id
 from layertui.jobs.messages import PlanInhabited, PlanMeasured
 from layertui.model.deletion import DeletePlan, PlannedLayer, Reason
 from layertui.text.format import plural, size_text
 from layertui.text.safe import safe
 from layertui.widgets.inputs import Field, SafeInput
 from layertui.widgets.lines import LinesView
-from layertui.widgets.text import MUTED, label, short_id
+from layertui.widgets.text import MUTED
 
 FORCE_WORD = "force"
 _MOST_NAMED = 8

@@ -18,13 +18,14 @@ from textual.widgets import Button, Input, Static
 from layerstore.model import Compression, Layer
 from layertui.dialogs.confirm import ConfirmDialog
 from layertui.dialogs.dialog import Dialog
+from layertui.dialogs.labels import SHORT_ID, heading, label, layer_label, short_id
 from layertui.dialogs.pick import LayerPicker
 from layertui.text.format import size_text
 from layertui.text.safe import safe
 from layertui.widgets.inputs import Choice, Field
 from layertui.widgets.path_field import PathField, offer, verdict
 from layertui.widgets.path_suggestions import Target, TargetState, check_target
-from layertui.widgets.text import MUTED, SHORT_ID, heading, label, layer_label, short_id
+from layertui.widgets.text import MUTED
 
 NOTHING = ""
 """The from-layer of an export of the whole file system."""

@@ -14,10 +14,10 @@ from textual.widgets import Input
 
 from layerstore.model import INCOMPLETE_FLAG, Layer
 from layertui.dialogs.confirm import ConfirmDialog
+from layertui.dialogs.labels import heading, short_id
 from layertui.dialogs.list_editor import ListEditor
 from layertui.text.safe import json_safe, safe
 from layertui.widgets.inputs import Field, SafeInput
-from layertui.widgets.text import heading, short_id
 
 _INCOMPLETE_WARNING = "Podman and layertui delete a layer with the flag incomplete at the next write to the store."
 

@@ -13,8 +13,8 @@ from textual.content import Content
 from textual.widgets import Button, Input, OptionList, Static
 from textual.widgets.option_list import Option
 
+from layertui.dialogs.confirm import close_or_ask
 from layertui.dialogs.dialog import Dialog, ResultT
-from layertui.dialogs.unsaved import leave
 
 _NEW = -1
 
@@ -219,6 +219,6 @@ class ListEditor(Dialog[ResultT], Generic[ResultT]):
     def action_cancel(self) -> None:
         """Go back to the list, and from there out of the dialog; ask before edits are lost."""
         if self._editing is None:
-            leave(self, edited=self.edited)
+            close_or_ask(self, edited=self.edited)
         else:
             self._leave_line(self._list.highlighted or 0)

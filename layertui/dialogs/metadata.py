@@ -12,11 +12,11 @@ from textual.content import Content
 from textual.widgets import Button, Static, TextArea
 
 from layerstore.model import Layer
+from layertui.dialogs.confirm import close_or_ask
 from layertui.dialogs.dialog import Dialog
-from layertui.dialogs.unsaved import leave
+from layertui.dialogs.labels import heading
 from layertui.text.format import exact_size
 from layertui.text.safe import safe
-from layertui.widgets.text import heading
 
 _INDENT = 2
 
@@ -168,4 +168,4 @@ class MetadataDialog(Dialog[str]):
 
     def action_cancel(self) -> None:
         """Close; ask before an edit is lost."""
-        leave(self, edited=self.edited)
+        close_or_ask(self, edited=self.edited)

@@ -10,11 +10,11 @@ from textual.content import Content
 from textual.widgets import Input
 
 from layerstore.model import Layer
+from layertui.dialogs.labels import heading, short_id
 from layertui.dialogs.list_editor import ListEditor
 from layertui.text.format import plural
 from layertui.text.safe import safe
 from layertui.widgets.inputs import Field, SafeInput
-from layertui.widgets.text import heading, short_id
 
 
 class NamesDialog(ListEditor[tuple[str, ...]]):

@@ -15,9 +15,10 @@ from textual.widgets.option_list import Option
 from layerstore.content.files import Occurrence
 from layerstore.model import ChangeKind, Layer
 from layertui.dialogs.dialog import ChoiceList, Dialog
+from layertui.dialogs.labels import layer_label, short_id
 from layertui.text.format import plural, size_text
 from layertui.text.safe import safe
-from layertui.widgets.text import MUTED, layer_label, short_id
+from layertui.widgets.text import MUTED
 
 _KINDS = {
     ChangeKind.ADD: ("A", "added", "$text-success"),

@@ -13,9 +13,9 @@ from textual.widgets import Button, Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from layertui.dialogs.dialog import Dialog
+from layertui.dialogs.labels import label
 from layertui.text.format import plural
 from layertui.widgets.inputs import SafeInput
-from layertui.widgets.text import label
 
 _SHOWN = 200
 """More matches than this are counted, not listed: nobody reads them."""

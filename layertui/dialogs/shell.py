@@ -12,11 +12,11 @@ from textual.widgets import Button, Static
 
 from layerstore.model import Layer
 from layertui.dialogs.dialog import Dialog
+from layertui.dialogs.labels import heading, layer_label
 from layertui.keys.keynames import key_of
 from layertui.text.format import plural
 from layertui.text.safe import safe
 from layertui.widgets.inputs import Choice, Field
-from layertui.widgets.text import heading, layer_label
 
 _HOST = (
     "A shell of this host, in the folder where the layer is mounted. Programs are the host's; files of the layer are "

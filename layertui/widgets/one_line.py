@@ -6,8 +6,7 @@ from rich.style import Style
 from textual.strip import Strip
 from textual.widget import Widget
 
-from layertui.widgets.cells import Line
-from layertui.widgets.styles import base_style, layered
+from layertui.widgets.cells import Line, base_style, layered
 
 
 class OneLine(Widget):

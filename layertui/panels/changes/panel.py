@@ -21,8 +21,7 @@ from layertui.panels.changes.model import ChangeFilter, ChangeTree, build_change
 from layertui.panels.changes.tree import ChangesTree
 from layertui.text.format import size_text
 from layertui.text.safe import safe
-from layertui.widgets.cells import Line, cut_name
-from layertui.widgets.styles import base_style, layered
+from layertui.widgets.cells import Line, base_style, cut_name, layered
 
 _NO_MATCH = "Nothing matches the filter.\n\n{filter.clear} clears it."
 _NO_KIND = (

@@ -18,9 +18,8 @@ from layertui.keys.actions import FIELDS_BINDINGS
 from layertui.keys.keynames import with_keys
 from layertui.model.summary import Field, Group
 from layertui.text.safe import safe
-from layertui.widgets.cells import Line, broken, cut
+from layertui.widgets.cells import Line, base_style, broken, cut, layered, one_band
 from layertui.widgets.line_view import LineView
-from layertui.widgets.styles import base_style, layered, one_band
 
 _LABEL = 10
 _BELOW = 2  # cells in front of a path that stands below its label

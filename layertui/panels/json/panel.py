@@ -20,8 +20,7 @@ from layertui.keys.keynames import with_keys
 from layertui.panels.json.model import JsonText
 from layertui.text.format import plural, size_text
 from layertui.text.safe import safe
-from layertui.widgets.cells import Line, broken
-from layertui.widgets.styles import base_style, layered
+from layertui.widgets.cells import Line, base_style, broken, layered
 from layertui.widgets.tree.tree import VirtualTree
 
 _STEP = 2

@@ -24,8 +24,7 @@ from layertui.panels.changes.model import LETTERS
 from layertui.panels.waste.model import WasteTable, by_layer, by_path
 from layertui.text.format import plural, size_text
 from layertui.text.safe import safe
-from layertui.widgets.cells import Line, cut_name, cut_path
-from layertui.widgets.styles import base_style, layered
+from layertui.widgets.cells import Line, base_style, cut_name, cut_path, layered
 from layertui.widgets.tree.tree import VirtualTree
 
 _BAR = 20

@@ -16,8 +16,8 @@ from textual.reactive import reactive
 from textual.strip import Strip
 
 from layertui.keys.actions import TREE_BINDINGS
+from layertui.widgets.cells import base_style, layered, one_band
 from layertui.widgets.line_view import LineView
-from layertui.widgets.styles import base_style, layered, one_band
 from layertui.widgets.tree.columns import Column
 from layertui.widgets.tree.guides import fold_zone, guide_text
 from layertui.widgets.tree.shape import ROOT, Folding, TreeShape, flat_shape

@@ -17,7 +17,7 @@ from layerstore.store import LayerStore
 from layertui.dialogs.create import CreateDialog, CreateRequest
 from layertui.dialogs.error import ErrorDialog
 from layertui.dialogs.pick import LayerPicker
-from layertui.dialogs.tarfiles import check_tar
+from layertui.dialogs.tar_field import check_tar
 from layertui.jobs.runner import JobState
 from layertui.jobs.strip import JobsStrip
 from layertui.widgets.file_picker import SafeOpen

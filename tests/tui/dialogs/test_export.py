@@ -21,8 +21,7 @@ from layertui.dialogs.pick import LayerPicker
 from layertui.widgets import path_suggestions
 from layertui.widgets.file_picker import SafeSave
 from layertui.widgets.inputs import Choice
-from layertui.widgets.path_field import LOOK_DELAY, PathField
-from layertui.widgets.path_input import PathInput
+from layertui.widgets.path_field import LOOK_DELAY, PathField, PathInput
 from layertui.widgets.path_suggestions import Patient, TargetState, check_target, complete
 from support.dialog_host import HOSTILE, assert_harmless, play, screen_text, shown, until
 
