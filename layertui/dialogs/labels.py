@@ -15,14 +15,14 @@ SHORT_ID = 12
 
 
 def short_id(layer_id: str) -> str:
-    """Return the part of an ID that is shown."""
+    """Return the short form of an ID."""
     return safe(layer_id[:SHORT_ID])
 
 
 def label(layer_id: str, names: Sequence[str] = (), image: str = "") -> Content:
-    """Return the way a layer is named within a line: short ID, first name, and how many more there are.
+    """Return a one-line label for a layer: its short ID, its first name, and the number of further names.
 
-    A layer without a name is known by an image that needs it, in parentheses.
+    A layer without a name gets the name of an image that needs it, in parentheses.
     """
     more = f" +{len(names) - 1}" if len(names) > 1 else f"  ({safe(image)})" if image and not names else ""
     name = f"  {safe(names[0])}" if names else ""

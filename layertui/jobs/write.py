@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from textual.message import Message
 
@@ -15,11 +15,18 @@ from layertui.jobs.runner import Job
 from layertui.model.rows import LayerRow
 from layertui.text.format import size_text
 
-if TYPE_CHECKING:
-    from layertui.dialogs.create import CreateRequest
-
 SHELLS = ("/bin/bash", "/usr/bin/bash", "/bin/sh", "/usr/bin/sh", "/bin/ash", "/bin/busybox")
 """Where a layer may have a shell, the best first."""
+
+
+@dataclass(frozen=True, slots=True)
+class CreateRequest:
+    """A layer to create: empty if `tar` is None, a base layer if `parent` is "", with a random ID if `id` is None."""
+
+    tar: Path | None
+    parent: str
+    names: tuple[str, ...]
+    id: str | None
 
 
 def create_job(store: LayerStore, request: CreateRequest) -> Job:

@@ -18,7 +18,7 @@ from layertui.text.format import size_text
 from layertui.text.safe import safe
 
 if TYPE_CHECKING:
-    from layertui.dialogs.create import CreateRequest
+    from layertui.jobs.write import CreateRequest
 
 
 class MakingActions(MountActions):
@@ -84,14 +84,14 @@ class MakingActions(MountActions):
         if row is None:
             return
 
-        from layertui.dialogs.apply import ApplyDialog, Concerned  # noqa: PLC0415 - late: starting up does not wait for it
+        from layertui.dialogs.apply import Affected, ApplyDialog  # noqa: PLC0415 - late: starting up does not wait for it
 
         def apply(path: Path | None) -> None:
             if path is not None:
                 self.jobs.submit(write.apply_job(self.store, row, path), self)
 
         copies = self.store.driver_name == "vfs"
-        concerned = Concerned(row.children, row.images, row.containers, copies=copies, mounted=row.mounted)
+        concerned = Affected(row.children, row.images, row.containers, copies=copies, mounted=row.mounted)
         self.app.push_screen(ApplyDialog(row.layer, concerned, Path.cwd()), apply)
 
     def on_applied(self, event: messages.Applied) -> None:
