@@ -26,8 +26,8 @@ from layertui.widgets.path_field import PathField
 _MOST_NAMED = 4
 
 _NOTE = (
-    "The files of the tar are unpacked over those of the layer, and the tar becomes the layer's diff. Files of the layer "
-    "that are not in the tar stay on disk, where a deep check reports them, but are missing from an export against the "
+    "The files of the tar are unpacked over those of the layer, and the tar becomes the layer's diff. Files that are "
+    "only in the layer stay on disk, where a deep check reports them, but are missing from an export against the "
     "parent. If the job fails or is cancelled, the layer is not changed."
 )
 

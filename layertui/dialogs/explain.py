@@ -154,7 +154,7 @@ _TABLE: tuple[tuple[type[errors.LayerStoreError], str, Facts, str], ...] = (
         errors.DamagedLayer,
         "Layer damaged",
         _damage,
-        "Pull the image again to repair it. To export the files as they are, export from a layer other than the parent.",
+        "Pull the image again to repair it. An export from another layer than the parent takes the files as they are.",
     ),
     (
         errors.NoSuchFile,

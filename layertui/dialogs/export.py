@@ -155,11 +155,11 @@ class ExportDialog(FormDialog[ExportRequest]):
     def _note(self) -> Content:
         if self._from != self._layer.parent:
             content = f"the changes since {short_id(self._from)}" if self._from else "the whole file system"
-            return Content(f"The tar is generated from the files of the layer and its parents: {content}.")
+            return Content(f"Generated from the files: {content}, including those in parent layers.")
         if not self._layer.diff_digest and self._layer.toc_digest:
             return Content("This layer was pulled partially, so there is no digest to verify the export against.")
         if not self._layer.diff_digest:
-            return Content("The tar is generated from the files: this layer was not created from a tar.")
+            return Content("Generated from the files: this layer was not created from a tar.")
         size = f", {size_text(self._layer.diff_size)} uncompressed" if self._layer.diff_size > 0 else ""
         proof = f"{size}; verified against\n{safe(self._layer.diff_digest)}"
         return Content.assemble(("Byte-exact", "bold $text-success"), proof)

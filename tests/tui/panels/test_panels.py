@@ -182,7 +182,7 @@ def test_the_summary_tells_a_partial_pull_and_its_blobs() -> None:
     groups = {group.title: group.fields for group in summarize(view, view["a"], details, NOW)}
     assert [(field.value, field.tone) for field in groups["Big data"]] == [
         ("zstd-chunked-manifest: 1.2 kB (1,234 bytes)", ""),
-        ("gone: its file is gone, or cannot be read", "error"),
+        ("gone: file missing or unreadable", "error"),
     ]
     composefs = fields_of(view, "a", Details(paths={"composefs": Path("/d/composefs.blob")}))
     assert "podman save" in composefs["Partial pull/Composefs"]

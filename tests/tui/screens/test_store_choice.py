@@ -212,7 +212,7 @@ async def test_image_stores_in_the_browser(place: Place, shared: Path) -> None:
         assert "shr" not in rows[1]
         await browser.press("g")
         assert browser.cursor == "the-base"
-        assert f"Liesin{shared}(animagestore)" in "".join(browser.text("FieldList").split())
+        assert f"Store{shared}(animagestore)" in "".join(browser.text("FieldList").split())
         await browser.press("m")
         assert "cannot mount" in [note.message for note in browser.app._notifications][-1]
         await browser.press("slash")

@@ -7,6 +7,7 @@ import inspect
 from pathlib import Path
 
 from textual.app import App, ComposeResult
+from textual.screen import Screen
 from textual.scroll_view import ScrollView
 
 import layertui
@@ -34,10 +35,9 @@ async def test_the_scroll_bar_appears_and_disappears_with_the_number_of_lines() 
 
 
 def test_private_names_of_textual_are_used_in_one_module_only() -> None:
-    """Look for attributes that our classes do not define and that Textual's widgets and screens do."""
-    private = {
-        name for cls in (ScrollView, Widget, App) for name in dir(cls) if name.startswith("_") and name[1] != "_"
-    }
+    """Look for attributes that the classes of the browser do not define and that those of Textual do."""
+    names = {name for cls in (ScrollView, Screen, App) for name in dir(cls)}
+    private = {name for name in names if name.startswith("_") and not name.startswith("__")}
     sources = {path: ast.parse(path.read_text()) for path in Path(layertui.__file__).parent.rglob("*.py")}
     ours = {
         node.name
