@@ -66,7 +66,7 @@ class Affected:
             lines += [f"{plural(len(self.children), 'layer')} based on it will {effect}:"]
             lines += _some([short_id(child) for child in self.children])
         if self.mounted:
-            lines += ["It is mounted; the tar cannot be applied while a process uses the mount."]
+            lines += ["It is mounted; applying the tar fails while a process uses it."]
         return lines
 
 

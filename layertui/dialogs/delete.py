@@ -87,7 +87,7 @@ def _consequence_text(reason: Reason, holder: str, layer: PlannedLayer) -> Conte
         Reason.READ_ONLY: "its store is read-only",
         Reason.IMAGES: f"image {who} becomes unusable",
         Reason.CONTAINERS: f"container {who} loses its files",
-        Reason.MOUNTS: f"mounted{times}; will be unmounted first unless a process uses it",
+        Reason.MOUNTS: f"mounted{times}; will be unmounted first unless in use",
     }[reason]
     sign, style = ("✗", "$text-error") if reason.final else ("!", "$text-warning")
     return Content.assemble(" " * 10, (f"{sign} {text}", style))

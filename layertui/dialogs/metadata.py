@@ -140,7 +140,7 @@ class MetadataDialog(Dialog[str]):
             parts.append("JSON; press ctrl+t to indent it for reading")
         note = Content(" · ".join(parts))
         if self._escaped:
-            warning = "! Control characters are shown as escapes. Lines that you do not edit keep the originals."
+            warning = "! Control characters are shown as escapes; unedited lines keep them."
             note = Content("\n").join([note, Content.styled(warning, "$text-warning")])
         self.query_one("#note", Static).update(note)
         self.query_one("#indent", Button).display = self._is_json

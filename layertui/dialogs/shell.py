@@ -19,7 +19,7 @@ from layertui.text.safe import safe
 from layertui.widgets.inputs import Choice, Field
 
 _HOST = (
-    "A shell on this host, in the folder where the layer is mounted. It runs programs of the host. Symbolic links in "
+    "A shell on this host, in the folder where the layer is mounted. It runs programs of the host. Symbolic links of "
     "the layer may lead out of the folder."
 )
 _INSIDE = (

@@ -138,7 +138,7 @@ def test_the_effect_on_child_layers_depends_on_the_driver() -> None:
     assert not Affected()
     many = Affected(images=tuple(f"image-{number}" for number in range(9)))
     assert many.lines("")[-1] == "  and 5 more"
-    assert "cannot be applied" in Affected(mounted=True).lines("")[0]
+    assert "applying the tar fails" in Affected(mounted=True).lines("")[0]
 
 
 async def test_hostile_names_are_escaped(tmp_path: Path) -> None:

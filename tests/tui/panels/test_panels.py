@@ -192,7 +192,7 @@ def test_the_summary_tells_the_owners_on_disk() -> None:
     layer = Layer("a", uidmap=(IDMap(0, 100_000, 5000),), gidmap=(IDMap(0, 5, 1), IDMap(1, 200_000, 10)))
     (owners,) = [g for g in summarize(view_of([layer]), view_of([layer])["a"], Details(), NOW) if g.title == "Owners"]
     assert [(field.label, field.value) for field in owners.fields] == [
-        ("On disk", "mapped: changes and exports show the owners that containers see"),
+        ("On disk", "mapped; changes and exports show the owners inside containers"),
         ("UID map", "0 to 4999 are 100000 to 104999 on disk"),
         ("GID map", "0 is 5 on disk"),
         ("", "1 to 10 are 200000 to 200009 on disk"),
