@@ -26,7 +26,7 @@ from layertui.widgets.path_field import PathField
 from layertui.widgets.text import MUTED
 
 NOTHING = ""
-"""The parent of a base layer."""
+"""The ID that stands for no parent: the new layer is a base layer."""
 
 _EMPTY, _FROM_TAR = 0, 1
 

@@ -28,7 +28,7 @@ from layertui.widgets.path_suggestions import Target, TargetState, check_target
 from layertui.widgets.text import MUTED
 
 NOTHING = ""
-"""The from-layer of an export of the whole file system."""
+"""The ID that stands for no layer to compare with: the whole file system is exported."""
 
 FORMATS = (
     (Compression.NONE, "tar"),

@@ -116,7 +116,7 @@ class RepairDialog(Dialog[RepairPlanned]):
             self._go_to_word()
 
     def on_job_failed(self, event: JobFailed) -> None:
-        """Say why it could not be planned or measured."""
+        """Show why the repair could not be planned or measured."""
         event.stop()
         self.app.push_screen(ErrorDialog(event.error))
 

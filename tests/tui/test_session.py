@@ -36,7 +36,7 @@ def file(tmp_path: Path) -> Path:
 # The file
 
 
-def test_a_store_is_found_again_by_its_root_and_driver(file: Path) -> None:
+def test_the_state_of_a_store_is_kept_by_root_and_driver(file: Path) -> None:
     session = Session(file)
     state = StoreState("changes", "size", "abc", ("a", "b"), "list")
     session.keep_store(ROOT, "overlay", state)
@@ -49,12 +49,12 @@ def test_a_store_is_found_again_by_its_root_and_driver(file: Path) -> None:
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
-def test_nothing_is_written_where_nothing_was_kept(file: Path) -> None:
+def test_nothing_is_written_without_changes(file: Path) -> None:
     Session(file).save()
     assert not file.parent.exists()
 
 
-def test_the_usual_place_is_the_state_folder(own_home: Path) -> None:
+def test_the_default_location_is_the_state_folder(own_home: Path) -> None:
     assert Session().path == own_home / "state" / "layertui" / "session.json"
 
 
@@ -156,7 +156,7 @@ def test_other_errors_are_raised(tmp_path: Path) -> None:
         session.save()
 
 
-def test_root_leaves_nothing_in_the_home_of_another_user(tmp_path: Path, file: Path) -> None:
+def test_root_writes_nothing_into_the_home_of_another_user(tmp_path: Path, file: Path) -> None:
     need_root()
     os.chown(tmp_path, 65534, 65534)
     session = Session(file)

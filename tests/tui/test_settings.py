@@ -88,7 +88,7 @@ def test_keys_are_read_as_textual_calls_them(written: str, read_as: str) -> None
 
 
 @pytest.mark.parametrize("name", ["", "m,", ",", "ctrl+", "pgup", "hyper-x", "ctrl+ctrll+x", "mm", "<any>", "\x1b"])
-def test_names_that_no_terminal_sends_are_refused(name: str) -> None:
+def test_unknown_key_names_are_refused(name: str) -> None:
     with pytest.raises(UnknownKey):
         read_keys(name)
 
@@ -179,14 +179,14 @@ def test_errors_are_printed_before_the_screen_starts(file: Path, place: Place) -
     assert run("--config", file.with_name("none"), "keys").returncode == 2
 
 
-def test_lists_do_not_read_the_settings(own_home: Path, place: Place, store: LayerStore) -> None:
+def test_listing_layers_does_not_read_the_settings(own_home: Path, place: Place, store: LayerStore) -> None:
     config_path().parent.mkdir(parents=True)
     config_path().write_text("wrong")
     done = run("--root", place.root, "--runroot", place.run, "layers")
     assert done.returncode == 0
 
 
-def test_keys_prints_a_table_that_can_be_read_back(file: Path) -> None:
+def test_the_printed_key_table_can_be_read_back(file: Path) -> None:
     file.write_text('[keys]\nlayer.mount = "M"\nchanges.modified = "x"\n')
     done = run("--config", file, "keys")
     assert done.returncode == 0
@@ -197,7 +197,7 @@ def test_keys_prints_a_table_that_can_be_read_back(file: Path) -> None:
     assert keymap["layer.export"] == all_bindings()["layer.export"].key
 
 
-def test_an_action_without_a_key_is_printed_so_that_it_can_be_read_back(file: Path) -> None:
+def test_an_action_without_a_key_is_in_the_printed_table(file: Path) -> None:
     file.write_text('[keys]\n"layer.delete" = ""\n[keys.tree]\nparent = " "\n')
     done = run("--config", file, "keys")
     table = tomllib.loads(done.stdout)["keys"]
@@ -215,7 +215,7 @@ def test_the_key_of_an_action_without_one_may_be_given_to_another(file: Path) ->
 # Keys as data
 
 
-def test_every_table_has_its_place_and_every_key_an_id_a_label_and_a_sentence() -> None:
+def test_every_table_has_a_place_and_every_key_an_id_a_label_and_a_description() -> None:
     tables = [value for name, value in vars(actions).items() if name.endswith("_BINDINGS")]
     placed = [table for tables in actions.PLACES.values() for table in tables]
     assert all(any(table is other for other in placed) for table in tables)
@@ -236,7 +236,7 @@ def test_the_help_has_every_key_with_its_id(store: LayerStore) -> None:
     assert next(entry for _, entries in sections for entry in entries if entry[3] == "layer.mount")[0] == "f9, M"
 
 
-def test_the_help_has_what_has_no_key_and_all_words_of_the_filter() -> None:
+def test_the_help_lists_actions_without_a_key_and_all_filter_words() -> None:
     palette = dict(help_sections(lambda binding: binding.key))[
         "In the palette (ctrl+p), and on a key if you give it one"
     ]
@@ -300,9 +300,7 @@ async def test_keys_are_remapped_in_the_list_the_panels_the_tabs_and_the_dialogs
         assert isinstance(app.screen, HelpScreen)
 
 
-async def test_an_action_without_a_key_is_on_no_key_and_in_the_palette(
-    file: Path, store: LayerStore, place: Place
-) -> None:
+async def test_an_action_without_a_key_is_only_in_the_palette(file: Path, store: LayerStore, place: Place) -> None:
     app = app_of(place, read(file, '[keys]\nlayer.delete = ""\npanel.json = ""\ntree.last = ""\n'))
     async with app.run_test(size=(120, 36)) as pilot:
         await wait_for(lambda: len(app.screen_stack) > 1 and bool(app.screen.query("#layers")), pilot)
@@ -321,7 +319,7 @@ async def test_an_action_without_a_key_is_on_no_key_and_in_the_palette(
         assert "no-key" not in shown
 
 
-async def test_sentences_name_the_keys_that_were_chosen(file: Path, store: LayerStore, place: Place) -> None:
+async def test_messages_name_the_configured_keys(file: Path, store: LayerStore, place: Place) -> None:
     settings = read(
         file,
         '[keys]\nlayers.mark = "f4"\nlayer.swap = "f7,X"\nlayer.compare-from = "f8"\nlayers.back = "f9"\n'
@@ -353,7 +351,7 @@ async def test_sentences_name_the_keys_that_were_chosen(file: Path, store: Layer
         assert "marked with f4" in "\n".join(line.plain for line in app.screen.query_one(HelpLines).lines)
 
 
-def test_an_action_without_a_key_is_named_as_the_palette_has_it(file: Path) -> None:
+def test_an_action_without_a_key_is_named_by_its_title_in_the_palette(file: Path) -> None:
     assert key_of("layer.unmount-all") == "ctrl+p: Unmount for all users"
     assert with_keys("{layer.swap}, {layers.filter}, {layers.mark}, {layers.back}, {}") == "X, /, space, esc, {}"
     contextvars.copy_context().run(_with_another_key)
@@ -368,12 +366,12 @@ def _with_another_key() -> None:
 
 
 @pytest.mark.parametrize("table", actions.PLACES.values(), ids=actions.PLACES.keys())
-def test_sentences_of_keys_name_no_key(table: tuple[list[Binding], ...]) -> None:
+def test_descriptions_of_keys_name_no_key(table: tuple[list[Binding], ...]) -> None:
     for binding in (binding for bindings in table for binding in bindings):
         assert not re.search(r"\b(ctrl|esc|space|enter|tab)\b|\([a-zA-Z]\b", binding.tooltip), binding.id
 
 
-def test_all_ids_in_sentences_are_there() -> None:
+def test_all_ids_in_messages_exist() -> None:
     sources = Path(layertui.__file__).parent.rglob("*.py")
     found: set[str] = set()
     for node in (node for source in sources for node in ast.walk(ast.parse(source.read_text()))):
@@ -385,7 +383,7 @@ def test_all_ids_in_sentences_are_there() -> None:
     assert len(found) > 15
 
 
-async def test_the_theme_and_the_order_are_taken(file: Path, store: LayerStore, place: Place) -> None:
+async def test_the_configured_theme_and_order_are_used(file: Path, store: LayerStore, place: Place) -> None:
     app = app_of(place, read(file, 'theme = "layertui-light"\n[view]\nsort = "name"'))
     async with app.run_test(size=(120, 36)) as pilot:
         await wait_for(lambda: len(app.screen_stack) > 1 and bool(app.screen.query("#layers")), pilot)
@@ -417,7 +415,7 @@ async def test_the_palette_has_every_action_with_its_key(store: LayerStore, plac
 # Themes
 
 
-async def test_the_styles_are_read_once_and_anew_for_another_theme_and_back(
+async def test_the_styles_are_parsed_once_per_theme_change(
     store: LayerStore, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read_for: list[str] = []
@@ -439,13 +437,13 @@ async def test_the_styles_are_read_once_and_anew_for_another_theme_and_back(
             assert (app.screen.styles.background == light) is seen
 
 
-def test_our_themes_can_be_chosen_and_sixteen_colours_get_the_one_made_of_them() -> None:
+def test_our_themes_can_be_chosen_and_sixteen_colours_get_the_contrast_theme() -> None:
     assert theme_names()[: len(THEMES)] == [theme.name for theme in THEMES]
     assert usual_theme("standard") == CONTRAST.name
     assert usual_theme("truecolor") == usual_theme("256") == usual_theme(None) == DARK.name
 
 
-async def test_without_colours_the_cursor_is_reversed_and_themes_that_would_vanish_are_not_offered(
+async def test_without_colour_the_cursor_is_reversed_and_unreadable_themes_are_not_offered(
     store: LayerStore, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
@@ -483,7 +481,7 @@ def ratio(one: tuple[float, float, float], other: tuple[float, float, float]) ->
 
 
 @pytest.mark.parametrize("theme", [theme.name for theme in THEMES])
-async def test_all_words_of_a_row_can_be_read(store: LayerStore, place: Place, theme: str) -> None:
+async def test_all_text_of_a_row_has_enough_contrast(store: LayerStore, place: Place, theme: str) -> None:
     app = app_of(place, Settings(theme=theme))
     async with app.run_test(size=(120, 36)) as pilot:
         await wait_for(lambda: len(app.screen_stack) > 1 and bool(app.screen.query("#layers")), pilot)

@@ -348,7 +348,7 @@ class VirtualTree(LineView, can_focus=True):
         self.cursor_line += lines
 
     def action_page(self, pages: int) -> None:
-        """Move the cursor by screens."""
+        """Move the cursor by pages."""
         self.cursor_line += pages * max(1, self.scrollable_content_region.height - 1)
 
     def action_edge(self, where: str) -> None:
