@@ -112,7 +112,7 @@ _TABLE: tuple[tuple[type[errors.LayerStoreError], str, Facts, str], ...] = (
         errors.LayerInUse,
         "Layer in use",
         _holders,
-        "Remove its users first: delete child layers too, use podman rm or podman rmi, or unmount it ({layer.unmount}).",
+        "Remove its users first: delete child layers too, use podman rm or rmi, or unmount it ({layer.unmount}).",
     ),
     (
         errors.StoreMissing,

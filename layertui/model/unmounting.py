@@ -55,7 +55,9 @@ def _about(users: MountUsers, *, force: bool) -> str:
 
 
 def _at(process: Process, mount: str) -> str:
-    return "has its working folder here" if process.how == "cwd" else f"has {process.how.removeprefix(mount) or '/'} open"
+    if process.how == "cwd":
+        return "has its working folder here"
+    return f"has {process.how.removeprefix(mount) or '/'} open"
 
 
 def _some(lines: list[str]) -> list[str]:
