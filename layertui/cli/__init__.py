@@ -13,6 +13,7 @@ from typing import NoReturn
 from layerstore.errors import LayerStoreError
 from layertui.text.safe import safe
 
+
 DESCRIPTION = (
     "Browse the layers of a container store, such as those of Podman, Buildah, CRI-O and Skopeo. "
     "Without a command, the browser opens."
@@ -55,25 +56,30 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--config", metavar="FILE", help="read the settings from FILE instead of the default location")
     parser.add_argument("--read-only", action="store_true", help="open the store read-only")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    layers = commands.add_parser("layers", help="list the layers")
+    layers = _add_command(commands, "layers", "list the layers")
     layers.add_argument("--json", action="store_true", help="print the records as a JSON array")
     _add_store_options(layers, after_command=True)
-    layers.set_defaults(command="layers")
-    check = commands.add_parser("check", help="check the store for damage without changing it")
+    check = _add_command(commands, "check", "check the store for damage without changing it")
     check.epilog = "Exit status: 0 if nothing is found, 1 if there are findings, 2 if something could not be checked."
-    check.add_argument(
-        "--deep", action="store_true", help="also compare the contents of each layer with its original tar"
-    )
+    check.add_argument("--deep", action="store_true", help="also compare the files of each layer with its original tar")
     check.add_argument("--json", action="store_true", help="print the findings as a JSON array")
     check.add_argument("layers", nargs="*", metavar="LAYER", help="check only these layers (default: all)")
     _add_store_options(check, after_command=True)
-    check.set_defaults(command="check")
-    keys = commands.add_parser("keys", help="print the key bindings as a table for config.toml")
-    keys.set_defaults(command="keys")
-    demo = commands.add_parser("demo", help="create a demo store in the cache directory and browse it; needs no root")
+    _add_command(commands, "keys", "print the key bindings as a table for config.toml")
+    demo = _add_command(commands, "demo", "create a demo store in the cache directory and browse it; needs no root")
     demo.add_argument("--reset", action="store_true", help="recreate the demo store; changes are lost")
     demo.add_argument("--no-open", action="store_true", help="only create the demo store and print its location")
-    demo.set_defaults(command="demo")
+    return parser
+
+
+def _add_command(
+    commands: argparse._SubParsersAction[_Parser],  # noqa: SLF001 - the type has no public name
+    name: str,
+    summary: str,
+) -> _Parser:
+    """Add a command, which the module of the same name in this package runs."""
+    parser = commands.add_parser(name, help=summary, description=f"{summary[:1].upper()}{summary[1:]}.")
+    parser.set_defaults(command=name)
     return parser
 
 

@@ -106,7 +106,7 @@ def legend() -> list[tuple[Content, str]]:
         (Content.styled("shared", "$foreground 60%"), "lies in an additional image store, which is only read here"),
         (Content.styled("incomplete", "$text-warning"), "not all of its content is there"),
         (Content.styled("!no parent", "bold $text-error"), "the record of its parent is missing"),
-        (Content.styled("!circle", "bold $text-error"), "its parents lead back to itself"),
+        (Content.styled("!cycle", "bold $text-error"), "its parents lead back to itself"),
         (Content("inc mnt shr"), "incomplete, mounted, shared, where room is short; vol is volatile, ro read-only"),
         (Content.styled("unused", "$foreground 60%"), "no image and no container needs it"),
         (Content.styled("nginx", "bold $text-secondary"), "an image that ends in this layer"),

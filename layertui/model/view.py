@@ -25,7 +25,7 @@ class Fault:
     """Faults of a layer's position in the tree, as texts for a badge."""
 
     MISSING_PARENT = "no parent"
-    CIRCLE = "circle"
+    CYCLE = "cycle"
     DUPLICATE = "duplicate ID"
 
 
@@ -196,7 +196,7 @@ def build_view(
         places[position] = number
     faults = {places[position]: Fault.MISSING_PARENT for position in table.lost_parents}
     faults |= {places[table.positions[layer_id]]: Fault.DUPLICATE for layer_id in table.duplicates}
-    faults |= {places[position]: Fault.CIRCLE for position in cut}
+    faults |= {places[position]: Fault.CYCLE for position in cut}
     sizes, totals, gaps = _sizes(table, order, parents)
     view = StoreView(
         info=info,
