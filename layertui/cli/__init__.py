@@ -13,7 +13,6 @@ from typing import NoReturn
 from layerstore.errors import LayerStoreError
 from layertui.text.safe import safe
 
-
 DESCRIPTION = (
     "Browse the layers of a container store, such as those of Podman, Buildah, CRI-O and Skopeo. "
     "Without a command, the browser opens."
@@ -73,7 +72,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_command(
-    commands: argparse._SubParsersAction[_Parser],  # noqa: SLF001 - the type has no public name
+    commands: argparse._SubParsersAction[_Parser],
     name: str,
     summary: str,
 ) -> _Parser:
