@@ -30,23 +30,23 @@ class Limits:
 
     entered: Entered
     no_fuse: str = ""
-    """Why fuse-overlayfs cannot mount layers instead of the kernel; "" if it can or is not needed."""
+    """Why fuse-overlayfs cannot mount layers instead of the kernel, "" if it can or is not needed."""
     _stores: list[tuple[LayerStore, set[str]]] = field(default_factory=list)
 
     @property
     def mount_note(self) -> str:
-        """Who can see the mounts of this process; "" if every process can."""
+        """Who can see the mounts of this process, "" if every process can."""
         return _MOUNT_NOTES.get(self.entered.how, "")
 
     def read_only_reason(self, driver: str) -> str:
-        """Return why a store of this driver must be opened read-only and how to fix that; "" if it can be changed."""
+        """Return why a store of this driver must be opened read-only, with the remedy, or "" if it can be changed."""
         if self.entered.how is not Entry.UNAVAILABLE or driver != "overlay" or not self.no_fuse:
             return ""
         found = self.entered
         return f"{_sentence(found.reason)}: {found.hint}. fuse-overlayfs cannot be used instead: {self.no_fuse}."
 
     def notice(self, driver: str) -> tuple[str, str]:
-        """Return the title and the text of a message about the limits; "" for both if there are none."""
+        """Return the title and the text of a message about the limits, "" for both if there are none."""
         found, reason = self.entered, self.read_only_reason(driver)
         if reason:
             return "Read-only", f"Layers can be viewed but not mounted or changed. {reason}"
@@ -64,7 +64,7 @@ class Limits:
             self._stores.append((store, _mounted_here(store)))
 
     def leave(self) -> list[str]:
-        """Unmount what this process has mounted in its own namespace; return the errors.
+        """Unmount what this process has mounted in its own namespace, and return the errors.
 
         The mounts would end with the process, but their counts in mountpoints.json would remain.
         """
@@ -85,7 +85,7 @@ class Limits:
 
 
 def enter_namespace(place: StorePlace) -> Limits:
-    """Enter a user namespace if this is an ordinary user who owns the store; return the limits that remain.
+    """Enter a user namespace if this is an ordinary user who owns the store, and return the remaining limits.
 
     Call this before any thread starts. Raises the errors of `layerstore.config.rootless.enter`.
     """
@@ -100,7 +100,7 @@ def enter_namespace(place: StorePlace) -> Limits:
 
 
 def driver_of(place: StorePlace) -> str:
-    """Return the name of the driver that opening `place` will use; "" if there is no store."""
+    """Return the name of the driver that opening `place` will use, "" if there is no store."""
     if place.driver is not None:
         return place.driver
     return next((name for name in DRIVERS if name in drivers_in(place.graph_root)), "")

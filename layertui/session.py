@@ -17,10 +17,10 @@ from layerstore.linux.atomic import write_file
 from layertui.model.order import Order
 
 STORES = 50
-"""The maximum number of stores; the least recently opened one is dropped first."""
+"""The maximum number of stores. The least recently opened one is dropped first."""
 
 FOLDS = 500
-"""The maximum number of folded layers per store; the outermost ones are kept."""
+"""The maximum number of folded layers per store. The outermost ones are kept."""
 
 _LARGEST = 16 << 20
 _IGNORED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT})
@@ -40,7 +40,7 @@ class StoreState(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def order(self) -> Order | None:
-        """The sort order; None if this version does not know it."""
+        """The sort order, None if this version does not know it."""
         return Order(self.sort) if self.sort in {order.value for order in Order} else None
 
 
@@ -77,11 +77,15 @@ class Session:
         self._stores[_key(graph_root, driver)] = plain
 
     def theme(self, configured: str) -> str:
-        """Return the theme chosen in the palette; the `configured` one if none was or the settings changed since."""
+        """Return the theme to start with.
+
+        This is the theme chosen in the palette, or the `configured` one if none was chosen or the settings have changed
+        since.
+        """
         return self._saved.theme if self._saved.theme and self._saved.instead_of == configured else configured
 
     def keep_theme(self, theme: str, configured: str) -> None:
-        """Remember a theme; forget the remembered one if `theme` is the configured one."""
+        """Remember a theme, or forget the remembered one if `theme` is the configured one."""
         self._theme = (theme, configured) if theme != configured else ("", "")
 
     def save(self) -> None:

@@ -1,4 +1,7 @@
-"""The settings in `config.toml`. They are read before the screen starts; errors name the line."""
+"""The settings in `config.toml`.
+
+They are read before the screen starts, and errors name the line.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +60,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def keymap(self) -> Keymap:
-        """The configured keys by the ID of their binding; a value that begins with `NO_KEY` disables the key."""
+        """The configured keys by the ID of their binding. A value that begins with `NO_KEY` disables the key."""
         return self.keys
 
 
@@ -163,7 +166,7 @@ def _suggestion(name: str, known: Iterable[str]) -> str:
 
 
 def _problems(settings: Settings, keymap: dict[str, str]) -> Iterator[tuple[str, str]]:
-    """Yield the name of each invalid setting with a message; add the valid keys to `keymap`."""
+    """Yield the name of each invalid setting with a message, and add the valid keys to `keymap`."""
     themes = theme_names()
     if settings.theme and settings.theme not in themes:
         yield "theme", f"unknown theme {settings.theme!r}{_hint(settings.theme, themes, 'themes')}"
@@ -209,7 +212,7 @@ def _flat(table: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]
 
 
 def _line_of(text: str, name: str) -> int:
-    """Return the number of the line that sets `name` or opens its table; 0 if there is none."""
+    """Return the number of the line that sets `name` or opens its table, 0 if there is none."""
     table = ""
     for number, line in enumerate(text.splitlines(), 1):
         header = _HEADER.match(line)

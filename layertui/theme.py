@@ -99,5 +99,8 @@ THEMES = (DARK, LIGHT, CONTRAST)
 
 
 def usual_theme(colours: str | None) -> str:
-    """Return the default theme; `colours` is Rich's name for the colour system of the terminal."""
+    """Return the name of the default theme.
+
+    `colours` is Rich's name for the colour system of the terminal.
+    """
     return CONTRAST.name if colours == "standard" else DARK.name

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Browse the store that the options select; return the exit status."""
+    """Browse the store that the options select and return the exit status."""
     settings = read_settings(options)
     place = find_place(options)
     limits = enter_namespace(place)  # before the app is imported: a process with threads cannot enter a namespace
@@ -47,7 +47,7 @@ def run_app(
     choice: DriverChoice | None = None,
     limits: Limits | None = None,
 ) -> int:
-    """Run the app and save its session afterwards; return the exit status."""
+    """Run the app, save its session and return the exit status."""
     from layertui.app import LayertuiApp  # noqa: PLC0415 - see `run`
     from layertui.session import Session  # noqa: PLC0415 - the same
 

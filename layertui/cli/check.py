@@ -26,7 +26,7 @@ _PAUSE = 0.2  # seconds between two updates of the progress line
 
 
 def run(options: argparse.Namespace) -> int:
-    """Check the store that the options select; return the exit status."""
+    """Check the store that the options select and return the exit status."""
 
     def open_selected() -> LayerStore:
         place = with_existing_driver(find_place(options), options.driver)

@@ -28,7 +28,7 @@ _MTIME = 1_760_000_000  # of every file, so that each build gives the same store
 
 
 def run(options: argparse.Namespace) -> int:
-    """Browse the demo store, or print the options that select it; return the exit status."""
+    """Browse the demo store, or print the options that select it, and return the exit status."""
     settings = None if options.no_open else read_settings(options)
     place = prepare(reset=options.reset)
     if settings is None:

@@ -12,7 +12,7 @@ from layertui.text.safe import safe
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print every binding with its current keys; return the exit status."""
+    """Print every binding with its current keys and return the exit status."""
     keymap = read_settings(options).keymap
     path = options.config if options.config is not None else config_path()
     table = key_table(remapped(binding, keymap) for binding in all_bindings().values())

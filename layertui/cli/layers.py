@@ -20,7 +20,7 @@ _BATCH = 4096
 
 
 def run(options: argparse.Namespace) -> int:
-    """List the layers of one driver on standard output; return the exit status.
+    """List the layers of one driver on standard output and return the exit status.
 
     Other drivers with layers in the same graph root, and image stores that cannot be read, are named on standard error.
     """

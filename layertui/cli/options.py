@@ -48,7 +48,7 @@ def open_store(place: StorePlace, *, read_only: bool) -> LayerStore:
 
 
 def read_settings(options: argparse.Namespace) -> Settings:
-    """Read the settings; print what is wrong with them and exit with status 2 if they are invalid."""
+    """Return the settings, or print what is wrong with them and exit with status 2."""
     from layertui.settings import SettingsError, load_settings  # noqa: PLC0415 - imports Textual
 
     try:

@@ -113,7 +113,7 @@ class ApplyDialog(FormDialog[Path]):
         yield Button(text, id="apply", variant=variant, compact=True)  # type: ignore[arg-type]
 
     def _warning(self, *, brief: bool = False) -> Content:
-        """Return the users of the layer, one per line; if `brief`, only the number of each kind."""
+        """Return the users of the layer, one per line, or only the number of each kind if `brief`."""
         lines = self._affected.lines(self._layer.diff_digest)
         if brief:
             lines = [line.removesuffix(":") for line in lines if not line.startswith(" ")]

@@ -89,7 +89,7 @@ class ConfirmDialog(Dialog[bool]):
 
 
 def close_or_ask(dialog: Dialog[Any], *, edited: bool) -> None:
-    """Close the dialog without a result; ask first if there are unsaved edits."""
+    """Close the dialog without a result, after a confirmation if there are unsaved edits."""
     if not edited:
         dialog.dismiss(None)
         return

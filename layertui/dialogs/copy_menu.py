@@ -42,7 +42,10 @@ def choices(layer: Layer) -> Iterator[tuple[str, str, str]]:
 
 
 class CopyMenu(Dialog[tuple[str, str]]):
-    """Asks what to copy. The result is the label and the text; the key of a line chooses it directly."""
+    """Asks what to copy. The result is the label and the text.
+
+    The key of a line chooses it directly.
+    """
 
     DEFAULT_CSS = """
     CopyMenu {

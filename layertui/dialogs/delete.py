@@ -94,7 +94,10 @@ def _consequence_text(reason: Reason, holder: str, layer: PlannedLayer) -> Conte
 
 
 Measure = Callable[[tuple[str, ...], "DeleteDialog"], None]
-"""Starts to measure layers and to look for processes in them; `PlanMeasured` and `PlanInhabited` go to the dialog."""
+"""Starts to measure layers and to look for processes in them.
+
+The results go to the dialog as `PlanMeasured` and `PlanInhabited`.
+"""
 
 
 class DeleteDialog(Dialog[DeleteRequest]):

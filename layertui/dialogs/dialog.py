@@ -182,7 +182,7 @@ class Dialog(ModalScreen[ResultT], WholeScreen[ResultT], Generic[ResultT]):
         return self.offers(action) if self.is_mounted and not self.going else True
 
     def offers(self, action: str) -> bool | None:
-        """Return whether an action is available now; None shows its key dimmed."""
+        """Return whether an action is available now, or None to show its key dimmed."""
         del action
         return True
 
@@ -192,7 +192,7 @@ class Dialog(ModalScreen[ResultT], WholeScreen[ResultT], Generic[ResultT]):
         body.scroll_relative(y=pages * body.size.height, animate=False)
 
     def show_problem(self, problem: str | Content = "") -> None:
-        """Show an error above the buttons; an empty one hides the line."""
+        """Show an error above the buttons, or hide the line if it is empty."""
         line = self.query_one(".dialog-problem", Static)
         line.display = bool(problem)
         line.update(Content.assemble(("✗ ", "bold"), problem) if problem else "")

@@ -84,7 +84,7 @@ class FlagsDialog(ListEditor[FlagChanges]):
         return changes_between(self._layer.flags, self._flags)
 
     def rows(self) -> Iterable[Content]:
-        """Yield one line per flag; a star marks those that saving sets."""
+        """Yield one line per flag, with a star for those that saving sets."""
         changed = self._changes.set
         for name, value in self._flags.items():
             mark = ("* ", "bold $text-warning") if name in changed else "  "
@@ -155,7 +155,7 @@ class FlagsDialog(ListEditor[FlagChanges]):
         return bool(changes.set or changes.clear)
 
     def save(self) -> None:
-        """Close with the changes; ask for confirmation before marking the layer as incomplete."""
+        """Close with the changes, after a confirmation if the layer becomes incomplete."""
         self._close_with(self._changes)
 
     @work

@@ -57,7 +57,7 @@ class HelpLines(LinesView):
 
 
 class HelpScreen(Dialog[None]):
-    """Shows sections of keys and a legend; `/` filters them, and `i` shows the IDs of the keys.
+    """Shows sections of keys and a legend. `/` filters them, and `i` shows the IDs of the keys.
 
     The legend is a list of pairs of a symbol, as the screen draws it, and its meaning.
     """

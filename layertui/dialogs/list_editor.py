@@ -74,7 +74,7 @@ class ListEditor(Dialog[ResultT], Generic[ResultT]):
         raise NotImplementedError
 
     def take(self, number: int | None) -> int:
-        """Store the fields in line `number` or in a new line; return its number."""
+        """Store the fields in line `number` or in a new line, and return its number."""
         raise NotImplementedError
 
     def drop(self, number: int) -> None:
@@ -184,7 +184,7 @@ class ListEditor(Dialog[ResultT], Generic[ResultT]):
         self._finish_line()
 
     def _finish_line(self) -> bool:
-        """Store the line that is being edited; return False if it is invalid."""
+        """Store the line that is being edited and return whether it is valid."""
         if self._editing is None:
             return True
         problem = self.problem(self._edited)
@@ -208,7 +208,7 @@ class ListEditor(Dialog[ResultT], Generic[ResultT]):
             self.save()
 
     def action_cancel(self) -> None:
-        """Leave the fields if a line is being edited, else close the dialog; ask before discarding edits."""
+        """Leave the fields if a line is being edited, else close the dialog after a confirmation."""
         if self._editing is None:
             close_or_ask(self, edited=self.edited)
         else:

@@ -33,7 +33,7 @@ def restored(shown: str, original: str) -> str:
 
 
 def pretty(text: str) -> str | None:
-    """Return indented JSON; None if the text is not a JSON object or array."""
+    """Return indented JSON, or None if the text is not a JSON object or array."""
     try:
         value = json.loads(text)
         if not isinstance(value, dict | list):
@@ -167,5 +167,5 @@ class MetadataDialog(Dialog[str]):
         self.dismiss(self.text if self.edited else None)
 
     def action_cancel(self) -> None:
-        """Close; ask before discarding edits."""
+        """Close, after a confirmation if the text was edited."""
         close_or_ask(self, edited=self.edited)

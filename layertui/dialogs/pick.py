@@ -18,7 +18,7 @@ from layertui.text.format import plural
 from layertui.widgets.inputs import SafeInput
 
 _SHOWN = 200
-"""The maximum number of listed matches; further ones are only counted."""
+"""The maximum number of listed matches. Further ones are only counted."""
 
 
 class Named(Protocol):

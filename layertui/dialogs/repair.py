@@ -30,7 +30,7 @@ _AROUND = 7  # cells of the box beside the text
 
 
 class Replan(Protocol):
-    """Starts to plan a repair again; a `RepairPlanned` goes to the dialog."""
+    """Starts to plan a repair again. The result goes to the dialog as `RepairPlanned`."""
 
     def __call__(self, event: RepairPlanned, dialog: RepairDialog, *, force: bool, sizes: bool) -> None:
         """Plan a repair of the same findings, measuring freed space if `sizes` is set."""
@@ -186,7 +186,7 @@ class RepairDialog(Dialog[RepairPlanned]):
 
 
 def step_lines(steps: Sequence[RepairStep], width: int) -> list[Content]:
-    """Return the wrapped lines of the steps; below each step, what it deletes and who needs that."""
+    """Return the wrapped lines of the steps, each followed by what it deletes and who needs that."""
     lines = []
     for step in steps:
         frees = f" · frees {size_text(step.frees.size)}" if step.frees is not None else ""

@@ -25,7 +25,10 @@ _MAGIC = slice(257, 262)  # "ustar" in every header since POSIX.1-1988
 
 @dataclass(frozen=True, slots=True)
 class TarFile:
-    """The result of checking a path. `problem` says why it cannot be used; `odd` means it does not look like a tar."""
+    """The result of checking a path.
+
+    `problem` says why the file cannot be used. `odd` means that it does not look like a tar.
+    """
 
     path: Path
     size: int = 0
@@ -64,7 +67,7 @@ def _check(path: Path) -> TarFile:
 
 
 def _first_block(leading: bytes, compression: Compression, *, whole: bool) -> bytes | None:
-    """Return the first decompressed block; None if `leading` is too short to decompress it."""
+    """Return the first decompressed block, or None if `leading` is too short to decompress it."""
     pieces: Iterator[bytes] = iter(decompress(iter([leading]), compression))
     block = b""
     try:

@@ -62,7 +62,7 @@ class PlanRow(Protocol):
 
     @property
     def mount_count(self) -> int:
-        """The recorded mount count; 0 for a mount without a record."""
+        """The recorded mount count, which is 0 for a mount without a record."""
         ...
 
     @property

@@ -26,7 +26,10 @@ _Test = Callable[[StoreView], bytes | bytearray]
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A parsed filter. All words must occur and all tests must match; `error` describes a syntax error."""
+    """A parsed filter.
+
+    All words must occur and all tests must match. `error` describes a syntax error.
+    """
 
     words: tuple[str, ...] = ()
     tests: tuple[_Test, ...] = ()
@@ -137,7 +140,9 @@ def parse_query(text: str) -> Query:
 def build_listing(
     view: StoreView, text: str = "", order: Order = Order.TREE, *, should_stop: ShouldStop = lambda: False
 ) -> Listing:
-    """Return the rows of `view` that match the filter `text`, in `order`; in tree order, with their ancestors.
+    """Return the rows of `view` that match the filter `text`, in `order`.
+
+    In tree order, the ancestors of each match are included.
 
     Raises:
         Cancelled: `should_stop` returned True.

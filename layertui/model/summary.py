@@ -18,7 +18,10 @@ from layertui.text.format import exact_size, plural, time_text
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A line of the panel. `copy` is the text to copy if it differs from the value; `tone` is the emphasis."""
+    """A line of the panel.
+
+    `copy` is the text to copy if it differs from the value. `tone` is the emphasis.
+    """
 
     label: str
     value: str

@@ -49,7 +49,7 @@ def parse_size(text: str) -> int | None:
 
 
 def age_text(then: datetime | None, now: datetime) -> str:
-    """Return an age in at most four characters, such as "5m", "3h" or "2mo"; `UNKNOWN` if `then` is None."""
+    """Return an age in at most four characters, such as "5m", "3h" or "2mo", or `UNKNOWN` if `then` is None."""
     if then is None:
         return UNKNOWN
     seconds = _seconds(then, now)
@@ -60,7 +60,7 @@ def age_text(then: datetime | None, now: datetime) -> str:
 
 
 def time_text(then: datetime | None, now: datetime) -> str:
-    """Return the date, the time, the time zone and the age; `UNKNOWN` if `then` is None."""
+    """Return the date, the time, the time zone and the age, or `UNKNOWN` if `then` is None."""
     if then is None:
         return UNKNOWN
     aware = _aware(then)
@@ -73,7 +73,10 @@ def time_text(then: datetime | None, now: datetime) -> str:
 
 
 def plural(count: int, noun: str, many: str = "") -> str:
-    """Return a count with its noun, such as "1 layer" or "2,000 layers"; `many` is an irregular plural."""
+    """Return a count with its noun, such as "1 layer" or "2,000 layers".
+
+    `many` is an irregular plural.
+    """
     return f"{count:,} {noun if count == 1 else many or noun + 's'}"
 
 
@@ -90,7 +93,7 @@ def duration_text(seconds: float) -> str:
 
 
 def rate_text(size: float, seconds: float) -> str:
-    """Return a rate, such as "85.0 MB/s"; "" for less than 0.2 seconds, which is too short to measure."""
+    """Return a rate, such as "85.0 MB/s", or "" for less than 0.2 seconds, which is too short to measure."""
     return f"{size_text(round(size / seconds))}/s" if seconds >= 0.2 else ""
 
 

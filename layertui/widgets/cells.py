@@ -40,7 +40,7 @@ class Line:
             self.used += cells
 
     def put_foreign(self, text: str, style: Style, escape: Style, most: int | None = None) -> None:
-        """Append text from disk in at most `most` cells; `escape` is the style of escaped characters."""
+        """Append text from disk in at most `most` cells, with escapes in the style `escape`."""
         room = self.room if most is None else min(self.room, most)
         shown = text[: max(1, room * _MAX_CHARACTERS)]
         parts = [(part, escape if escaped else style) for part, escaped in pieces(shown)]

@@ -108,7 +108,7 @@ class Choice(Widget, can_focus=True):
         self.set_reactive(Choice.index, index)
 
     def render(self) -> Content:
-        """Draw the values; the selected one has a filled dot and, with the focus, is reversed."""
+        """Draw the values, the selected one with a filled dot and, with the focus, reversed."""
         chosen = "bold reverse" if self.has_focus else "bold"
         parts = [
             Content.styled(f" ● {label} ", chosen) if number == self.index else Content(f" ○ {label} ")

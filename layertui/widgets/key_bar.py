@@ -36,7 +36,7 @@ class KeyBar(SpotLine):
     """The IDs of bindings that are always shown, at the right."""
 
     FIRST = "jobs.cancel"
-    """The ID of the binding that comes before the others of its widget; it is active only while a job runs."""
+    """The ID of the binding that comes before the others of its widget. It is active only while a job runs."""
 
     def __init__(self, refusal: Callable[[str], str], offered: Callable[[str], str] = lambda _: "") -> None:
         super().__init__()

@@ -138,7 +138,10 @@ class PathField(Vertical, Generic[FoundT]):
         return self.query_one(PathInput).value
 
     def suggest(self, path: str) -> None:
-        """Replace the previous suggestion; if the user has edited it, keep the text and look it up again."""
+        """Replace the previous suggestion.
+
+        A path that the user has edited is kept and looked up again.
+        """
         before, self._suggested = self._suggested, path
         if self.text == before:
             self.query_one(PathInput).put(path)
@@ -166,7 +169,7 @@ class PathField(Vertical, Generic[FoundT]):
         return found
 
     async def usable(self) -> FoundT | None:
-        """Look up the path again; return None if it cannot be used or the dialog has closed."""
+        """Look up the path again and return the result, or None if it cannot be used or the dialog has closed."""
         with suppress(NoMatches):  # the dialog has closed
             found = await self._look_now()
             if not found.problem:

@@ -36,7 +36,10 @@ class TargetState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The result of checking a path. `problem` says why it is refused; `free` is the free space in bytes, if known."""
+    """The result of checking a path.
+
+    `problem` says why it is refused. `free` is the free space in bytes, None if unknown.
+    """
 
     path: Path
     state: TargetState
@@ -45,7 +48,7 @@ class Target:
 
 
 def expand(text: str, base: Path) -> Path:
-    """Return the path for typed text; `~` is a home folder, and relative paths start at `base`."""
+    """Return the path for typed text, expanding `~` and resolving relative paths from `base`."""
     return base / os.path.expanduser(text)
 
 

@@ -55,7 +55,7 @@ class Terminal:
         os.write(self._terminal, key.encode())
 
     def ended(self) -> int:
-        """Quit the browser; return the exit status."""
+        """Quit the browser and return the exit status."""
         self.press("q")
         until = time.monotonic() + 20
         while time.monotonic() < until:
@@ -67,7 +67,7 @@ class Terminal:
         pytest.fail("the browser does not exit:\n" + "\n".join(self.screen.display))
 
     def hung_up(self) -> int:
-        """Close the terminal; return the exit status."""
+        """Close the terminal and return the exit status."""
         os.close(self._terminal)
         return os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
 

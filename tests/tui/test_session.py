@@ -265,7 +265,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def wait_for_the_end(program: Program) -> None:
-    """Wait until the program exits; its terminal may be closed already."""
+    """Wait until the program exits. Its terminal may be closed already."""
     if program.terminal >= 0:
         assert program.ended(15) == 0
         return

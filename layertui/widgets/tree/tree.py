@@ -85,7 +85,7 @@ class VirtualTree(LineView, can_focus=True):
     hover_line: reactive[int] = reactive(_NOTHING, repaint=False)
 
     class CursorMoved(_NodeMessage):
-        """The cursor has moved to another node; `node` is -1 if the tree is empty."""
+        """The cursor has moved to another node. `node` is -1 if the tree is empty."""
 
     class Chosen(_NodeMessage):
         """Enter was pressed on a leaf, or a leaf was double-clicked."""
@@ -133,7 +133,7 @@ class VirtualTree(LineView, can_focus=True):
         *,
         now_at: Callable[[int], int | None] | None = None,
     ) -> None:
-        """Show new nodes; the cursor, the folds and the scroll position stay with their keys.
+        """Show new nodes and keep the cursor, the folds and the scroll position with their keys.
 
         The nodes in `folded` are folded as well. `now_at` returns the new number of an old node, None if it is gone; it
         is faster than looking up the key. If the node under the cursor is gone, the cursor moves to the nearest line
@@ -283,7 +283,7 @@ class VirtualTree(LineView, can_focus=True):
         self.cursor_line = self.folding.line_of(node)
 
     def go_to_key(self, key: str) -> bool:
-        """Move the cursor to the node with this key; return False if there is none."""
+        """Move the cursor to the node with this key and return whether there is one."""
         node = self.place(key)
         if node is None:
             return False
@@ -326,7 +326,10 @@ class VirtualTree(LineView, can_focus=True):
         self.hover_line = _NOTHING
 
     def on_click(self, event: events.Click) -> None:
-        """Move the cursor to the line; fold on the guides or on a double click, or choose a leaf on a double click."""
+        """Move the cursor to the clicked line.
+
+        A click on the guides or a double click folds the node; a double click on a leaf chooses it.
+        """
         offset = event.get_content_offset(self)
         if offset is None:
             return
@@ -375,7 +378,7 @@ class VirtualTree(LineView, can_focus=True):
             self.go_to(other)
 
     def action_out(self) -> None:
-        """Fold the node; if it is folded or a leaf, move the cursor to its parent."""
+        """Fold the node, or move the cursor to its parent if it is folded or a leaf."""
         node = self.cursor_node
         if node == _NOTHING:
             return
@@ -385,7 +388,7 @@ class VirtualTree(LineView, can_focus=True):
             self.toggle(node)
 
     def action_in(self) -> None:
-        """Unfold the node; if it is not folded, move the cursor to its first child."""
+        """Unfold the node, or move the cursor to its first child if it is not folded."""
         node = self.cursor_node
         if node in self.folding.folded:
             self.toggle(node)
