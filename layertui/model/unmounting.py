@@ -16,9 +16,7 @@ _RUNS = (
     "A running container keeps its files, but podman cp, commit and export would mount the layer a second time, which "
     "may damage what the container writes. Stop the container first with podman stop."
 )
-_INSIDE = (
-    "The kernel does not unmount an overlay while a process outside of a container uses it. End the process first."
-)
+_INSIDE = "The kernel cannot unmount an overlay while a process outside of containers uses it. End that process first."
 _IDLE = "The container has no running process, but Podman may be using the mount (podman mount, cp or commit)."
 
 

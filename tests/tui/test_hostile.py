@@ -186,7 +186,7 @@ def test_the_terminal_of_these_tests_notices(store: HostileStore, key: str) -> N
         (["--root", f"/nowhere{ODD}", "layers"], f"/nowhere{ODD_SHOWN}"),
         (["--driver", f"x{ODD}", "layers"], f"x{ODD_SHOWN}"),
         (["--storage-opt", f"x{ODD}=1", "layers"], f"x{ODD_SHOWN}"),
-        (["--config", "odd.toml"], r"odd.toml: there is no setting 'x\x9b\u202e\u2028'"),
+        (["--config", "odd.toml"], r"odd.toml: unknown setting 'x\x9b\u202e\u2028'"),
         (["--config", f"none{ODD}"], f"none{ODD_SHOWN}"),
         (
             [
@@ -248,7 +248,7 @@ def files(walk: Walk) -> None:
     walk.leave("b Bytes")
     walk.press("G", r"→ /dir/lines:two\nlines\r\ttab", r"Symbolic link to ../dir/lines:two\nlines\r\ttab")
     walk.leave("Symbolic link", ESC)
-    walk.press("w", "In 1 layer of the chain", "/links/" + SHOWN["lines"], screen="OccurrencesDialog")
+    walk.press("w", "Found in 1 layer of the chain", "/links/" + SHOWN["lines"], screen="OccurrencesDialog")
     walk.leave("of the chain")
 
 

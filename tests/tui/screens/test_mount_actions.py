@@ -56,7 +56,7 @@ def test_every_state_has_its_own_badge_and_its_words(
     assert label in fields
     assert fields["Path"] == "/m"
     if place is STALE:
-        assert fields["Stale"].startswith("recorded as mounted 3 times, but not mounted")
+        assert fields["Stale"].startswith("recorded as mounted 3 times but not mounted")
         assert "Mounted" not in fields
     if place is ELSEWHERE:
         assert "PID 812" in fields["Namespace"]
