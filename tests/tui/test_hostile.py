@@ -262,7 +262,7 @@ def extract(walk: Walk) -> None:
 def skipped(walk: Walk) -> None:
     walk.press(ESC, SHOWN["title"] + ".d/", "▸ dir/")
     walk.terminal.type("g" + "j" * 9)
-    walk.press("x", "Extract from base-layer", "/dir  and all that is in it")
+    walk.press("x", "Extract from base-layer", "/dir  and its contents")
     walk.press(
         "\x13", "1 file skipped", rf"/\xffw{ODD_SHOWN}/dir", rf"/dir/closed{ODD_SHOWN}\xff", screen="SkippedDialog"
     )
