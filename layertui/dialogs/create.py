@@ -38,6 +38,16 @@ class CreateDialog(FormDialog[CreateRequest]):
     `taken` maps each name in the store to the ID of its layer.
     """
 
+    DEFAULT_CSS = """
+    CreateDialog #parent {
+        width: 1fr;
+        text-align: left;
+        content-align: left middle;
+        background: $panel;
+        text-style: none;
+    }
+    """
+
     AUTO_FOCUS = "#content"
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -64,7 +74,7 @@ class CreateDialog(FormDialog[CreateRequest]):
         """Yield the form."""
         yield Field("Content", Choice(["empty", "from a tar"], id="content"))
         yield tar_field(self._base, "Create a layer from")
-        yield Field("Parent", Button(self._parent_label(), id="parent", classes="picked", compact=True))
+        yield Field("Parent", Button(self._parent_label(), id="parent", compact=True))
         yield Field("Names", SafeInput(placeholder="none; separate several with spaces", id="names"))
         yield Field("ID", SafeInput(placeholder="random", id="id"))
         yield Static("", id="note", markup=False)

@@ -227,7 +227,7 @@ class FormDialog(Dialog[ResultT], Generic[ResultT]):
         .dialog-box { width: 84; }
         .dialog-body > Field { margin-bottom: 1; }
         .one-line { width: 1fr; height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
-        .picked { width: 1fr; text-align: left; content-align: left middle; background: $panel; text-style: none; }
+
         #note { color: $text-muted; height: auto; }
     }
     """

@@ -65,6 +65,16 @@ class ExportDialog(FormDialog[ExportRequest]):
     `images` maps the ID of each layer to the name of an image that needs it.
     """
 
+    DEFAULT_CSS = """
+    ExportDialog #from {
+        width: 1fr;
+        text-align: left;
+        content-align: left middle;
+        background: $panel;
+        text-style: none;
+    }
+    """
+
     AUTO_FOCUS = "#path"
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -89,7 +99,7 @@ class ExportDialog(FormDialog[ExportRequest]):
         """Yield the form."""
         start = [compression for compression, _ in FORMATS].index(self.compression)
         yield Field("Layer", Static(self._label(self._layer), id="layer", classes="one-line", markup=False))
-        yield Field("From", Button(self._from_label(), id="from", classes="picked", compact=True))
+        yield Field("From", Button(self._from_label(), id="from", compact=True))
         yield Field("Format", Choice([name for _, name in FORMATS], start, id="format"))
         yield PathField(
             "To",
