@@ -227,7 +227,6 @@ class FormDialog(Dialog[ResultT], Generic[ResultT]):
         .dialog-box { width: 84; }
         .dialog-body > Field { margin-bottom: 1; }
         .one-line { width: 1fr; height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
-
         #note { color: $text-muted; height: auto; }
     }
     """
