@@ -15,6 +15,7 @@ from textual.widgets.option_list import Option
 from layerstore.model import Layer
 from layertui.dialogs.dialog import LIST_BINDINGS, ChoiceList, Dialog
 from layertui.dialogs.labels import heading
+from layertui.model.rows import SHORT
 from layertui.text.safe import safe
 from layertui.widgets.cells import cut
 from layertui.widgets.text import MUTED
@@ -26,7 +27,7 @@ _AROUND = 25  # cells of a line beside the text: border, padding, key, label and
 def choices(layer: Layer) -> Iterator[tuple[str, str, str]]:
     """Yield a key, a label and a text for everything that can be copied."""
     yield "i", "ID", layer.id
-    yield "s", "short ID", layer.id[:12]
+    yield "s", "short ID", layer.id[:SHORT]
     for key, name in zip("n23456789", layer.names, strict=False):
         yield key, "name", name
     for key, name, text in (

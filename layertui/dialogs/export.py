@@ -18,8 +18,9 @@ from textual.widgets import Button, Input, Static
 from layerstore.model import Compression, Layer
 from layertui.dialogs.confirm import ConfirmDialog
 from layertui.dialogs.dialog import FormDialog
-from layertui.dialogs.labels import SHORT_ID, heading, label, layer_label, short_id
+from layertui.dialogs.labels import heading, label, layer_label, short_id
 from layertui.dialogs.pick import LayerPicker
+from layertui.model.rows import SHORT
 from layertui.text.format import size_text
 from layertui.text.safe import safe
 from layertui.widgets.inputs import Choice, Field
@@ -56,7 +57,7 @@ def file_stem(layer: Layer) -> str:
     """Return a file name without a suffix, from the last part of the layer's first name or from its ID."""
     name = layer.names[0].rsplit("/", 1)[-1] if layer.names else ""
     clean = re.sub(r"[^A-Za-z0-9._+-]+", "-", name)[:_STEM_LENGTH].strip("-.")
-    return clean or re.sub(r"[^A-Za-z0-9]+", "-", layer.id)[:SHORT_ID]
+    return clean or re.sub(r"[^A-Za-z0-9]+", "-", layer.id)[:SHORT]
 
 
 class ExportDialog(FormDialog[ExportRequest]):

@@ -7,16 +7,14 @@ from collections.abc import Sequence
 from textual.content import Content
 
 from layerstore.model import Layer
+from layertui.model.rows import SHORT
 from layertui.text.safe import safe
 from layertui.widgets.text import MUTED
-
-SHORT_ID = 12
-"""The length of a short ID, as in Podman."""
 
 
 def short_id(layer_id: str) -> str:
     """Return the short form of an ID."""
-    return safe(layer_id[:SHORT_ID])
+    return safe(layer_id[:SHORT])
 
 
 def label(layer_id: str, names: Sequence[str] = (), image: str = "") -> Content:
@@ -36,4 +34,4 @@ def layer_label(layer: Layer, image: str = "") -> Content:
 
 def heading(verb: str, layer: Layer) -> str:
     """Return the title of a dialog about one layer."""
-    return f"{verb} {layer.id[:SHORT_ID]}"
+    return f"{verb} {layer.id[:SHORT]}"
