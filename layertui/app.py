@@ -28,7 +28,7 @@ from layertui.keys.actions import APP_ACTIONS, bindings
 from layertui.keys.keymap import use_keymap
 from layertui.keys.sentences import with_keys
 from layertui.keys.typed_ahead import KeyQueue, Typed
-from layertui.limits import Footing
+from layertui.limits import Limits
 from layertui.screens.opening import OpeningScreen
 from layertui.session import Session, StoreState
 from layertui.settings import Settings
@@ -108,12 +108,12 @@ class LayertuiApp(App[None]):
         clock: Callable[[], datetime] = _now,
         settings: Settings = Settings(),  # noqa: B008 - frozen
         session: Session | None = None,
-        footing: Footing | None = None,
+        limits: Limits | None = None,
     ) -> None:
         super().__init__()
         self._settings = settings
         self._session = session
-        self._footing = footing
+        self._limits = limits
         self._browser: LayersScreen | None = None
         self.jobs = JobRunner()
         self.keys = KeyQueue(self, self._deliver)
@@ -197,9 +197,9 @@ class LayertuiApp(App[None]):
         self._browser = LayersScreen(
             opened.store, opened.listing, self.jobs, self._clock, settings=self._settings, past=past
         )
-        if self._footing is not None:
-            self._browser.browser.mount_note = with_keys(self._footing.mount_note)
-            self._browser.browser.why_read_only = self._footing.why_read_only(info.driver)
+        if self._limits is not None:
+            self._browser.browser.mount_note = with_keys(self._limits.mount_note)
+            self._browser.browser.why_read_only = self._limits.read_only_reason(info.driver)
         self.switch_screen(self._browser)
         self.show_notice()
         if not self.is_headless:
@@ -212,9 +212,9 @@ class LayertuiApp(App[None]):
             self.notify(safe(text), title=title, severity="warning", markup=False, timeout=_NOTICE_SECONDS)
 
     def _notice(self) -> tuple[str, str]:
-        if self._footing is None or self._browser is None:
+        if self._limits is None or self._browser is None:
             return "", ""
-        return self._footing.notice(self._browser.view.info.driver)
+        return self._limits.notice(self._browser.view.info.driver)
 
     def _leave_without_terminal(self) -> None:
         """Exit if the terminal is gone and SIGHUP did not arrive, as behind `su`.
@@ -231,8 +231,8 @@ class LayertuiApp(App[None]):
         if self._session is not None:
             with suppress(OSError):
                 self._session.save()
-        if self._footing is not None:
-            self._footing.leave()
+        if self._limits is not None:
+            self._limits.leave()
         os._exit(_HUNG_UP)
 
     def _keep_session(self) -> None:

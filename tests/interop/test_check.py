@@ -180,14 +180,14 @@ def test_the_command_line(podman: PodmanStore) -> None:
         return subprocess.run(command, env=podman.environ, capture_output=True, text=True, check=False)
 
     clean = run("--deep")
-    assert (clean.returncode, clean.stdout, clean.stderr) == (0, "nothing found\n", "")
+    assert (clean.returncode, clean.stdout, clean.stderr) == (0, "no problems found\n", "")
     assert run("--json").stdout == "[]\n"
     folder = podman.graph / podman.driver / ("" if podman.driver == "overlay" else "dir")
     shutil.move(folder / layers[1], podman.folder / "aside")
     damaged = run()
     assert damaged.returncode == 1
     assert f"damage (no-folder): layer {layers[1][:12]}: its folder" in damaged.stdout
-    assert "takes down: image localhost/two:latest, image localhost/three:latest" in damaged.stdout
+    assert "affects: image localhost/two:latest, image localhost/three:latest" in damaged.stdout
     assert "repair: remove the layer and the 1 layers based on it; only if told to" in damaged.stdout
     (finding, *_) = json.loads(run("--json").stdout)
     assert (finding["kind"], finding["layer"], finding["severity"]) == ("no-folder", layers[1], "damage")

@@ -19,9 +19,8 @@ from layertui.keys.sentences import with_keys
 from layertui.model.summary import Field, Group
 from layertui.panels.details.actions import FIELDS_ACTIONS
 from layertui.text.safe import safe
-from layertui.widgets.cells import Line, broken, cut
+from layertui.widgets.cells import Line, base_style, broken, cut, layered, one_band
 from layertui.widgets.line_view import LineView
-from layertui.widgets.styles import base_style, layered, one_band
 
 _LABEL = 10
 _BELOW = 2  # indentation of a path that is written below its label

@@ -16,8 +16,7 @@ from layertui.keys.sentences import with_keys
 from layertui.panels.json.actions import JSON_ACTIONS
 from layertui.panels.json.model import JsonText
 from layertui.text.safe import safe
-from layertui.widgets.cells import Line, broken
-from layertui.widgets.styles import base_style, layered
+from layertui.widgets.cells import Line, base_style, broken, layered
 from layertui.widgets.tree.tree import VirtualTree
 
 STEP = 2

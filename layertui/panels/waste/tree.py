@@ -18,8 +18,7 @@ from layertui.panels.changes.model import LETTERS
 from layertui.panels.waste.actions import WASTE_ACTIONS
 from layertui.panels.waste.model import WasteTable
 from layertui.text.format import size_text
-from layertui.widgets.cells import Line, cut_name, cut_path
-from layertui.widgets.styles import base_style, layered
+from layertui.widgets.cells import Line, base_style, cut_name, cut_path, layered
 from layertui.widgets.tree.tree import VirtualTree
 
 _BAR = 20

@@ -124,8 +124,8 @@ def test_what_is_wrong_is_marked_and_nothing_is_lost() -> None:
     faults = [(row.id, row.fault) for row in view.rows if row.fault]
     assert sorted(faults) == [
         ("orphan", Fault.DUPLICATE),
-        ("self", Fault.CIRCLE),
-        ("x", Fault.CIRCLE),
+        ("self", Fault.CYCLE),
+        ("x", Fault.CYCLE),
     ]
     assert sorted(ids(view.rows)) == ["orphan", "self", "tail", "x", "y", "z"]
     assert view["orphan"].parent == "gone"

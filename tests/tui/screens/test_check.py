@@ -197,7 +197,7 @@ async def test_a_store_for_reading_only_shows_the_plan_and_does_nothing(place: P
         await check(browser)
         await browser.press("f")
         await browser.until(lambda: isinstance(browser.app.screen, RepairDialog))
-        assert "open for reading only" in words(browser)
+        assert "open read-only" in words(browser)
         assert browser.app.screen.query_one("#repair", Button).disabled
         await browser.press("y", "escape")
         assert isinstance(browser.app.screen, CheckScreen)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def apply(browser: Browser) -> None:
     """Ask for a tar, and make it the diff of the layer under the cursor."""
-    from layertui.dialogs.apply import ApplyDialog, Concerned  # noqa: PLC0415 - late: starting up does not wait for it
+    from layertui.dialogs.apply import Affected, ApplyDialog  # noqa: PLC0415 - late: starting up does not wait for it
     from layertui.jobs.write import apply_job  # noqa: PLC0415
 
     row = browser.layer
@@ -28,8 +28,8 @@ def apply(browser: Browser) -> None:
         browser.reload()
 
     copies = browser.store.driver_name == "vfs"
-    concerned = Concerned(row.children, row.images, row.containers, copies=copies, mounted=row.mounted)
-    browser.ask(ApplyDialog(row.layer, concerned, Path.cwd()), go)
+    affected = Affected(row.children, row.images, row.containers, copies=copies, mounted=row.mounted)
+    browser.ask(ApplyDialog(row.layer, affected, Path.cwd()), go)
 
 
 def _mounted(browser: Browser) -> str:
