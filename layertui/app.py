@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import os
 import select
 import signal
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from rich.console import RenderableType
 from textual import events
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import BindingType
 from textual.screen import Screen
 
@@ -29,18 +30,22 @@ from layertui.keys.keymap import use_keymap
 from layertui.keys.sentences import with_keys
 from layertui.keys.typed_ahead import KeyQueue, Typed
 from layertui.limits import Limits
+from layertui.log import log_file
 from layertui.screens.opening import OpeningScreen
 from layertui.session import Session, StoreState
 from layertui.settings import Settings
 from layertui.text.safe import safe
 from layertui.theme import THEMES, usual_theme
 from layertui.widgets.text import typable
+from layertui.widgets.textual_private import CrashingApp
 
 if TYPE_CHECKING:
     from layerstore.config.detect import DriverStore
     from layerstore.store import LayerStore
     from layertui.jobs.opening import OpenedStore, OpenStore
     from layertui.screens.main.screen import LayersScreen
+
+_log = logging.getLogger(__name__)
 
 _COLLECT_AFTER = 0.5  # seconds after the first picture of a store
 _COLLECT_ANYHOW = 10.0  # seconds, if no store could be opened
@@ -88,7 +93,7 @@ class Collector:
         gc.collect(2 if old >= _DUE[2] else 1 if middle >= _DUE[1] else 0)
 
 
-class LayertuiApp(App[None]):
+class LayertuiApp(CrashingApp[None]):
     """Browses one store.
 
     `open_store` is called in a thread, so that there is something to see at once. `choice` is for a graph root that may
@@ -139,6 +144,14 @@ class LayertuiApp(App[None]):
     def post_display_hook(self) -> None:
         """Let the garbage collector run if it is due."""
         self._collector.drawn()
+
+    def crashed(self, error: Exception) -> str:
+        """Log an unexpected error, and return what the terminal shows."""
+        _log.critical("the browser crashed", exc_info=error)
+        log = log_file()
+        where = f" The traceback is in {safe(str(log))}." if log is not None else ""
+        what = safe(f"{type(error).__name__}: {error}")
+        return f"layertui: unexpected error: {what}\nThis is a bug: please report it.{where}"
 
     def on_mount(self) -> None:
         """Open the store."""

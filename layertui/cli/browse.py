@@ -54,7 +54,8 @@ def run_app(
 
     start_log()
     session = Session() if settings.remember else None
-    LayertuiApp(open_first, choice=choice, settings=settings, session=session, limits=limits).run()
+    app = LayertuiApp(open_first, choice=choice, settings=settings, session=session, limits=limits)
+    app.run()
     for problem in limits.leave() if limits is not None else ():
         _warn(problem)
     if session is not None:
@@ -62,7 +63,7 @@ def run_app(
             session.save()
         except OSError as error:
             _warn(f"cannot save the session: {error}")
-    return 0
+    return app.return_code or 0
 
 
 def _warn(text: str) -> None:
