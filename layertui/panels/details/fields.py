@@ -47,6 +47,10 @@ class FieldList(LineView, can_focus=True):
     BINDINGS: ClassVar[list[BindingType]] = bindings(FIELDS_ACTIONS)
     DEFAULT_CSS = """
     FieldList {
+        height: 1fr;
+        scrollbar-size-vertical: 1;
+        overflow-x: hidden;
+        background: $background;
         & .fields--heading { color: $accent; text-style: bold; }
         & .fields--label { color: $foreground 60%; }
         & .fields--dim { color: $foreground 60%; }
@@ -55,6 +59,7 @@ class FieldList(LineView, can_focus=True):
         & .fields--warning { color: $text-warning; }
         & .fields--error { color: $text-error; text-style: bold; }
         & .fields--cursor { background: $primary 35%; text-style: bold; }
+        &:nocolor .fields--cursor { text-style: bold reverse; }
     }
     """
     COMPONENT_CLASSES: ClassVar[set[str]] = {

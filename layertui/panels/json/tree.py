@@ -29,6 +29,15 @@ class JsonTree(VirtualTree):
     """Shows the lines of a record. Objects and lists fold."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings(JSON_ACTIONS)
+    DEFAULT_CSS = """
+    JsonTree {
+        & .json--key { color: $text-accent; }
+        & .json--string { color: $text-success; }
+        & .json--number { color: $text-warning; }
+        & .json--word { color: $text-secondary; }
+        & .json--sign { color: $foreground 60%; }
+    }
+    """
     COMPONENT_CLASSES: ClassVar[set[str]] = {"json--key", "json--string", "json--number", "json--word", "json--sign"}
 
     class CopyWanted(Message):

@@ -117,6 +117,15 @@ class WasteTree(VirtualTree):
     """Shows paths with the layers that have them, or layers."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings(WASTE_ACTIONS)
+    DEFAULT_CSS = """
+    WasteTree {
+        & .waste--added { color: $text-success; }
+        & .waste--modified { color: $text-warning; }
+        & .waste--deleted { color: $text-error; }
+        & .waste--wasted { color: $text-warning; }
+        & .waste--column { color: $foreground 70%; }
+    }
+    """
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "waste--added",
         "waste--modified",
