@@ -6,14 +6,14 @@ Decided before there is a screen, since a process with threads cannot enter a na
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from layerstore.config.detect import known_drivers_in, mount_limits
 from layerstore.config.rootless import Entered, Entry, enter, needed
-from layerstore.drivers.options import DriverOptions
 from layerstore.errors import LayerStoreError
-from layerstore.records.layout import DRIVERS, drivers_in
 
 if TYPE_CHECKING:
     from layerstore import LayerStore, StorePlace
@@ -29,8 +29,8 @@ class Footing:
     """What came of entering a namespace, and what follows from it."""
 
     entered: Entered
-    no_fuse: str = ""
-    """Why fuse-overlayfs cannot stand in; "" where it can, or need not."""
+    no_mount: Mapping[str, str] = field(default_factory=dict)
+    """Maps each driver whose layers must be mounted to why fuse-overlayfs cannot do that, "" if it can."""
     _stores: list[tuple[LayerStore, set[str]]] = field(default_factory=list)
 
     @property
@@ -40,17 +40,18 @@ class Footing:
 
     def why_read_only(self, driver: str) -> str:
         """Return why a store of this driver can only be looked at, and the way out; "" if it can be changed."""
-        if self.entered.how is not Entry.UNAVAILABLE or driver != "overlay" or not self.no_fuse:
+        reason = self.no_mount.get(driver, "")
+        if self.entered.how is not Entry.UNAVAILABLE or not reason:
             return ""
         found = self.entered
-        return f"{_sentence(found.reason)}: {found.hint}. Nor can fuse-overlayfs stand in: {self.no_fuse}."
+        return f"{_sentence(found.reason)}: {found.hint}. Nor can fuse-overlayfs stand in: {reason}."
 
     def notice(self, driver: str) -> tuple[str, str]:
         """Return a title and a text for the user about what does not go as usual; "" for both where all does."""
         found, why = self.entered, self.why_read_only(driver)
         if why:
             return "Read-only", f"Layers can be looked at, not mounted or changed. {why}"
-        if found.how is Entry.UNAVAILABLE and driver == "overlay":
+        if found.how is Entry.UNAVAILABLE and driver in self.no_mount:
             text = (
                 "Layers are mounted by fuse-overlayfs, for reading only if Podman does not use it for this store, and "
             )
@@ -89,18 +90,16 @@ def take_footing(place: StorePlace) -> Footing:
     if not needed() or not _is_own(place.graph_root):
         return Footing(Entered(Entry.NOT_NEEDED))
     entered = enter()
-    if entered.how is not Entry.UNAVAILABLE or "overlay" not in drivers_in(place.graph_root):
+    if entered.how is not Entry.UNAVAILABLE:
         return Footing(entered)
-    from layerstore.drivers.overlay.fuse import why_not  # noqa: PLC0415 - few need it
-
-    return Footing(entered, why_not(DriverOptions.parse("overlay", place.options).mount_program))
+    return Footing(entered, mount_limits(place.graph_root, place.options))
 
 
 def driver_of(place: StorePlace) -> str:
     """Return the driver that will be opened."""
     if place.driver is not None:
         return place.driver
-    return next((name for name in DRIVERS if name in drivers_in(place.graph_root)), "")
+    return next(iter(known_drivers_in(place.graph_root)), "")
 
 
 def _is_own(graph_root: str) -> bool:

@@ -11,15 +11,14 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from layerstore.config.find import default_run_root
-from layerstore.drivers import best_driver
-from layerstore.drivers.options import DriverOptions
+from layerstore.drivers import best_driver, choose_driver, parse_options
 from layerstore.errors import LayerStoreError
 from layerstore.idmap import IDMappings
 from layerstore.model import Layer, Progress, ShouldStop
 from layerstore.operations import create as creation
 from layerstore.operations import mount, remove
 from layerstore.operations.transaction import Backend
-from layerstore.records.layout import Layout, choose_driver
+from layerstore.records.layout import Layout
 from layerstore.records.records import Edit, check_names, without_flag
 from layerstore.verbs_check import CheckVerbs
 from layerstore.verbs_diff import DiffVerbs
@@ -84,7 +83,7 @@ class LayerStore(LookVerbs, DiffVerbs, MountVerbs, CheckVerbs):
         root = os.path.abspath(graph_root)
         name = choose_driver(root, driver, must_exist=read_only or not create) or best_driver(root)
         layout = Layout(root, os.path.abspath(run_root or default_run_root()), name)
-        backend = Backend(layout, read_only, lock_timeout, DriverOptions.parse(name, options or {}))
+        backend = Backend(layout, read_only, lock_timeout, parse_options(name, options or {}))
         if not os.path.isdir(layout.layers):
             backend.make_folders()
         with backend.reading():
@@ -107,6 +106,11 @@ class LayerStore(LookVerbs, DiffVerbs, MountVerbs, CheckVerbs):
     def driver_name(self) -> str:
         """The driver's name, such as "vfs"."""
         return self._backend.layout.driver
+
+    @property
+    def copies_lower(self) -> bool:
+        """Whether each layer holds a full copy of the files of the layers below it, as with vfs."""
+        return self._backend.driver.copies_lower
 
     @property
     def read_only(self) -> bool:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from layerstore.content.extract import Extracted
     from layerstore.content.files import LayerFiles
     from layerstore.content.waste import WasteReport
-    from layerstore.drivers.stack import Stack
+    from layerstore.drivers.base import Stack
 
 
 class DiffVerbs:
@@ -159,7 +159,7 @@ class DiffVerbs:
         layer, driver = records.find(ref), self._backend.driver
         stack = driver.stack(layer.id)
         older: dict[str, str] = {}
-        while stack.marks is None and layer.parent in records.by_id and layer.parent not in older:
+        while driver.copies_lower and layer.parent in records.by_id and layer.parent not in older:
             layer = records.by_id[layer.parent]
             if not driver.exists(layer.id):
                 break

@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
 
+from layerstore.config.detect import drivers_in, known_drivers_in
 from layerstore.errors import LayerStoreError
-from layerstore.records.layout import DRIVERS, drivers_in
 from layertui.text.safe import safe
 
 if TYPE_CHECKING:
@@ -207,11 +207,9 @@ def _demo(options: argparse.Namespace) -> int:
 
 def _with_driver(place: StorePlace, asked: str | None) -> StorePlace:
     """Leave aside a driver that the configuration names and that has no store there, if another one has."""
-    if asked is None and place.driver is not None:
-        found = drivers_in(place.graph_root)
-        if place.driver not in found and any(driver in found for driver in DRIVERS):
-            return replace(place, driver=None)
-    return place
+    if asked is not None or place.driver is None or place.driver in drivers_in(place.graph_root):
+        return place
+    return replace(place, driver=None) if known_drivers_in(place.graph_root) else place
 
 
 def _open(place: StorePlace, *, read_only: bool) -> LayerStore:

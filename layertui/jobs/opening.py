@@ -71,13 +71,11 @@ def drivers_job(graph_root: str, *, if_several: bool = False) -> Job:
     """Find the stores of one graph root; with `if_several` say nothing of one alone: counting its layers takes time."""
 
     def work(job: Job) -> Message:
-        from layerstore.records.layout import DRIVERS, drivers_in  # noqa: PLC0415 - see above
+        from layerstore.config.detect import driver_stores, known_drivers_in  # noqa: PLC0415 - see above
 
         del job
-        if if_several and len(set(DRIVERS).intersection(drivers_in(graph_root))) < 2:
+        if if_several and len(known_drivers_in(graph_root)) < 2:
             return DriversFound(())
-        from layerstore.config.detect import driver_stores  # noqa: PLC0415 - see above
-
         return DriversFound(driver_stores(graph_root))
 
     return Job("look for stores", work, quiet=True, key="drivers")

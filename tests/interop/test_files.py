@@ -14,8 +14,8 @@ import pytest
 from layerstore import LayerStore
 from layerstore.content.files import FileKind, LayerFiles
 from layerstore.content.waste import waste
+from layerstore.drivers.base import Stack
 from layerstore.drivers.overlay.whiteouts import marks_of
-from layerstore.drivers.stack import Stack
 from layerstore.model import ChangeKind
 from support.needs import make_tar, need_program, need_root, unmount_below
 from support.stacks import put_stack
@@ -166,7 +166,7 @@ def test_what_fuse_overlayfs_leaves_behind(tmp_path: Path) -> None:
         # The kernel may still answer with times that it cached before the write: a fresh mount tells those on disk.
         unmount_below(tmp_path)
         subprocess.run(mount, check=True, capture_output=True)
-        stack = Stack(tuple((path.name, str(path)) for path in layers), marks_of(layers[0]), named_whiteouts=True)
+        stack = Stack(tuple((path.name, str(path)) for path in layers), marks_of(layers[0], fuse=True))
         files = LayerFiles(stack)
         truth = shown(merged)
         assert sorted(truth) == ["/d", "/d/x", "/f", "/g", "/g/z"]

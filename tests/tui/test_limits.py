@@ -172,18 +172,18 @@ def test_the_list_of_layers_enters_nothing(user: User) -> None:
 
 def test_what_follows_from_no_namespace() -> None:
     entered = Entered(Entry.UNAVAILABLE, reason="nothing is there", hint="get something")
-    assert Footing(entered, "no fuse").why_read_only("overlay") == (
+    assert Footing(entered, {"overlay": "no fuse"}).why_read_only("overlay") == (
         "Nothing is there: get something. Nor can fuse-overlayfs stand in: no fuse."
     )
-    assert Footing(entered, "no fuse").notice("overlay")[0] == "Read-only"
-    assert Footing(entered).notice("overlay")[0] == "No user namespace"
-    assert Footing(entered).why_read_only("overlay") == ""
-    for footing in (Footing(entered, "no fuse"), Footing(entered)):
+    assert Footing(entered, {"overlay": "no fuse"}).notice("overlay")[0] == "Read-only"
+    assert Footing(entered, {"overlay": ""}).notice("overlay")[0] == "No user namespace"
+    assert Footing(entered, {"overlay": ""}).why_read_only("overlay") == ""
+    for footing in (Footing(entered, {"overlay": "no fuse"}), Footing(entered, {"overlay": ""})):
         assert footing.why_read_only("vfs") == ""
         assert footing.notice("vfs") == ("", "")
         assert footing.mount_note == ""
     for how in (Entry.JOINED, Entry.OWN, Entry.NOT_NEEDED):
-        assert Footing(Entered(how), "no fuse").notice("overlay") == ("", "")
+        assert Footing(Entered(how), {"overlay": "no fuse"}).notice("overlay") == ("", "")
 
 
 def test_leaving_ends_what_was_mounted_since(tmp_path: Path) -> None:

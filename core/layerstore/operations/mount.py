@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from layerstore.errors import LayerInUse, LayerUnknown
-from layerstore.linux.mounttable import KernelMount, Place, Process, command_of, elsewhere, overlay_mounts, processes_in
+from layerstore.linux.mounttable import Process, command_of, processes_in
 from layerstore.model import Layer, MountPlace, MountPoint, MountState
 from layerstore.operations.transaction import Backend, Transaction
 from layerstore.records.mountpoints import MountTable
@@ -94,12 +94,11 @@ def survey(backend: Backend) -> dict[str, MountState]:
     Other mount namespaces are looked at only if a line has no mount here. Where the driver takes no mounts (vfs) a line
     is as good as the layer's folder.
     """
-    lines = backend.mounts().by_id
-    if backend.layout.driver != "overlay":
+    lines, driver = backend.mounts().by_id, backend.driver
+    if not driver.takes_mounts:
         return {line.id: _state(line, os.path.isdir(line.path)) for line in lines.values()}
-    home = _home(backend)
-    here = overlay_mounts(home)
-    away = elsewhere(home, lines.keys() - here.keys())
+    here = driver.kernel_mounts()
+    away = driver.mounted_elsewhere(lines.keys() - here.keys())
     found = {line.id: _state(line, line.id in here, away.get(line.id, 0)) for line in lines.values()}
     for layer_id, kernel in here.items():
         if layer_id not in lines:
@@ -109,7 +108,7 @@ def survey(backend: Backend) -> dict[str, MountState]:
 
 def kernel_stamp(backend: Backend) -> object:
     """Return what differs after a layer's mount began or ended in this mount namespace, whoever did it."""
-    return tuple(overlay_mounts(_home(backend))) if backend.layout.driver == "overlay" else ()
+    return tuple(backend.driver.kernel_mounts())
 
 
 def clear_stale(tx: Transaction, ref_or_path: str | None) -> list[MountState]:
@@ -132,14 +131,14 @@ def users(backend: Backend, layer_id: str, references: References) -> MountUsers
     """Find who uses a layer's mount: containers by their records, processes by looking at all that run."""
     state = survey(backend).get(layer_id)
     containers = tuple(label for label, tops in references.container_tops if layer_id in tops)
-    return MountUsers(state, containers, tuple(processes_in(place_of(backend, layer_id))))
+    return MountUsers(state, containers, tuple(processes_in(backend.driver.place_of(layer_id))))
 
 
 def refuse_living(backend: Backend, layer_id: str, state: MountState | None) -> None:
     """Raise `LayerInUse` if processes live in a layer, or if its mount cannot be ended here: no force helps then."""
     if state is None or state.place is not MountPlace.HERE:
         _refuse_elsewhere(backend, layer_id, "it cannot be ended from here")
-    place = place_of(backend, layer_id)
+    place = backend.driver.place_of(layer_id)
     processes = processes_in(place)
     if processes:
         hint = "stop them first (podman stop), or leave the folder"
@@ -152,7 +151,7 @@ def refuse_under_mounts(tx: Transaction, layer_id: str) -> None:
     An overlay whose lower folder changes places shows nothing any more; with vfs it is the processes in the layer.
     """
     backend, mounts = tx.backend, survey(tx.backend)
-    if backend.layout.driver != "overlay":
+    if backend.driver.copies_lower:
         if layer_id in mounts:
             refuse_living(backend, layer_id, mounts[layer_id])
         return
@@ -161,22 +160,6 @@ def refuse_under_mounts(tx: Transaction, layer_id: str) -> None:
     if seen:
         hint = "they would show an empty folder: unmount them first (podman stop, podman unmount)"
         raise LayerInUse(layer_id, mounts=seen, hint=hint)
-
-
-def place_of(backend: Backend, layer_id: str) -> Place:
-    """Return where processes would be that use a layer."""
-    layout = backend.layout
-    if layout.driver == "overlay":
-        home = _home(backend)
-        kernel: KernelMount | None = overlay_mounts(home).get(layer_id)
-        device = kernel.device if kernel is not None else ""
-        return Place(f"{home}/{layer_id}/merged", device, f"{home}/{layer_id}/diff")
-    path = os.path.realpath(os.path.join(layout.graph_root, layout.driver, "dir", layer_id))
-    try:
-        number = os.stat(path).st_dev
-    except OSError:
-        return Place(path)
-    return Place(path, f"{os.major(number)}:{os.minor(number)}", shared=True)
 
 
 def _find(tx: Transaction, table: MountTable, ref_or_path: str) -> str:
@@ -195,13 +178,9 @@ def _state(line: MountPoint, here: bool, pid: int = 0) -> MountState:
     return MountState(line.id, line.path, line.count, place, pid)
 
 
-def _home(backend: Backend) -> str:
-    return os.path.realpath(os.path.join(backend.layout.graph_root, "overlay"))
-
-
 def _away(backend: Backend, layer_id: str) -> int:
     """Return a process in whose mount namespace, not this one, the layer is mounted; 0 if there is none."""
-    return elsewhere(_home(backend), {layer_id}).get(layer_id, 0) if backend.layout.driver == "overlay" else 0
+    return backend.driver.mounted_elsewhere({layer_id}).get(layer_id, 0)
 
 
 def _refuse_elsewhere(backend: Backend, layer_id: str, consequence: str) -> None:
@@ -209,10 +188,10 @@ def _refuse_elsewhere(backend: Backend, layer_id: str, consequence: str) -> None
     if pid:
         hint = f"it is mounted in another mount namespace, so {consequence}; {_ENTER}"
         holder = str(Process(pid, command_of(pid), "root"))
-        raise LayerInUse(layer_id, mounts=(place_of(backend, layer_id).path,), processes=(holder,), hint=hint)
+        raise LayerInUse(layer_id, mounts=(backend.driver.place_of(layer_id).path,), processes=(holder,), hint=hint)
 
 
 def _with_processes(backend: Backend, error: LayerInUse) -> LayerInUse:
-    processes = tuple(str(process) for process in processes_in(place_of(backend, error.layer)))
+    processes = tuple(str(process) for process in processes_in(backend.driver.place_of(error.layer)))
     hint = "leave the folder and close the files in it, then try again" if processes else ""
     return LayerInUse(error.layer, mounts=error.mounts, processes=processes, hint=hint)

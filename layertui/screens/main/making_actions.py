@@ -36,7 +36,7 @@ class MakingActions(MountActions):
         row = self.row
         if name == "create" and self.store.read_only:
             return "The store is open for reading only: cannot create layers"
-        if name == "apply" and row is not None and self.store.driver_name == "overlay":
+        if name == "apply" and row is not None and not self.store.copies_lower:
             if row.mounted:
                 return with_keys("The layer is mounted: its files cannot be exchanged. {layer.unmount} unmounts it")
             if self.view.number(row.id) in self.view.below_mounts:
@@ -90,7 +90,7 @@ class MakingActions(MountActions):
             if path is not None:
                 self.jobs.submit(write.apply_job(self.store, row, path), self)
 
-        copies = self.store.driver_name == "vfs"
+        copies = self.store.copies_lower
         concerned = Concerned(row.children, row.images, row.containers, copies=copies, mounted=row.mounted)
         self.app.push_screen(ApplyDialog(row.layer, concerned, Path.cwd()), apply)
 

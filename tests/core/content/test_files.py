@@ -15,7 +15,7 @@ import pytest
 from layerstore import Cancelled, LayerStore, LayerStoreError, NotSupported, StoreAccess
 from layerstore.content.extract import extract
 from layerstore.content.files import FileEntry, FileKind, LayerFiles
-from layerstore.drivers.stack import Stack
+from layerstore.drivers.base import Stack
 from layerstore.errors import NoSuchFile, TargetExists, UnusableFile
 from layerstore.model import ChangeKind
 from support.needs import make_tar, need_root
@@ -52,7 +52,7 @@ def test_a_folder_is_listed_with_where_each_file_comes_from(files: LayerFiles) -
     assert listed(files.list("/etc")) == [
         ("C", FileKind.FOLDER, "middle", False),
         ("a", FileKind.FILE, "middle", True),
-        ("b", FileKind.FILE, "top", files.union.marks is not None),  # deleted between: in base, not in middle
+        ("b", FileKind.FILE, "top", files.union.whiteouts is not None),  # deleted between: in base, not in middle
         ("d", FileKind.FILE, "top", False),
         ("loop", FileKind.LINK, "top", False),
     ]

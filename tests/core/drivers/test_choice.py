@@ -29,7 +29,7 @@ def test_a_file_system_that_overlay_cannot_use_gets_vfs() -> None:
     # procfs and sysfs hold no folders of ours: trying must fail cleanly, and without a trace.
     from layerstore.drivers.overlay.driver import OverlayDriver
 
-    assert OverlayDriver("/proc").works() is False
+    assert OverlayDriver.works("/proc") is False
 
 
 def test_the_driver_that_has_a_store_there_is_taken(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from layerstore import LayerStore, NotSupported
+from layerstore.drivers import parse_options
 from layerstore.drivers.options import DriverOptions
 from support.needs import need_program, need_root, unmount_below
 
@@ -36,9 +37,9 @@ def test_what_is_said_of_one_driver_counts_for_that_one() -> None:
         "additionalimagestore": "/b,/c",
         "vfs.additionalimagestores": "/v",
     }
-    overlay = DriverOptions.parse("overlay", options)
+    overlay = parse_options("overlay", options)
     assert overlay == DriverOptions(("nodev", "noexec"), "/usr/bin/fuse-overlayfs", True, ("/a", "/b", "/c"))
-    assert DriverOptions.parse("vfs", options) == DriverOptions((), "", False, ("/a", "/b", "/c", "/v"))
+    assert parse_options("vfs", options) == DriverOptions((), "", False, ("/a", "/b", "/c", "/v"))
 
 
 def test_mount_options_reach_the_kernel(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ LINK = re.compile(r"[A-Z2-7]{26}")
 @pytest.fixture
 def driver(tmp_path: Path) -> Iterator[OverlayDriver]:
     need_root()
-    driver = OverlayDriver(tmp_path / "graph", tmp_path / "run")
+    driver = OverlayDriver(tmp_path / "graph")
     try:
         driver.create("probe", "")
     except NotSupported as error:

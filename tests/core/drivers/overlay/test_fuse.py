@@ -314,7 +314,10 @@ def test_stores_of_the_peer_with_fuse_are_read_and_written(place: Path) -> None:
 def test_our_view_without_a_mount_is_the_program_s(place: Path, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     driver = OverlayDriver(place / "graph", mount_program=need_program("fuse-overlayfs"))
     store = LayerStore.open(
-        place / "graph", place / "run", driver="overlay", options={"overlay.mount_program": driver._mount_program}
+        place / "graph",
+        place / "run",
+        driver="overlay",
+        options={"overlay.mount_program": driver._places.mount_program},
     )
     chance, parent = random.Random(seed), None
     monkeypatch.setattr(whiteouts, "_make_device", _refusing(seed))

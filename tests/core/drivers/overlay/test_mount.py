@@ -34,7 +34,7 @@ def place(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def driver(place: Path) -> OverlayDriver:
-    return OverlayDriver(place / "graph", place / "run")
+    return OverlayDriver(place / "graph")
 
 
 def as_on_an_old_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
