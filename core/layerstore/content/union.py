@@ -318,7 +318,7 @@ def trouble(layer: str, folder: str, path: str) -> Iterator[None]:
         raise
     except FileNotFoundError as error:
         if not os.path.isdir(folder):
-            raise UnusableFile(layer, path, "the layer no longer exists", "it was deleted meanwhile") from error
+            raise UnusableFile(layer, path, "the layer was deleted meanwhile") from error
         raise NoSuchFile(layer, path) from error
     except PermissionError as error:
         reason, hint = "this user may not read it", "use sudo, or `podman unshare` for your own store"

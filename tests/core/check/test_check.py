@@ -296,7 +296,7 @@ def _replaced(place: Place) -> None:
         (_shorter, "/etc/passwd", "shorter"),
         (_filled, "/etc/empty", "has 6 bytes"),
         (_relinked, "/etc/link", "'passwd'"),
-        (_replaced, "/etc/empty", "a folder now"),
+        (_replaced, "/etc/empty", "is now a folder"),
     ],
 )
 def test_files_that_are_not_what_came_in(place: Place, damage: Damage, path: str, reason: str) -> None:
@@ -352,13 +352,13 @@ def test_a_changed_time_is_a_note_and_a_changed_mode_is_damage(place: Place) -> 
     found = place.found(deep=True)
     assert found.keys() == {(Kind.TIMES, "base"), (Kind.ATTRIBUTES, "base")}
     assert found[Kind.TIMES, "base"].severity is Severity.NOTE
-    assert "mode 0777, and was 0644" in found[Kind.ATTRIBUTES, "base"].text
+    assert "mode 0777 instead of 0644" in found[Kind.ATTRIBUTES, "base"].text
 
 
 def test_a_changed_owner_is_damage(place: Place) -> None:
     need_root()
     os.lchown(place.files("base") / "etc/link", 7, 8)
-    assert "owner 7, and was 0; group 8, and was 0" in place.found(deep=True)[Kind.ATTRIBUTES, "base"].text
+    assert "owner 7 instead of 0; group 8 instead of 0" in place.found(deep=True)[Kind.ATTRIBUTES, "base"].text
 
 
 def test_lost_capabilities_are_damage(place: Place) -> None:

@@ -85,7 +85,7 @@ def test_a_list_is_written_by_the_records_and_nothing_else_with_it(tmp_path: Pat
     assert [step.finding.kind for step in steps] == [Kind.LINK_FILE, Kind.LOWER]
     (result,) = place.open().repair(steps[1:])
     assert result.outcome is Outcome.FAILED
-    assert "repair this one first" in result.text
+    assert "repair that layer first" in result.text
     mend(place)
     unmount_below(tmp_path)
 

@@ -422,7 +422,7 @@ def test_an_ordinary_user_gets_no_devices_and_nobody_elses_rights() -> None:
             return skipped, sorted(os.listdir(home / "out")), stat.S_IMODE((home / "out/suid").stat().st_mode)
 
         skipped, names, mode = as_nobody(work)
-    assert skipped[0] == "/null: only root may make a device"
+    assert skipped[0] == "/null: only root may create a device"
     assert skipped[1].startswith("/secret: '/secret' in layer one: this user may not read it")
     assert names == ["suid"]
     assert mode == 0o755

@@ -1,4 +1,4 @@
-"""The options of a store's driver."""
+"""Driver options: parsing them, and their effect."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def open_overlay(place: Path, options: dict[str, str]) -> LayerStore:
     return LayerStore.open(place / "own", place / "run", driver="overlay", options=options)
 
 
-def test_what_is_said_of_one_driver_counts_for_that_one() -> None:
+def test_options_of_another_driver_are_skipped() -> None:
     options = {
         "mountopt": "nodev",
         "overlay.mountopt": "nodev,,noexec",
@@ -75,7 +75,7 @@ print(store.put(sys.stdin.buffer.read())[1])
 """
 
 
-def test_wrong_owners_can_be_let_pass(tmp_path: Path) -> None:
+def test_ignore_chown_errors_keeps_wrong_owners(tmp_path: Path) -> None:
     unshare = need_program("unshare")
     info = tarfile.TarInfo("theirs")
     info.uid, info.gid, info.size = 5, 5, 3

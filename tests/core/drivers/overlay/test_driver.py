@@ -239,7 +239,7 @@ def test_links_that_were_lost_are_put_right(driver: OverlayDriver) -> None:
 @pytest.mark.parametrize(
     ("content", "match"),
     [
-        ("l/" + "A" * 26, "l/A+ is not there"),
+        ("l/" + "A" * 26, "l/A+ does not exist"),
         ("l/../../../etc", "names no layer"),
         ("l/" + "A" * 25, "names no layer"),
         ("x/" + "A" * 26, "names no layer"),

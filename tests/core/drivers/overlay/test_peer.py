@@ -34,7 +34,7 @@ class OverlayPeer(Peer):
         super().__init__(place)
         self._command[-1] = "overlay"
         self._place = place
-        self.ours = OverlayDriver(self.graph, place / "run")
+        self.ours = OverlayDriver(self.graph)
 
     def create(self, parent: str = "") -> tuple[str, Path]:
         layer = self.run("create-layer", *([parent] if parent else [])).split()[0].decode()
