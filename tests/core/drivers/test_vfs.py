@@ -163,9 +163,7 @@ def test_a_lock_on_a_deleted_file_does_not_count(tmp_path: Path, monkeypatch: py
     assert os.listdir(tmp_path) == []
 
 
-def test_folders_are_exchanged_in_steps_without_renameat2(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_folders_are_exchanged_in_steps_without_renameat2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_tree(tmp_path / "a", {"1": b""})
     make_tree(tmp_path / "b", {"2": b""})
     monkeypatch.setattr(libc, "_rename_exchange", lambda: libc._missing)
