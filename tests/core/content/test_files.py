@@ -106,9 +106,7 @@ def test_reading_a_part(files: LayerFiles) -> None:
     ],
     ids=["missing", "deleted", "below-a-file", "circle", "below-a-circle", "nul", "long", "folder"],
 )
-def test_a_path_that_cannot_be_read_is_named(
-    files: LayerFiles, path: str, error: type[LayerStoreError], words: str
-) -> None:
+def test_unreadable_paths_are_named(files: LayerFiles, path: str, error: type[LayerStoreError], words: str) -> None:
     with pytest.raises(error, match=words):
         files.read(path)
     with pytest.raises(UnusableFile, match="Not a directory"):

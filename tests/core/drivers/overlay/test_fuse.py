@@ -311,16 +311,11 @@ def test_a_fuse_store_of_containers_storage_is_read_and_written(place: Path) -> 
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_our_view_without_a_mount_matches_the_program_s_mount(
+def test_our_view_without_a_mount_is_that_of_the_program(
     place: Path, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    driver = OverlayDriver(place / "graph", mount_program=need_program("fuse-overlayfs"))
-    store = LayerStore.open(
-        place / "graph",
-        place / "run",
-        driver="overlay",
-        options={"overlay.mount_program": driver._places.mount_program},
-    )
+    options = {"overlay.mount_program": need_program("fuse-overlayfs")}
+    store = LayerStore.open(place / "graph", place / "run", driver="overlay", options=options)
     chance, parent = random.Random(seed), None
     monkeypatch.setattr(whiteouts, "_make_device", _refusing(seed))
     for number in range(4):

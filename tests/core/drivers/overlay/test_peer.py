@@ -46,7 +46,7 @@ class OverlayPeer(Peer):
         self.run("applydiff", "-f", file, layer)
 
     def knows_changes(self, layer: str) -> bool:
-        """Return whether containers-storage succeeds. It fails for links to themselves and files in place of folders."""
+        """Return whether containers-storage succeeds. It fails for self-referencing links and replaced folders."""
         return subprocess.run([*self._command, "changes", layer], capture_output=True, check=False).returncode == 0
 
     def our_changes(self, layer: str, parent: str = "") -> list[str]:
