@@ -12,7 +12,7 @@ from layerstore.check.findings import Finding, Kind, Severity, short
 from layerstore.check.records import removal
 from layerstore.check.scene import Scene
 from layerstore.drivers import staging
-from layerstore.drivers.base import Fault, FaultKind
+from layerstore.drivers.survey import Fault, FaultKind
 from layerstore.errors import StoreCorrupt, UnusableID
 from layerstore.model import Layer
 from layerstore.records.bigdata import blob_name

@@ -27,7 +27,7 @@ from layerstore.check.findings import Finding, Kind, short
 from layerstore.check.records import broken_record, name_twice, stale_mounts, with_descendants
 from layerstore.check.scene import Scene
 from layerstore.drivers import staging
-from layerstore.drivers.base import FaultKind
+from layerstore.drivers.survey import FaultKind
 from layerstore.errors import LayerInUse, LayerStoreError, StoreReadOnly
 from layerstore.linux.folders import FolderStack, remove_path
 from layerstore.linux.mounttable import command_of

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from layerstore.check.findings import Finding, unreadable
-from layerstore.drivers.base import Below, Driver, Survey
+from layerstore.drivers.base import Driver
+from layerstore.drivers.survey import Below, Survey
 from layerstore.errors import StoreCorrupt, UnusableID
 from layerstore.model import Layer, MountState
 from layerstore.operations import mount

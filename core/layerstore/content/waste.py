@@ -11,7 +11,7 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from layerstore.archive.compare import status_differs
@@ -139,7 +139,7 @@ class _Walk:
     def __init__(self, stack: Stack, older: Sequence[tuple[str, str]]) -> None:
         folders = (*stack.folders, *older)
         self._ids = [layer for layer, _ in folders]
-        self._union = Union(replace(stack, folders=folders))
+        self._union = Union(Stack(folders, stack.whiteouts))
         self._totals = [0] * len(folders)
         self._pending: list[tuple[str, list[_Copy]]] = []
         """Paths with a hidden copy."""

@@ -11,7 +11,6 @@ import contextlib
 import errno
 import fcntl
 import os
-import secrets
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,7 +36,7 @@ def staging_folder(root: Path) -> Iterator[Path]:
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
     _refuse_link(root)
     while True:
-        token = str(secrets.randbelow(10**10))
+        token = str(int.from_bytes(os.urandom(8), "little") % 10**10)
         with contextlib.suppress(FileExistsError):
             lock = _try_lock(root / f"{_LOCK}{token}", os.O_CREAT | os.O_EXCL)
             if lock is not None:

@@ -15,10 +15,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
-from layerstore.drivers.base import Below, Fault, FaultKind, Survey
 from layerstore.drivers.overlay.folders import PRIVATE
 from layerstore.drivers.overlay.links import FOLDER, Links, is_layer_name
 from layerstore.drivers.staging import hold, is_locked
+from layerstore.drivers.survey import Below, Fault, FaultKind, Survey
 from layerstore.errors import LayerStoreError, NotSupported, StoreCorrupt, UnusableID
 from layerstore.linux.atomic import write_file
 from layerstore.linux.folders import remove_path

@@ -17,7 +17,7 @@ from collections.abc import Collection, Generator, Iterable, Iterator, Mapping, 
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from layerstore.drivers.base import Stack, Survey, WhiteoutFormat
+from layerstore.drivers.base import Stack, WhiteoutFormat
 from layerstore.drivers.naive import NaiveDiffs
 from layerstore.drivers.options import IGNORE_CHOWN_ERRORS, MOUNT_OPTIONS, MOUNT_PROGRAM, DriverOptions
 from layerstore.drivers.overlay.folders import (
@@ -42,6 +42,7 @@ from layerstore.model import Change, DiskUsage, Progress, ShouldStop
 if TYPE_CHECKING:
     from layerstore.archive.read import TarEntry
     from layerstore.drivers.overlay.fuse import Mounter
+    from layerstore.drivers.survey import Survey
 
 _ROOT_MODE = 0o555
 

@@ -7,14 +7,12 @@ short because the options of a mount once had to fit into one page of memory.
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import os
 import re
-import secrets
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from layerstore.errors import NotSupported, StoreCorrupt, UnusableID
 from layerstore.linux.atomic import write_file
@@ -35,8 +33,7 @@ _TARGET = re.compile(r"\.\./([^/\0]+)/diff")
 _MAX_BYTES = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Lower:
+class Lower(NamedTuple):
     """A layer below: its short name, its ID, and whether `l` has a good link of that name.
 
     `home` is the driver's folder in the image store that has the layer, "" for the driver's own folder.
@@ -128,7 +125,9 @@ class Links:
 
     def make(self, layer_id: str) -> None:
         """Give a new layer a short name."""
-        name = base64.b32encode(secrets.token_bytes(17)).decode()[:_LENGTH]
+        import base64
+
+        name = base64.b32encode(os.urandom(17)).decode()[:_LENGTH]
         # The file comes first, because a removal after a crash finds the link through it.
         _write(self._home / layer_id / "link", name)
         self._point(name, layer_id)
