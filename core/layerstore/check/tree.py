@@ -127,9 +127,9 @@ def compare(
     Times are not reported for files with another size, nor for those in `damaged`, whose content is known to be wrong.
 
     Raises:
-        StoreCorrupt, BadArchive: the tar-split is damaged.
+        StoreCorrupt, BadArchive: The tar-split is damaged.
         Cancelled: `should_stop` returned true.
-        OSError: a folder cannot be read.
+        OSError: A folder cannot be read.
     """
     expected = _Expected()
     for entry in headers(tar_split):

@@ -102,11 +102,11 @@ class DiffReader(io.RawIOBase):
         """Read bytes of the current piece into the buffer, and return their number, 0 at the end.
 
         Raises:
-            DamagedLayer: the layer's files do not match its original tar.
-            StoreCorrupt: the layer's tar-split is damaged.
+            DamagedLayer: The layer's files do not match its original tar.
+            StoreCorrupt: The layer's tar-split is damaged.
             Cancelled: `should_stop` returned true.
-            OSError: a file cannot be read.
-            ValueError: the reader is closed.
+            OSError: A file cannot be read.
+            ValueError: The reader is closed.
         """
         view = memoryview(buffer).cast("B")
         if not self._rest and len(view):

@@ -80,10 +80,10 @@ def extract(
     replacing a folder takes three steps.
 
     Raises:
-        NoSuchFile, UnusableFile, StoreAccess: the layer does not have the file, or it cannot be read.
-        TargetExists: the target exists. It was not changed.
+        NoSuchFile, UnusableFile, StoreAccess: The layer does not have the file, or it cannot be read.
+        TargetExists: The target exists. It was not changed.
         Cancelled: `should_stop` returned true.
-        OSError: the target cannot be written. The error names it.
+        OSError: The target cannot be written. The error names it.
     """
     with files.trouble(path):
         node = files.union.resolve(path, follow=False)
@@ -105,7 +105,7 @@ def pack(
     `progress` gets the bytes yielded so far.
 
     Raises:
-        NoSuchFile, UnusableFile, StoreAccess, NotSupported: a file cannot be read, or does not fit into a tar.
+        NoSuchFile, UnusableFile, StoreAccess, NotSupported: A file cannot be read, or does not fit into a tar.
         Cancelled: `should_stop` returned true.
     """
     done = 0

@@ -177,7 +177,7 @@ class LayerFiles:
         """Return a descriptor of a regular file's content. The caller closes it.
 
         Raises:
-            OSError: the file cannot be read; EIO if its content should be in a layer that does not have it.
+            OSError: The file cannot be read; EIO if its content should be in a layer that does not have it.
         """
         with self.union.holder(node.places[-1]) as (folder, name):
             descriptor = open_regular(folder, name, may_chmod=self._may_chmod)

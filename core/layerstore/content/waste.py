@@ -96,8 +96,8 @@ def waste(
     `progress` gets the bytes found so far.
 
     Raises:
-        StoreAccess, UnusableFile: a folder cannot be read.
-        NotSupported: a file or folder was moved by an overlay with redirect_dir or metacopy. The error names it.
+        StoreAccess, UnusableFile: A folder cannot be read.
+        NotSupported: A file or folder was moved by an overlay with redirect_dir or metacopy. The error names it.
         Cancelled: `should_stop` returned true.
     """
     walk = _CopiesWalk(stack, older) if stack.whiteouts is None else _DiffsWalk(stack, stack.whiteouts)

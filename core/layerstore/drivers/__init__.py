@@ -44,8 +44,8 @@ def choose_driver(graph_root: str | Path, asked: str | None, *, must_exist: bool
     driver is yet to be found with `best_driver`.
 
     Raises:
-        NotSupported: the driver is not in `DRIVERS`.
-        StoreMissing: there is no such store, and `must_exist` is true.
+        NotSupported: The driver is not in `DRIVERS`.
+        StoreMissing: There is no such store, and `must_exist` is true.
     """
     found, known = drivers_in(graph_root), ", ".join(DRIVERS)
     if asked is None:
@@ -80,7 +80,7 @@ def parse_options(driver: str, options: Mapping[str, str]) -> DriverOptions:
     """Read the options of a driver, and skip those that name another driver.
 
     Raises:
-        NotSupported: an option is unknown, or its value is invalid.
+        NotSupported: An option is unknown, or its value is invalid.
     """
     found = DriverOptions()
     for option, value in options.items():

@@ -252,7 +252,7 @@ class Driver(ABC):
         Every path is made here, so that no ID can lead outside the store.
 
         Raises:
-            UnusableID: no folder can have this name.
+            UnusableID: No folder can have this name.
         """
 
     @abstractmethod

@@ -24,7 +24,7 @@ def copy_tree(
 
     Raises:
         Cancelled: `should_stop` returned true.
-        OSError: a file cannot be read or written. The error names it.
+        OSError: A file cannot be read or written. The error names it.
     """
     with FolderStack(source, needed=READ) as old, FolderStack(target, needed=WRITE) as new, Root(target) as links:
         _Copy(old, new, links, should_stop).run()

@@ -34,7 +34,7 @@ class DriverOptions:
         """Return these options with one more set.
 
         Raises:
-            NotSupported: the value is invalid.
+            NotSupported: The value is invalid.
         """
         if key in IMAGE_STORES:
             return replace(self, image_stores=(*self.image_stores, *_stores(value)))

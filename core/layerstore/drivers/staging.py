@@ -31,7 +31,7 @@ def staging_folder(root: Path) -> Iterator[Path]:
     """Create a locked folder below `root`, and delete it with its content and its lock when the block ends.
 
     Raises:
-        OSError: the folder cannot be created, or its content cannot be deleted and stays for `recover`.
+        OSError: The folder cannot be created, or its content cannot be deleted and stays for `recover`.
     """
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
     _refuse_link(root)
@@ -56,7 +56,7 @@ def recover(root: Path) -> None:
     """Delete the folders below `root` whose lock no live process holds.
 
     Raises:
-        OSError: a folder could not be deleted. The others were deleted all the same.
+        OSError: A folder could not be deleted. The others were deleted all the same.
     """
     try:
         names = os.listdir(root)

@@ -71,9 +71,9 @@ class VfsDriver(NaiveDiffs):
         """Create the layer as a full copy of its parent. A failure leaves nothing of it behind.
 
         Raises:
-            NotSupported: options were given, and this driver has none.
-            FileNotFoundError: the parent has no folder.
-            FileExistsError: the layer already has a folder, which was not touched.
+            NotSupported: Options were given, and this driver has none.
+            FileNotFoundError: The parent has no folder.
+            FileExistsError: The layer already has a folder, which was not touched.
             Cancelled: `should_stop` returned true.
         """
         del writable, mount_label  # files lie on disk the same way in either case
@@ -141,7 +141,7 @@ class VfsDriver(NaiveDiffs):
         """Return the layer's folder.
 
         Raises:
-            FileNotFoundError, NotADirectoryError: the layer has no folder.
+            FileNotFoundError, NotADirectoryError: The layer has no folder.
         """
         del mount_label, read_only, volatile
         folder = self._found(layer_id)
@@ -180,7 +180,7 @@ class VfsDriver(NaiveDiffs):
         """Return the folder of a layer of this store, whether it exists or not.
 
         Raises:
-            UnusableID: no folder can have this name.
+            UnusableID: No folder can have this name.
         """
         return self.layers_folder / file_name(layer_id)
 

@@ -36,9 +36,9 @@ def upper_changes(
     below.
 
     Raises:
-        NotSupported: a folder was moved by an overlay with `redirect_dir`. The error names it.
+        NotSupported: A folder was moved by an overlay with `redirect_dir`. The error names it.
         Cancelled: `should_stop` returned true.
-        OSError: a folder cannot be read.
+        OSError: A folder cannot be read.
     """
     with FolderStack(upper) as stack:
         return _UpperWalk(stack, marks, should_stop).run(list(lowers))
@@ -71,7 +71,7 @@ def refuse_redirect(folder: int, path: str, marks: Marks) -> bool:
     """Return whether an open folder of a layer hides what is below it.
 
     Raises:
-        NotSupported: the folder has another name in the layers below (redirect_dir).
+        NotSupported: The folder has another name in the layers below (redirect_dir).
     """
     names = xattrs.names(folder)
     if not names:

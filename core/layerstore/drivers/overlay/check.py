@@ -130,7 +130,7 @@ class OverlaySurvey(Survey):
         """Repair a fault of a layer. The caller holds the write lock, and `children` are the layers based on it.
 
         Raises:
-            StoreCorrupt: another layer must be repaired first.
+            StoreCorrupt: Another layer must be repaired first.
         """
         if fault is FaultKind.LINK_FILE:
             self._links.write_name(layer_id, children)
@@ -151,7 +151,7 @@ class OverlaySurvey(Survey):
         """Delete a stale link or an abandoned folder. The caller holds the write lock.
 
         Raises:
-            LayerStoreError: a process uses the folder.
+            LayerStoreError: A process uses the folder.
         """
         if fault is not FaultKind.STAGING:
             remove_path(path)
@@ -307,7 +307,7 @@ class _LinkSurvey(Links):
         """Rewrite the list of the layers below, the nearest first. Repairs nothing else.
 
         Raises:
-            StoreCorrupt: one of these layers has lost its name.
+            StoreCorrupt: One of these layers has lost its name.
         """
         path = self._home / layer_id / "lower"
         if not chain:

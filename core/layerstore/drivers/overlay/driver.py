@@ -138,11 +138,11 @@ class OverlayDriver(NaiveDiffs):
         """Create an empty layer on top of its parent. A failure leaves nothing of it behind.
 
         Raises:
-            NotSupported: the file system cannot hold an overlay, the parent has 500 layers below it, or options were
+            NotSupported: The file system cannot hold an overlay, the parent has 500 layers below it, or options were
                 given, and this driver has none.
-            FileNotFoundError: the parent has no folder.
-            FileExistsError: the layer already has a folder, which was not touched.
-            StoreCorrupt: the parent's folder is damaged.
+            FileNotFoundError: The parent has no folder.
+            FileExistsError: The layer already has a folder, which was not touched.
+            StoreCorrupt: The parent's folder is damaged.
         """
         del writable, mount_label, should_stop
         if options:
@@ -181,7 +181,7 @@ class OverlayDriver(NaiveDiffs):
         Their links stay, so layers based on either of them stay based on it.
 
         Raises:
-            LayerInUse: one of them is mounted.
+            LayerInUse: One of them is mounted.
         """
         from layerstore.linux.libc import exchange_folders
 
@@ -197,7 +197,7 @@ class OverlayDriver(NaiveDiffs):
         A crash leaves the whole layer or none of it, or a part of it if the disk is too full to move it aside.
 
         Raises:
-            LayerInUse: the layer is mounted.
+            LayerInUse: The layer is mounted.
         """
         folder = self.folder_of(layer_id)
         if not os.path.lexists(folder):
@@ -257,10 +257,10 @@ class OverlayDriver(NaiveDiffs):
         was written.
 
         Raises:
-            FileNotFoundError: the layer has no folder.
-            StoreCorrupt: its folder, or the folder of a layer below, is damaged.
-            StoreReadOnly: the layer is in an image store.
-            StoreAccess, NotSupported, OSError: it cannot be mounted; the text says why.
+            FileNotFoundError: The layer has no folder.
+            StoreCorrupt: Its folder, or the folder of a layer below, is damaged.
+            StoreReadOnly: The layer is in an image store.
+            StoreAccess, NotSupported, OSError: It cannot be mounted; the text says why.
         """
         from layerstore.drivers.overlay.mount_options import mount_of
 
@@ -286,7 +286,7 @@ class OverlayDriver(NaiveDiffs):
         """Unmount the layer. Does nothing if it is not mounted.
 
         Raises:
-            LayerInUse: a process has open files in it, or works in it.
+            LayerInUse: A process has open files in it, or works in it.
         """
         from layerstore.drivers.overlay import fuse
 
@@ -462,7 +462,7 @@ class OverlayDriver(NaiveDiffs):
         """Return the folder of a layer of this store, whether it exists or not.
 
         Raises:
-            UnusableID: no folder can have this name, or it is reserved.
+            UnusableID: No folder can have this name, or it is reserved.
         """
         return self._places.folder(layer_id)
 

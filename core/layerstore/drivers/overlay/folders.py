@@ -91,7 +91,7 @@ def refuse_composefs(layer_id: str, folder: Path) -> None:
     (drivers/overlay/composefs.go).
 
     Raises:
-        NotSupported: the file names are in a composefs image.
+        NotSupported: The file names are in a composefs image.
     """
     if composefs_blob(folder) is None:
         return

@@ -47,7 +47,7 @@ def refuse_forced(diff: Path) -> None:
     The root folder `diff` of such a layer has the attribute too. A layer with tar-split can still be exported.
 
     Raises:
-        NotSupported: this is such a layer.
+        NotSupported: This is such a layer.
     """
     if OVERRIDE in xattrs.names(str(diff)):
         text = f"{diff}: owners and modes are in attributes ({OVERRIDE}, from force_mask in storage.conf)"
@@ -71,7 +71,7 @@ def find_program(home: Path, named: str = "") -> str:
     """Return the path of the mount program for the layers below `home`; `named` is the one in storage.conf.
 
     Raises:
-        NotSupported: the program cannot be used; the text says why.
+        NotSupported: The program cannot be used; the text says why.
     """
     reason = why_not(named)
     if reason:
@@ -92,7 +92,7 @@ class FuseMount:
         """Mount it on a folder. The program stays in the background until `unmount`.
 
         Raises:
-            NotSupported: the program failed; the text has its output.
+            NotSupported: The program failed; the text has its output.
         """
         if os.geteuid() == 0 and not overlay_mount.is_mounted(self.overlay.home):
             with contextlib.suppress(PermissionError):
@@ -206,7 +206,7 @@ def unmount(target: Path, *, lazily: bool = False) -> bool:
     """Unmount a folder, whoever mounted it, and return whether it was mounted.
 
     Raises:
-        OSError: it cannot be unmounted; EBUSY if a process has open files in it, or works in it.
+        OSError: It cannot be unmounted; EBUSY if a process has open files in it, or works in it.
     """
     try:
         return overlay_mount.unmount(target, lazily=lazily)

@@ -82,8 +82,8 @@ class Links:
         files of all layers.
 
         Raises:
-            StoreCorrupt: the list is not a list of names, forms a circle, or names a layer that does not exist.
-            NotSupported: there are more than 500 layers.
+            StoreCorrupt: The list is not a list of names, forms a circle, or names a layer that does not exist.
+            NotSupported: There are more than 500 layers.
         """
         file = self.home_of(layer_id) / layer_id / "lower"
         text = _read(file)
@@ -136,8 +136,8 @@ class Links:
         """Return the content of `lower` for a new layer based on this one. Needs the store's write lock.
 
         Raises:
-            NotSupported: the new layer would have more than 500 layers below it.
-            StoreCorrupt: the layer has lost its name, or its list of the layers below is damaged.
+            NotSupported: The new layer would have more than 500 layers below it.
+            StoreCorrupt: The layer has lost its name, or its list of the layers below is damaged.
         """
         lowers = self.lowers(layer_id)
         if len(lowers) == MAX_LOWERS:

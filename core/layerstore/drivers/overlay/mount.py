@@ -56,9 +56,9 @@ class OverlayMount:
         did so later, it would hide this mount. The bind mount stays until a containers/storage process exits.
 
         Raises:
-            StoreAccess: this user may not mount.
-            NotSupported: the kernel or the file system cannot mount it; the text says which.
-            OSError: the kernel refused for another reason.
+            StoreAccess: This user may not mount.
+            NotSupported: The kernel or the file system cannot mount it; the text says which.
+            OSError: The kernel refused for another reason.
         """
         with _explained(self.home, target):
             if not is_mounted(self.home):
@@ -107,7 +107,7 @@ class OverlayMount:
         """Create the mount with fsopen(2) and yield its descriptor. Unless it is moved, it ends with the block.
 
         Raises:
-            _TooOld: the kernel or a seccomp filter lacks fsopen(2), or the kernel lacks `lowerdir+` (Linux 6.5).
+            _TooOld: The kernel or a seccomp filter lacks fsopen(2), or the kernel lacks `lowerdir+` (Linux 6.5).
         """
         try:
             context = syscalls.open_context("overlay")
@@ -213,7 +213,7 @@ def unmount(target: Path, *, lazily: bool = False) -> bool:
     """Unmount the folder `target`, and return whether it was mounted. For `lazily` see `syscalls.unmount`.
 
     Raises:
-        OSError: it cannot be unmounted; EBUSY if a process has open files in it, or works in it.
+        OSError: It cannot be unmounted; EBUSY if a process has open files in it, or works in it.
     """
     try:
         syscalls.unmount(str(target), lazily=lazily)

@@ -39,10 +39,10 @@ def pack_upper(
     `archive.pack.pack_tree`. Pieces are up to 1 MiB long.
 
     Raises:
-        NotSupported: the content of a file or folder is in another layer (metacopy, redirect_dir), or as for
+        NotSupported: The content of a file or folder is in another layer (metacopy, redirect_dir), or as for
             `archive.pack.pack_tree`.
         Cancelled: `should_stop` returned true.
-        OSError: a file cannot be read, or changed while it was read. The error names it.
+        OSError: A file cannot be read, or changed while it was read. The error names it.
     """
     return pack_tree(upper, packer=_UpperPacker(lowers, marks, maps, should_stop))
 

@@ -40,7 +40,7 @@ class Places:
         """Return the folder of a layer of this store, whether it exists or not.
 
         Raises:
-            UnusableID: no folder can have this name, or it is reserved.
+            UnusableID: No folder can have this name, or it is reserved.
         """
         if not is_layer_name(file_name(layer_id)):
             raise UnusableID(layer_id)
@@ -58,8 +58,8 @@ class Places:
         """Return the folder of the layer's own files.
 
         Raises:
-            FileNotFoundError: the layer has no folder.
-            StoreCorrupt: the layer's folder lacks it.
+            FileNotFoundError: The layer has no folder.
+            StoreCorrupt: The layer's folder lacks it.
         """
         diff = self._existing(layer_id) / "diff"
         if not os.path.isdir(diff):
@@ -73,8 +73,8 @@ class Places:
         original.
 
         Raises:
-            FileNotFoundError, StoreCorrupt: as `diff_root`.
-            NotSupported: the file names are in a composefs image.
+            FileNotFoundError, StoreCorrupt: As `diff_root`.
+            NotSupported: The file names are in a composefs image.
         """
         own = self.diff_root(layer_id)
         refuse_composefs(layer_id, own.parent)
@@ -104,7 +104,7 @@ class Places:
         """Return the layers below, the topmost first.
 
         Raises:
-            NotSupported: the files of one of these layers are kept in a format that this driver cannot read.
+            NotSupported: The files of one of these layers are kept in a format that this driver cannot read.
         """
         self._existing(layer_id)
         lowers = self.links.lowers(layer_id)

@@ -19,7 +19,7 @@ def check_file_system(home: Path, mounter: Mounter) -> None:
     A store for fuse-overlayfs does not need the first two.
 
     Raises:
-        NotSupported: the file system cannot hold overlay layers. The error names it.
+        NotSupported: The file system cannot hold overlay layers. The error names it.
         OSError: `home` cannot be written.
     """
     marks = mounter.marks
