@@ -170,7 +170,7 @@ class Scene:
     def incoherent(self) -> bool:
         """Whether something needs a layer that has no record. Only then can other layers without a record be needed.
 
-        This is so if records were lost, or if the store was opened without one of its image stores.
+        Records may be lost, or the store was opened without one of its image stores.
         """
         users = [*self.images, *self.containers]
         tops = (layer for user in users for layer in user.layers if layer)

@@ -38,8 +38,8 @@ class Fault:
 class Below(NamedTuple):
     """The layers below a layer according to the records, the nearest first; `chain` is None if they are broken.
 
-    `mapped` tells that one of the layers is a copy with other owners. Such a copy can lie on top of its original, which
-    no record mentions.
+    `mapped` is true if one of the layers is a copy with other owners. Such a copy can be based on its original, but no
+    record says so.
     """
 
     chain: list[str] | None
@@ -47,7 +47,7 @@ class Below(NamedTuple):
 
 
 class Survey:
-    """A look at what a driver keeps on disk, for check and repair. This one finds nothing wrong.
+    """An inspection of what a driver keeps on disk, for check and repair. This base class finds nothing wrong.
 
     It caches what it reads, so use it only while the lock is held under which it was made.
     """

@@ -38,7 +38,7 @@ _SHORT = 16
 
 
 class OverlaySurvey(Survey):
-    """A look at the folders and links below `home`. `others` are the driver's folders of image stores."""
+    """An inspection of the folders and links below `home`. `others` are the driver's folders of image stores."""
 
     def __init__(self, home: Path, others: Sequence[Path] = ()) -> None:
         self._home = home

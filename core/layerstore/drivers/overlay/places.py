@@ -129,5 +129,5 @@ class Places:
 
 
 def is_parent(lowers: Sequence[Lower], parent: str) -> bool:
-    """Return whether `parent` is the first of the layers below; "" is if there are none."""
+    """Return whether `parent` is the first of the layers below, or "" if there are none."""
     return lowers[0].layer == parent if lowers else not parent
