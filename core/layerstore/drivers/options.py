@@ -49,7 +49,7 @@ def _stores(value: str) -> list[str]:
     paths = [path for path in value.split(",") if path]
     for path in paths:
         if not os.path.isabs(path):
-            raise NotSupported(f"the path of an image store must be absolute: {path!r}")
+            raise NotSupported(f"the path of an image store must start with a slash: {path!r}")
     return paths
 
 
