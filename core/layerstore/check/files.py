@@ -143,11 +143,6 @@ def check_link(scene: Scene, name: str) -> Finding | None:
     return _leftover(scene.survey.stray_link(name, scene.recorded))
 
 
-def link_names(scene: Scene) -> list[str]:
-    """Return the names of the links to layers."""
-    return scene.survey.links()
-
-
 def check_data(scene: Scene, name: str) -> Finding | None:
     """Return the finding for a tar-split or a folder of big data whose layer has no record, None if it has one."""
     path = os.path.join(scene.layout.layers, name)

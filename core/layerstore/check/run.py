@@ -18,7 +18,6 @@ from layerstore.check.files import (
     check_link,
     check_temporary,
     data_names,
-    link_names,
 )
 from layerstore.check.findings import Finding, Kind, Severity, unreadable
 from layerstore.check.records import check_records
@@ -82,7 +81,7 @@ def _all_quick(scene: Scene, chosen: frozenset[str] | None, should_stop: ShouldS
         return
     for look, names in (
         (check_folder, sorted(scene.orphans)),
-        (check_link, link_names(scene)),
+        (check_link, scene.survey.links()),
         (check_data, data_names(scene)),
     ):
         for name in names:

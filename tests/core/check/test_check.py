@@ -11,8 +11,10 @@ import tarfile
 import pytest
 
 from layerstore import Cancelled, LayerStore, LayerUnknown
+from layerstore.check import files
 from layerstore.check.findings import Kind, Severity
 from layerstore.drivers import staging
+from layerstore.drivers.survey import FaultKind
 from support.needs import make_tar, need_root
 from support.places import BASE, OVERLAY_DAMAGE, Damage, Place, swap
 from support.stacks import random_layer
@@ -251,6 +253,12 @@ def test_overlay_links(overlay: Place, name: str) -> None:
     finding = overlay.check()[0]
     assert finding.path.startswith(str(overlay.home))
     assert finding.repair
+
+
+@pytest.mark.parametrize("fault", FaultKind)
+def test_every_fault_of_a_driver_is_a_kind_of_finding(fault: FaultKind) -> None:
+    assert Kind(fault).value == fault.value
+    assert files._SEVERITIES[fault] in Severity
 
 
 # Contents
