@@ -6,14 +6,14 @@ The namespace is entered before there is a screen, because a process with thread
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from layerstore.config.detect import known_drivers_in, mount_limits
 from layerstore.config.rootless import Entered, Entry, enter, needed
-from layerstore.drivers.options import DriverOptions
 from layerstore.errors import LayerStoreError
-from layerstore.records.layout import DRIVERS, drivers_in
 
 if TYPE_CHECKING:
     from layerstore import LayerStore, StorePlace
@@ -29,8 +29,8 @@ class Limits:
     """What a user namespace allows, or the lack of one prevents."""
 
     entered: Entered
-    no_fuse: str = ""
-    """Why fuse-overlayfs cannot mount layers instead of the kernel, "" if it can or is not needed."""
+    no_mount: Mapping[str, str] = field(default_factory=dict)
+    """Maps each driver whose layers must be mounted to why fuse-overlayfs cannot do that, "" if it can."""
     _stores: list[tuple[LayerStore, set[str]]] = field(default_factory=list)
 
     @property
@@ -40,17 +40,18 @@ class Limits:
 
     def read_only_reason(self, driver: str) -> str:
         """Return why a store of this driver must be opened read-only, with the remedy, or "" if it can be changed."""
-        if self.entered.how is not Entry.UNAVAILABLE or driver != "overlay" or not self.no_fuse:
+        why_not = self.no_mount.get(driver, "")
+        if self.entered.how is not Entry.UNAVAILABLE or not why_not:
             return ""
         found = self.entered
-        return f"{_sentence(found.reason)}: {found.hint}. fuse-overlayfs cannot be used instead: {self.no_fuse}."
+        return f"{_sentence(found.reason)}: {found.hint}. fuse-overlayfs cannot be used instead: {why_not}."
 
     def notice(self, driver: str) -> tuple[str, str]:
         """Return the title and the text of a message about the limits, "" for both if there are none."""
         found, reason = self.entered, self.read_only_reason(driver)
         if reason:
             return "Read-only", f"Layers can be viewed but not mounted or changed. {reason}"
-        if found.how is Entry.UNAVAILABLE and driver == "overlay":
+        if found.how is Entry.UNAVAILABLE and driver in self.no_mount:
             text = (
                 "fuse-overlayfs mounts the layers: read-only unless Podman uses it for this store too. "
                 "Files that belong to other user or group IDs cannot be read or deleted."
@@ -92,18 +93,16 @@ def enter_namespace(place: StorePlace) -> Limits:
     if not needed() or not _is_own(place.graph_root):
         return Limits(Entered(Entry.NOT_NEEDED))
     entered = enter()
-    if entered.how is not Entry.UNAVAILABLE or "overlay" not in drivers_in(place.graph_root):
+    if entered.how is not Entry.UNAVAILABLE:
         return Limits(entered)
-    from layerstore.drivers.overlay.fuse import why_not  # noqa: PLC0415 - rarely needed
-
-    return Limits(entered, why_not(DriverOptions.parse("overlay", place.options).mount_program))
+    return Limits(entered, mount_limits(place.graph_root, place.options))
 
 
 def driver_of(place: StorePlace) -> str:
     """Return the name of the driver that opening `place` will use, "" if there is no store."""
     if place.driver is not None:
         return place.driver
-    return next((name for name in DRIVERS if name in drivers_in(place.graph_root)), "")
+    return next(iter(known_drivers_in(place.graph_root)), "")
 
 
 def _is_own(graph_root: str) -> bool:

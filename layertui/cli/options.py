@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from layerstore.config.detect import drivers_in, known_drivers_in
 from layerstore.config.find import find_store
-from layerstore.records.layout import DRIVERS, drivers_in
 
 if TYPE_CHECKING:
     from layerstore import LayerStore, StorePlace
@@ -26,11 +26,9 @@ def with_existing_driver(place: StorePlace, asked: str | None) -> StorePlace:
 
     A driver that the user `asked` for stays.
     """
-    if asked is None and place.driver is not None:
-        found = drivers_in(place.graph_root)
-        if place.driver not in found and any(driver in found for driver in DRIVERS):
-            return replace(place, driver=None)
-    return place
+    if asked is not None or place.driver is None or place.driver in drivers_in(place.graph_root):
+        return place
+    return replace(place, driver=None) if known_drivers_in(place.graph_root) else place
 
 
 def open_store(place: StorePlace, *, read_only: bool) -> LayerStore:

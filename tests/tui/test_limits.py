@@ -173,18 +173,18 @@ def test_listing_layers_enters_no_namespace(user: User) -> None:
 
 def test_limits_without_a_namespace() -> None:
     entered = Entered(Entry.UNAVAILABLE, reason="nothing is there", hint="get something")
-    assert Limits(entered, "no fuse").read_only_reason("overlay") == (
+    assert Limits(entered, {"overlay": "no fuse"}).read_only_reason("overlay") == (
         "Nothing is there: get something. fuse-overlayfs cannot be used instead: no fuse."
     )
-    assert Limits(entered, "no fuse").notice("overlay")[0] == "Read-only"
-    assert Limits(entered).notice("overlay")[0] == "No user namespace"
-    assert Limits(entered).read_only_reason("overlay") == ""
-    for limits in (Limits(entered, "no fuse"), Limits(entered)):
+    assert Limits(entered, {"overlay": "no fuse"}).notice("overlay")[0] == "Read-only"
+    assert Limits(entered, {"overlay": ""}).notice("overlay")[0] == "No user namespace"
+    assert Limits(entered, {"overlay": ""}).read_only_reason("overlay") == ""
+    for limits in (Limits(entered, {"overlay": "no fuse"}), Limits(entered, {"overlay": ""})):
         assert limits.read_only_reason("vfs") == ""
         assert limits.notice("vfs") == ("", "")
         assert limits.mount_note == ""
     for how in (Entry.JOINED, Entry.OWN, Entry.NOT_NEEDED):
-        assert Limits(Entered(how), "no fuse").notice("overlay") == ("", "")
+        assert Limits(Entered(how), {"overlay": "no fuse"}).notice("overlay") == ("", "")
 
 
 def test_leaving_unmounts_what_was_mounted_since_opening(tmp_path: Path) -> None:

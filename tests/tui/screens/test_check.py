@@ -109,7 +109,7 @@ async def test_a_repair_that_loses_something_is_typed_out_and_done(place: Place,
         await browser.until(lambda: isinstance(browser.app.screen, RepairDialog))
         await browser.settle()
         assert str(first.name) in words(browser)
-        assert "loses what is in the folder" in words(browser)
+        assert "loses its content" in words(browser)
         assert "1 step cannot be undone · frees" in words(browser)
         await browser.press("enter")
         assert isinstance(browser.app.screen, RepairDialog), "not before the word is typed"

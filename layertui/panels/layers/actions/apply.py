@@ -27,14 +27,14 @@ def apply(browser: Browser) -> None:
         browser.notify(f"{layer.id[:12]}: {size_text(layer.diff_size)}, {layer.diff_digest}", "Applied")
         browser.reload()
 
-    copies = browser.store.driver_name == "vfs"
+    copies = browser.store.copies_lower
     affected = Affected(row.children, row.images, row.containers, copies=copies, mounted=row.mounted)
     browser.ask(ApplyDialog(row.layer, affected, Path.cwd()), go)
 
 
 def _mounted(browser: Browser) -> str:
     row = browser.layer
-    if browser.store.driver_name == "overlay":
+    if not browser.store.copies_lower:
         if row.mounted:
             return "The layer is mounted, so its files cannot be replaced: {layer.unmount} unmounts it"
         if browser.view.number(row.id) in browser.view.below_mounts:
