@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-from layerstore.archive.read import TarEntry
+from layerstore.archive.entry import TarEntry
 from layerstore.drivers.stack import Stack
 from layerstore.idmap import NO_MAPS, IDMappings
 from layerstore.model import Change, DiskUsage, Progress, ShouldStop

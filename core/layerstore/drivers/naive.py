@@ -8,11 +8,12 @@ from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
 
 from layerstore.archive.compare import changes_size, compare_trees
+from layerstore.archive.entry import TarEntry
+from layerstore.archive.idshift import shifted
 from layerstore.archive.pack import pack_changes, pack_tree
-from layerstore.archive.read import TarEntry
 from layerstore.archive.unpack import unpack
 from layerstore.archive.whiteouts import PlainWhiteouts
-from layerstore.idmap import NO_MAPS, IDMappings, shifted
+from layerstore.idmap import NO_MAPS, IDMappings
 from layerstore.model import Change, ShouldStop
 
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from layerstore.archive.header import Malformed
+from layerstore.archive.entry import Malformed, TarEntry
 from layerstore.archive.pax import SparseMap, parse_records
-from layerstore.archive.read import TarEntry, TarReader
+from layerstore.archive.read import TarReader
 from layerstore.errors import BadArchive
 from support.tars import END, entry, padded
 from support.tars import header as header_of

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from layerstore.archive.read import TarEntry, TarReader
+from layerstore.archive.entry import TarEntry
+from layerstore.archive.read import TarReader
 from layerstore.errors import BadArchive
 from support.tars import END, GNU, MAKERS, V7, chunked, entry, gnu_tar, header, octal, padded, pax, pax_records
 

@@ -7,7 +7,8 @@ from os import PathLike
 
 import msgspec
 
-from layerstore.archive.read import TarEntry, TarReader
+from layerstore.archive.entry import TarEntry
+from layerstore.archive.read import TarReader
 from layerstore.archive.tarsplit.entry import SEGMENT, Line
 from layerstore.archive.tarsplit.join import texts
 from layerstore.errors import BadArchive, StoreCorrupt

@@ -12,7 +12,7 @@ import msgspec
 from fastcrc.crc64 import go_iso
 
 from layerstore.archive.compression import decompress
-from layerstore.archive.read import name_text
+from layerstore.archive.entry import name_text
 from layerstore.archive.tarsplit.entry import FILE, SEGMENT, Line, clean
 from layerstore.errors import BadArchive, DamagedLayer, StoreCorrupt
 from layerstore.model import BAD_JSON, Compression

@@ -8,7 +8,8 @@ from typing import BinaryIO
 from fastcrc.crc64 import go_iso
 from isal import isal_zlib
 
-from layerstore.archive.read import TarEntry, TarReader, name_text
+from layerstore.archive.entry import TarEntry, name_text
+from layerstore.archive.read import TarReader
 from layerstore.archive.tarsplit.entry import clean, file_line, segment_line
 from layerstore.errors import BadArchive
 

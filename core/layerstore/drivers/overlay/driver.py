@@ -15,7 +15,8 @@ from collections.abc import Generator, Iterable, Mapping
 from pathlib import Path
 
 from layerstore.archive.compare import changes_size
-from layerstore.archive.read import TarEntry
+from layerstore.archive.entry import TarEntry
+from layerstore.archive.idshift import shifted
 from layerstore.archive.unpack import unpack
 from layerstore.drivers.copytree import copy_tree
 from layerstore.drivers.naive import NaiveDiffs
@@ -28,7 +29,7 @@ from layerstore.drivers.overlay.probe import check_file_system
 from layerstore.drivers.overlay.whiteouts import OverlayWhiteouts, without_root
 from layerstore.drivers.staging import NO_ROOM
 from layerstore.errors import NotSupported
-from layerstore.idmap import NO_MAPS, IDMappings, Owner, shifted
+from layerstore.idmap import NO_MAPS, IDMappings, Owner
 from layerstore.linux.folders import remove_path
 from layerstore.linux.libc import exchange_folders
 from layerstore.model import Change, ShouldStop
