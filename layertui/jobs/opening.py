@@ -58,7 +58,7 @@ def lock_job(graph_root: str) -> Job:
     """Find out which lock of the store keeps readers waiting, and who holds it."""
 
     def work(job: Job) -> Message:
-        from layerstore.linux.lockfile import busy_lock  # noqa: PLC0415 - see above
+        from layerstore.records.locks import busy_lock  # noqa: PLC0415 - see above
 
         del job
         busy = busy_lock(graph_root)

@@ -29,9 +29,10 @@ from layerstore.check.findings import Finding, Kind, short
 from layerstore.check.records import broken_record, name_twice, stale_mounts, with_descendants
 from layerstore.check.scene import Scene
 from layerstore.drivers import staging
+from layerstore.drivers.overlay.mounted import elsewhere
 from layerstore.errors import LayerInUse, LayerStoreError, StoreReadOnly
 from layerstore.linux.folders import FolderStack, remove_path
-from layerstore.linux.mounttable import command_of, elsewhere
+from layerstore.linux.mounttable import command_of
 from layerstore.linux.usage import measure
 from layerstore.model import DiskUsage, Layer, ShouldStop
 from layerstore.operations import mount as mounting
@@ -136,7 +137,7 @@ def freed(backend: Backend, step: RepairStep, *, should_stop: ShouldStop | None 
     try:
         if os.path.isdir(path) and not os.path.islink(path):
             with FolderStack(path) as stack:
-                return measure(stack, None, should_stop)
+                return DiskUsage(*measure(stack, None, should_stop))
         return DiskUsage(os.lstat(path).st_blocks * 512, 1)
     except OSError:
         return None

@@ -12,19 +12,16 @@ import errno
 import fcntl
 import os
 import secrets
-import struct
 from collections.abc import Iterator
 from pathlib import Path
 
+from layerstore.linux import recordlock
 from layerstore.linux.folders import remove_tree
 
 _FOLDER = "temp-dir-"
 _LOCK = "lock-"
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 """What making a folder here says where the disk, its table of files or the user's share of them is full."""
-
-_FLOCK = struct.Struct("hhqqi")
-"""struct flock of a 64-bit Linux, with the padding that `h` before `q` brings."""
 
 
 @contextlib.contextmanager
@@ -102,15 +99,13 @@ def hold(path: Path) -> Iterator[bool]:
 
 
 def is_locked(path: str | os.PathLike[str]) -> bool:
-    """Tell whether a process holds a record lock on the file, or this one does by another descriptor."""
+    """Return whether a process holds a record lock on the file, including this one through another descriptor."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
     try:
-        request = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
-        found: int = _FLOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_OFD_GETLK, request))[0]
-        return found != fcntl.F_UNLCK
+        return not recordlock.is_free(descriptor)
     finally:
         os.close(descriptor)
 
@@ -133,20 +128,16 @@ def _delete(root: Path, token: str) -> None:
 
 
 def _try_lock(path: Path, flags: int) -> int | None:
-    """Open and write-lock a file without waiting; None when another process, or another part of this one, holds it.
-
-    An open-file-description lock conflicts with the peer's record locks and, unlike them, is not lost when this
-    process closes another descriptor of the file.
-    """
+    """Open and write-lock a file without waiting, or return None if it is locked."""
     descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | flags, 0o600)
-    request = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
     try:
-        fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, request)
-    except OSError as error:
+        locked = recordlock.try_lock(descriptor, fcntl.F_WRLCK)
+    except BaseException:
         os.close(descriptor)
-        if error.errno in {errno.EAGAIN, errno.EACCES}:
-            return None
         raise
+    if not locked:
+        os.close(descriptor)
+        return None
     # Another process can have taken the lock and deleted the file between the opening and the locking here: then this
     # is the lock of a file that nobody else can find.
     with contextlib.suppress(FileNotFoundError):

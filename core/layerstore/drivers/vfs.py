@@ -18,8 +18,8 @@ from layerstore.drivers.naive import NaiveDiffs
 from layerstore.drivers.stack import Stack
 from layerstore.errors import NotSupported
 from layerstore.idmap import NO_MAPS, IDMappings
+from layerstore.linux.atomic import exchange_folders
 from layerstore.linux.folders import FolderStack, remove_path
-from layerstore.linux.libc import exchange_folders
 from layerstore.linux.usage import measure
 from layerstore.model import DiskUsage, Progress, ShouldStop
 from layerstore.records.layout import file_name
@@ -169,7 +169,7 @@ class VfsDriver(NaiveDiffs):
         `progress` hears of the bytes counted so far.
         """
         with FolderStack(self.get(layer_id)) as stack:
-            return measure(stack, progress, should_stop)
+            return DiskUsage(*measure(stack, progress, should_stop))
 
     def paths(self, layer_id: str) -> dict[str, Path]:
         """Return the layer's one folder, as "dir"."""

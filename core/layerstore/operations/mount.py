@@ -10,8 +10,9 @@ from collections import ChainMap
 from dataclasses import dataclass
 from pathlib import Path
 
+from layerstore.drivers.overlay.mounted import elsewhere, overlay_mounts
 from layerstore.errors import LayerInUse, LayerUnknown
-from layerstore.linux.mounttable import KernelMount, Place, Process, command_of, elsewhere, overlay_mounts, processes_in
+from layerstore.linux.mounttable import KernelMount, Place, Process, command_of, processes_in
 from layerstore.model import Layer, MountPlace, MountPoint, MountState
 from layerstore.operations.transaction import Backend, Transaction
 from layerstore.records.mountpoints import MountTable

@@ -15,7 +15,8 @@ import pytest
 
 from core.conftest import OpenStore
 from layerstore import LayerInUse, LayerStore, LayerUnknown, MountPlace, MountState, StoreReadOnly
-from layerstore.linux.mounttable import KernelMount, Place, Process, command_of, overlay_mounts
+from layerstore.drivers.overlay.mounted import overlay_mounts
+from layerstore.linux.mounttable import KernelMount, Place, Process, command_of
 from support.needs import make_tar, need_root, unmount_below
 from support.trees import as_nobody
 

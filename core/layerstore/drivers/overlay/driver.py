@@ -30,8 +30,8 @@ from layerstore.drivers.overlay.whiteouts import OverlayWhiteouts, without_root
 from layerstore.drivers.staging import NO_ROOM
 from layerstore.errors import NotSupported
 from layerstore.idmap import NO_MAPS, IDMappings, Owner
+from layerstore.linux.atomic import exchange_folders
 from layerstore.linux.folders import remove_path
-from layerstore.linux.libc import exchange_folders
 from layerstore.model import Change, ShouldStop
 
 _ROOT_MODE = 0o555
