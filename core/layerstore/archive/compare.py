@@ -231,7 +231,9 @@ class _Comparison:
 
     def _record(self, level: _Level, path: str, kind: ChangeKind, found: os.stat_result) -> None:
         """Add a change, and mark the folders above it as modified."""
-        self._changes.append(Change(path, kind, length(found), found.st_mode))
+        mode = found.st_mode
+        size = found.st_size if stat.S_ISREG(mode) or stat.S_ISLNK(mode) else 0  # `length`, inlined for speed
+        self._changes.append(Change(path, kind, size, mode))
         if level.recorded:
             return
         for above in reversed(self._levels):
