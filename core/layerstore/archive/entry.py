@@ -66,7 +66,7 @@ class TarEntry:
 
 
 PayloadReader = Callable[[TarEntry], Iterator[memoryview]]
-"""Yields what is left of an entry's payload."""
+"""Returns an iterator over the rest of an entry's payload."""
 
 
 def name_text(name: bytes) -> str:

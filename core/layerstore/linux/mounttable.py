@@ -1,7 +1,7 @@
-"""The kernel's mount tables: what is mounted where, in which mount namespaces, and by which processes it is used.
+"""Read the kernel's mount tables, and find the processes that use a mount.
 
 Everything is read from /proc (mountinfo in proc(5)). Only root can inspect the processes of other users, so results may
-be incomplete. They can also be out of date at once, because nothing is locked.
+be incomplete. They can also be stale as soon as they are returned, because nothing is locked.
 """
 
 from __future__ import annotations
