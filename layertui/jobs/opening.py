@@ -54,7 +54,7 @@ def lock_job(graph_root: str) -> Job[BusyLock]:
     """Find the lock of the store that keeps readers waiting, and who holds it."""
 
     def work(job: Job[BusyLock]) -> BusyLock:
-        from layerstore.linux.lockfile import busy_lock  # noqa: PLC0415 - see above
+        from layerstore.records.locks import busy_lock  # noqa: PLC0415 - see above
 
         del job
         busy = busy_lock(graph_root)

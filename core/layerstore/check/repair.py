@@ -133,7 +133,7 @@ def freed(backend: Backend, step: RepairStep, *, should_stop: ShouldStop | None 
     try:
         if os.path.isdir(path) and not os.path.islink(path):
             with FolderStack(path) as stack:
-                return measure(stack, None, should_stop)
+                return DiskUsage(*measure(stack, None, should_stop))
         return DiskUsage(os.lstat(path).st_blocks * 512, 1)
     except OSError:
         return None

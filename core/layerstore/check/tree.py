@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from layerstore.archive.read import TarEntry
+from layerstore.archive.entry import TarEntry
 from layerstore.archive.root import Root, components
 from layerstore.archive.tarsplit.headers import headers
 from layerstore.archive.whiteouts import META_PREFIX, OPAQUE, PREFIX

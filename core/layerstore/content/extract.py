@@ -21,9 +21,9 @@ from layerstore.content.files import LayerFiles
 from layerstore.content.union import Node
 from layerstore.errors import LayerStoreError, NotSupported, TargetExists, UnusableFile
 from layerstore.linux import xattrs
+from layerstore.linux.atomic import exchange_folders
 from layerstore.linux.copyfile import FileCopier
 from layerstore.linux.folders import WRITE, FolderStack, check_stop, open_regular, remove_tree
-from layerstore.linux.libc import exchange_folders
 from layerstore.model import Progress, ShouldStop
 
 _WHAT = "extracting"

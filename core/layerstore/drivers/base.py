@@ -19,7 +19,7 @@ from layerstore.linux.mounttable import KernelMount, Place
 from layerstore.model import Change, DiskUsage, Progress, ShouldStop
 
 if TYPE_CHECKING:
-    from layerstore.archive.read import TarEntry
+    from layerstore.archive.entry import TarEntry
     from layerstore.drivers.survey import Survey
 
 TEMPORARY = "tempdirs"

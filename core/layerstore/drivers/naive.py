@@ -12,7 +12,7 @@ from layerstore.idmap import NO_MAPS, IDMappings
 from layerstore.model import Change, ShouldStop
 
 if TYPE_CHECKING:
-    from layerstore.archive.read import TarEntry
+    from layerstore.archive.entry import TarEntry
 
 
 class NaiveDiffs(Driver):
@@ -35,9 +35,9 @@ class NaiveDiffs(Driver):
         should_stop: ShouldStop | None = None,
     ) -> int:
         """Unpack a diff into the layer and return the bytes of its files. A failure leaves the layer incomplete."""
+        from layerstore.archive.idshift import shifted
         from layerstore.archive.unpack import unpack
         from layerstore.archive.whiteouts import PlainWhiteouts
-        from layerstore.idmap import shifted
 
         del parent  # the layer already has its files
         with self._visible(layer_id, read_only=False) as root:

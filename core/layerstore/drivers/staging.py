@@ -11,19 +11,16 @@ import contextlib
 import errno
 import fcntl
 import os
-import struct
 from collections.abc import Iterator
 from pathlib import Path
 
+from layerstore.linux import recordlock
 from layerstore.linux.folders import remove_tree
 
 _FOLDER = "temp-dir-"
 _LOCK = "lock-"
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 """The errors of a disk, inode table or quota that is full."""
-
-_FLOCK = struct.Struct("hhqqi")
-"""struct flock of 64-bit Linux. The padding before `q` is implied."""
 
 
 @contextlib.contextmanager
@@ -107,9 +104,7 @@ def is_locked(path: str | os.PathLike[str]) -> bool:
     except FileNotFoundError:
         return False
     try:
-        request = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
-        found: int = _FLOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_OFD_GETLK, request))[0]
-        return found != fcntl.F_UNLCK
+        return not recordlock.is_free(descriptor)
     finally:
         os.close(descriptor)
 
@@ -138,14 +133,14 @@ def _try_lock(path: Path, flags: int) -> int | None:
     when this process closes another descriptor of the file.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | flags, 0o600)
-    request = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
     try:
-        fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, request)
-    except OSError as error:
+        locked = recordlock.try_lock(descriptor, fcntl.F_WRLCK)
+    except BaseException:
         os.close(descriptor)
-        if error.errno in {errno.EAGAIN, errno.EACCES}:
-            return None
         raise
+    if not locked:
+        os.close(descriptor)
+        return None
     # Another process may have deleted the file between our open and our lock. Then no other process can see the lock.
     with contextlib.suppress(FileNotFoundError):
         if os.path.samestat(os.fstat(descriptor), os.stat(path)):

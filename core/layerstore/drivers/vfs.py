@@ -93,7 +93,7 @@ class VfsDriver(NaiveDiffs):
 
     def replace(self, layer_id: str, new_id: str) -> None:
         """Exchange the folders of two layers, atomically if the file system can; see `exchange_folders`."""
-        from layerstore.linux.libc import exchange_folders
+        from layerstore.linux.atomic import exchange_folders
 
         exchange_folders(self.get(layer_id), self.get(new_id))
 
@@ -215,7 +215,7 @@ class VfsDriver(NaiveDiffs):
         from layerstore.linux.usage import measure
 
         with FolderStack(self.get(layer_id)) as stack:
-            return measure(stack, progress, should_stop)
+            return DiskUsage(*measure(stack, progress, should_stop))
 
     def paths(self, layer_id: str) -> dict[str, Path]:
         """Return the layer's only folder, as "dir"."""

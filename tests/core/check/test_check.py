@@ -301,7 +301,7 @@ def _replaced(place: Place) -> None:
 @pytest.mark.parametrize(
     ("damage", "path", "reason"),
     [
-        (_missing, "/etc/passwd", "gone"),
+        (_missing, "/etc/passwd", "missing"),
         (_shorter, "/etc/passwd", "shorter"),
         (_filled, "/etc/empty", "has 6 bytes"),
         (_relinked, "/etc/link", "'passwd'"),

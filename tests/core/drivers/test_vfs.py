@@ -18,7 +18,6 @@ from layerstore.drivers import staging as tempdirs
 from layerstore.drivers.copytree import copy_tree
 from layerstore.drivers.vfs import VfsDriver
 from layerstore.errors import Cancelled
-from layerstore.linux import libc
 from support.needs import need_root
 from support.trees import MTIME, Entry, Peer, as_nobody, folder, hard_link, make_tree, picture, symlink
 
@@ -161,18 +160,6 @@ def test_a_lock_on_a_deleted_file_does_not_count(tmp_path: Path, monkeypatch: py
     with tempdirs.staging_folder(tmp_path) as staging:
         assert sorted(os.listdir(tmp_path)) == [f"lock-{staging.name.removeprefix('temp-dir-')}", staging.name]
     assert os.listdir(tmp_path) == []
-
-
-def test_folders_are_exchanged_in_steps_without_renameat2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    make_tree(tmp_path / "a", {"1": b""})
-    make_tree(tmp_path / "b", {"2": b""})
-    monkeypatch.setattr(libc, "_rename_exchange", lambda: libc._missing)
-    libc.exchange_folders(tmp_path / "a", tmp_path / "b")
-    assert (tmp_path / "a/2").exists()
-    assert (tmp_path / "b/1").exists()
-    with pytest.raises(FileNotFoundError):
-        libc.exchange_folders(tmp_path / "a", tmp_path / "absent")
-    assert sorted(os.listdir(tmp_path)) == ["a", "b"]
 
 
 def test_facts_for_people(driver: VfsDriver, tmp_path: Path) -> None:

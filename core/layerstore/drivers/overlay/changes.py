@@ -18,13 +18,12 @@ import os
 import stat
 from collections.abc import Sequence
 
+from layerstore.archive.compare import Level, by_path, length, same_time
 from layerstore.drivers.overlay.whiteouts import Marks, is_whiteout
 from layerstore.errors import NotSupported
 from layerstore.linux import xattrs
 from layerstore.linux.folders import FolderStack, check_stop
 from layerstore.model import Change, ChangeKind, ShouldStop
-
-_SECOND = 1_000_000_000
 
 
 def upper_changes(
@@ -84,18 +83,15 @@ def refuse_redirect(folder: int, path: str, marks: Marks) -> bool:
     return marks.is_opaque(folder, names)
 
 
-class _Level:
+class _Level(Level):
     """A folder on the path of the walk."""
 
-    __slots__ = ("below", "mode", "path", "pending", "recorded")
+    __slots__ = ("below", "pending")
 
     def __init__(self, path: str, mode: int, below: list[str], *, recorded: bool) -> None:
-        self.path = path
-        self.mode = mode
+        super().__init__(path, mode, recorded=recorded)
         self.below = below
-        """The same folder in the layers below."""
-        self.recorded = recorded
-        """True if the folder is among the changes, or is the root, which never is."""
+        """The same folder in the layers below, the topmost first."""
         self.pending: list[tuple[str, os.stat_result]] = []
 
 
@@ -122,7 +118,7 @@ class _UpperWalk:
             levels.pop()
             if levels:
                 self._stack.pop()
-        self._changes.sort(key=_by_path)
+        self._changes.sort(key=by_path)
         return self._changes
 
     def _scan(self, level: _Level) -> None:
@@ -143,8 +139,7 @@ class _UpperWalk:
                 self._deleted(level, name)
             else:
                 kind = ChangeKind.MODIFY if below and look(below, name) is not None else ChangeKind.ADD
-                size = found.st_size if stat.S_ISREG(mode) or stat.S_ISLNK(mode) else 0
-                self._record(Change(f"{level.path}/{name}", kind, size, mode))
+                self._record(Change(f"{level.path}/{name}", kind, length(found), mode))
 
     def _enter(self, name: str, found: os.stat_result) -> None:
         """Enter a subfolder, and record it if it changed."""
@@ -175,8 +170,7 @@ class _UpperWalk:
             except FileNotFoundError:
                 continue
             if not is_whiteout(before):
-                mode = before.st_mode
-                size = before.st_size if stat.S_ISREG(mode) or stat.S_ISLNK(mode) else 0
+                mode, size = before.st_mode, length(before)
             break
         self._record(Change(f"{level.path}/{name}", ChangeKind.DELETE, size, mode))
 
@@ -187,13 +181,7 @@ class _UpperWalk:
             return
         # A recorded folder can be in one that is not recorded.
         for above in self._levels:
-            if not above.recorded:
-                above.recorded = True
-                self._changes.append(Change(above.path, ChangeKind.MODIFY, 0, above.mode))
-
-
-def _by_path(change: Change) -> bytes:
-    return os.fsencode(change.path)
+            above.record(self._changes)
 
 
 def _status(path: str) -> os.stat_result | None:
@@ -211,12 +199,5 @@ def _folder_differs(before: os.stat_result, now: os.stat_result) -> bool:
     return (
         before.st_size != now.st_size
         or before.st_mode != now.st_mode
-        or not _same_time(before.st_mtime_ns, now.st_mtime_ns)
+        or not same_time(before.st_mtime_ns, now.st_mtime_ns)
     )
-
-
-def _same_time(one: int, other: int) -> bool:
-    """Return whether two times (ns) are equal. If one has no fraction, only the seconds are compared."""
-    seconds, rest = divmod(one, _SECOND)
-    other_seconds, other_rest = divmod(other, _SECOND)
-    return seconds == other_seconds and (rest in {0, other_rest} or other_rest == 0)

@@ -31,16 +31,17 @@ from layerstore.drivers.overlay.folders import (
     with_rotated,
 )
 from layerstore.drivers.overlay.links import is_layer_name
+from layerstore.drivers.overlay.mounted import elsewhere, overlay_mounts
 from layerstore.drivers.overlay.places import Places, is_parent
 from layerstore.drivers.staging import NO_ROOM
 from layerstore.errors import LayerInUse, NotSupported, StoreReadOnly
 from layerstore.idmap import NO_MAPS, IDMappings, Owner
 from layerstore.linux.folders import FolderStack, remove_path
-from layerstore.linux.mounttable import KernelMount, Place, elsewhere, overlay_mounts
+from layerstore.linux.mounttable import KernelMount, Place
 from layerstore.model import Change, DiskUsage, Progress, ShouldStop
 
 if TYPE_CHECKING:
-    from layerstore.archive.read import TarEntry
+    from layerstore.archive.entry import TarEntry
     from layerstore.drivers.overlay.fuse import Mounter
     from layerstore.drivers.survey import Survey
 
@@ -183,7 +184,7 @@ class OverlayDriver(NaiveDiffs):
         Raises:
             LayerInUse: One of them is mounted.
         """
-        from layerstore.linux.libc import exchange_folders
+        from layerstore.linux.atomic import exchange_folders
 
         one, other = self.diff_root(layer_id), self.diff_root(new_id)
         self._refuse_mounted(layer_id)
@@ -365,9 +366,9 @@ class OverlayDriver(NaiveDiffs):
 
         An entry for the root itself is ignored, as in containers/storage.
         """
+        from layerstore.archive.idshift import shifted
         from layerstore.archive.unpack import unpack
         from layerstore.drivers.overlay.whiteouts import OverlayWhiteouts, without_root
-        from layerstore.idmap import shifted
 
         del parent  # whiteouts are kept whether the parent has the file or not
         root = self.diff_root(layer_id)
@@ -500,7 +501,7 @@ class OverlayDriver(NaiveDiffs):
         size = inodes = 0
         for folder in with_rotated(self.home, str(self.diff_root(layer_id))):
             with FolderStack(folder) as stack:
-                part = measure(stack, progress, should_stop)
+                part = DiskUsage(*measure(stack, progress, should_stop))
             size, inodes = size + part.size, inodes + part.inodes
         return DiskUsage(size, inodes)
 
