@@ -40,8 +40,7 @@ from layertui.widgets.text import typable
 from layertui.widgets.textual_private import CrashingApp
 
 if TYPE_CHECKING:
-    from layerstore.config.detect import DriverStore
-    from layerstore.store import LayerStore
+    from layerstore import DriverStore, LayerStore
     from layertui.jobs.opening import OpenedStore, OpenStore
     from layertui.screens.main.screen import LayersScreen
 
@@ -328,7 +327,7 @@ class LayertuiApp(CrashingApp[None]):
 
     def choose_driver(self, stores: Sequence[DriverStore]) -> None:
         """Ask which store to open instead; refuse while jobs run, because they would be lost."""
-        from layerstore.config.detect import preferred  # noqa: PLC0415 - late, as the screens that need it
+        from layerstore import preferred_driver as preferred  # noqa: PLC0415 - late, as the screens that need it
         from layertui.dialogs.drivers import DriverDialog  # noqa: PLC0415 - late, as the screens that need it
 
         choice = self._choice

@@ -11,9 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from layerstore.config.detect import known_drivers_in, mount_limits
+from layerstore import LayerStoreError, known_drivers_in, mount_limits
 from layerstore.config.rootless import Entered, Entry, enter, needed
-from layerstore.errors import LayerStoreError
 
 if TYPE_CHECKING:
     from layerstore import LayerStore, StorePlace
@@ -112,7 +111,7 @@ def _is_own(graph_root: str) -> bool:
 
 
 def _mounted_here(store: LayerStore) -> set[str]:
-    from layerstore.model import MountPlace  # noqa: PLC0415 - imported already when a store is open
+    from layerstore import MountPlace  # noqa: PLC0415 - imported already when a store is open
 
     return {state.id for state in store.mounts() if state.place is MountPlace.HERE}
 

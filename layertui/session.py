@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 from platformdirs import user_state_path
 
-from layerstore.linux.atomic import write_file
+from layerstore import write_file
 from layertui.model.order import Order
 
 STORES = 50

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from layerstore.archive.compression import detect as detect_compression
     from layerstore.check.findings import Finding, Kind, Severity, unreadable
     from layerstore.check.repair import Outcome, RepairResult, RepairStep, StepProgress
-    from layerstore.config.detect import DriverStore, driver_stores, preferred_driver
+    from layerstore.config.detect import DriverStore, driver_stores, known_drivers_in, mount_limits, preferred_driver
     from layerstore.config.find import StorePlace, find_store
     from layerstore.content.diff import DiffReader
     from layerstore.content.extract import Extracted, Skipped
@@ -149,6 +149,8 @@ __all__ = [
     "drivers_in",
     "encode_layer",
     "find_store",
+    "known_drivers_in",
+    "mount_limits",
     "preferred_driver",
     "remove_path",
     "unreadable",
@@ -159,7 +161,7 @@ _PLACES = {
     "archive.compression": "DETECT_BYTES decompress detect_compression=detect",
     "check.findings": "Finding Kind Severity unreadable",
     "check.repair": "Outcome RepairResult RepairStep StepProgress",
-    "config.detect": "DriverStore driver_stores preferred_driver",
+    "config.detect": "DriverStore driver_stores known_drivers_in mount_limits preferred_driver",
     "config.find": "StorePlace find_store",
     "content.diff": "DiffReader",
     "content.extract": "Extracted Skipped",
@@ -168,7 +170,6 @@ _PLACES = {
     "idmap": "IDMappings Unmapped",
     "linux.atomic": "PendingFile write_file",
     "linux.folders": "remove_path",
-    "records.locks": "busy_lock",
     "linux.mounttable": "Process",
     "model": (
         "INCOMPLETE_FLAG Change ChangeKind Compression DiskUsage IDMap Layer MountPlace MountPoint MountState Progress "
@@ -179,6 +180,7 @@ _PLACES = {
     "operations.remove": "Dependents",
     "operations.snapshot": "StoreSnapshot",
     "records.layout": "drivers_in",
+    "records.locks": "busy_lock",
     "records.records": "Problem encode_layer",
     "records.references": "References",
     "records.table": "LOST_PARENT NO_PARENT UNKNOWN_SIZE LayerState LayerTable",

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 from typing import NoReturn
 
-from layerstore.errors import LayerStoreError
+from layerstore import LayerStoreError
 from layertui.text.safe import safe
 
 DESCRIPTION = (

@@ -10,8 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, TextIO
 
-from layerstore.check.findings import Finding, Kind, unreadable
-from layerstore.errors import LayerStoreError, StoreCorrupt
+from layerstore import Finding, Kind, LayerStoreError, StoreCorrupt, unreadable
 from layertui.cli.options import find_place, open_store, with_existing_driver
 from layertui.text.format import plural, size_text
 from layertui.text.safe import safe

@@ -16,9 +16,7 @@ from typing import Any
 
 from platformdirs import user_cache_path
 
-from layerstore import LayerStore, StorePlace
-from layerstore.linux.atomic import write_file
-from layerstore.linux.folders import remove_path
+from layerstore import LayerStore, StorePlace, remove_path, write_file
 from layertui.cli.browse import run_app
 from layertui.cli.demo_content import CONTAINERS, FAMILIES, IMAGES, DemoLayer, Text
 from layertui.cli.options import open_store, read_settings

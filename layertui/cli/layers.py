@@ -9,10 +9,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from layerstore import Layer
-from layerstore.records.layout import drivers_in
-from layerstore.records.records import encode_layer
-from layerstore.records.table import LayerTable
+from layerstore import Layer, LayerTable, drivers_in, encode_layer
 from layertui.cli.options import find_place, open_store, with_existing_driver
 from layertui.text.safe import safe
 

@@ -8,8 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from layerstore.config.detect import drivers_in, known_drivers_in
-from layerstore.config.find import find_store
+from layerstore import drivers_in, find_store, known_drivers_in
 
 if TYPE_CHECKING:
     from layerstore import LayerStore, StorePlace
@@ -33,7 +32,7 @@ def with_existing_driver(place: StorePlace, asked: str | None) -> StorePlace:
 
 def open_store(place: StorePlace, *, read_only: bool) -> LayerStore:
     """Open an existing store."""
-    from layerstore.store import LayerStore  # noqa: PLC0415 - after the first frame where there is a screen
+    from layerstore import LayerStore  # noqa: PLC0415 - after the first frame where there is a screen
 
     return LayerStore.open(
         place.graph_root,

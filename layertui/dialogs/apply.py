@@ -13,7 +13,7 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widgets import Button, Input, Static
 
-from layerstore.model import Layer
+from layerstore import Layer
 from layertui.dialogs.confirm import ConfirmDialog
 from layertui.dialogs.dialog import FormDialog
 from layertui.dialogs.labels import heading, layer_label, short_id

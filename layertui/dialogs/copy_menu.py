@@ -12,7 +12,7 @@ from textual.content import Content
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
-from layerstore.model import Layer
+from layerstore import Layer
 from layertui.dialogs.dialog import LIST_BINDINGS, ChoiceList, Dialog
 from layertui.dialogs.labels import heading
 from layertui.model.rows import SHORT

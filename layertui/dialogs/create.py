@@ -12,8 +12,7 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widgets import Button, Input, Static
 
-from layerstore.errors import LayerStoreError
-from layerstore.operations.create import check_id
+from layerstore import LayerStoreError, check_id
 from layertui.dialogs.dialog import FormDialog
 from layertui.dialogs.labels import label, short_id
 from layertui.dialogs.pick import LayerPicker, Named

@@ -13,7 +13,7 @@ from textual.content import Content
 from textual.widgets import Button, OptionList, Static
 from textual.widgets.option_list import Option
 
-from layerstore.config.detect import DriverStore
+from layerstore import DriverStore
 from layertui.dialogs.dialog import LIST_BINDINGS, ChoiceList, Dialog
 from layertui.text.format import plural, time_text
 from layertui.text.safe import safe

@@ -15,7 +15,7 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widgets import Button, Input, Static
 
-from layerstore.model import Compression, Layer
+from layerstore import Compression, Layer
 from layertui.dialogs.confirm import ConfirmDialog
 from layertui.dialogs.dialog import FormDialog
 from layertui.dialogs.labels import heading, label, layer_label, short_id

@@ -16,8 +16,7 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widgets import Button, Input, Static
 
-from layerstore.content.extract import Extracted
-from layerstore.content.files import FileEntry, FileKind
+from layerstore import Extracted, FileEntry, FileKind
 from layertui.dialogs.confirm import ConfirmDialog
 from layertui.dialogs.dialog import Dialog, FormDialog
 from layertui.text.format import plural, size_text

@@ -12,7 +12,7 @@ from textual.app import ComposeResult
 from textual.content import Content
 from textual.widgets import Input
 
-from layerstore.model import INCOMPLETE_FLAG, Layer
+from layerstore import INCOMPLETE_FLAG, Layer
 from layertui.dialogs.confirm import ConfirmDialog
 from layertui.dialogs.labels import heading, short_id
 from layertui.dialogs.list_editor import ListEditor

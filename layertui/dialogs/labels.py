@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from textual.content import Content
 
-from layerstore.model import Layer
+from layerstore import Layer
 from layertui.model.rows import SHORT
 from layertui.text.safe import safe
 from layertui.widgets.text import MUTED

@@ -11,7 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widgets import Button, Static, TextArea
 
-from layerstore.model import Layer
+from layerstore import Layer
 from layertui.dialogs.confirm import close_or_ask
 from layertui.dialogs.dialog import Dialog
 from layertui.dialogs.labels import heading

@@ -9,7 +9,7 @@ from textual.app import ComposeResult
 from textual.content import Content
 from textual.widgets import Input
 
-from layerstore.model import Layer
+from layerstore import Layer
 from layertui.dialogs.labels import heading, short_id
 from layertui.dialogs.list_editor import ListEditor
 from layertui.text.format import plural

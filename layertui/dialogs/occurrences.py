@@ -12,8 +12,7 @@ from textual.content import Content
 from textual.widgets import Button, OptionList, Static
 from textual.widgets.option_list import Option
 
-from layerstore.content.files import Occurrence
-from layerstore.model import ChangeKind, Layer
+from layerstore import ChangeKind, Layer, Occurrence
 from layertui.dialogs.dialog import LIST_BINDINGS, ChoiceList, Dialog
 from layertui.dialogs.labels import layer_label, short_id
 from layertui.text.format import plural, size_text

@@ -12,7 +12,7 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widgets import Button, Input, Static
 
-from layerstore.check.repair import Outcome, RepairResult, RepairStep
+from layerstore import Outcome, RepairResult, RepairStep
 from layertui.dialogs.dialog import Dialog
 from layertui.dialogs.error import ErrorDialog
 from layertui.jobs.check import RepairPlan

@@ -10,7 +10,7 @@ from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.widgets import Button, Static
 
-from layerstore.model import Layer
+from layerstore import Layer
 from layertui.dialogs.dialog import Dialog
 from layertui.dialogs.labels import heading, layer_label
 from layertui.keys.sentences import key_of

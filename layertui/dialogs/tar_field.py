@@ -10,9 +10,8 @@ from pathlib import Path
 
 from textual.content import Content
 
-from layerstore.archive.compression import DETECT_BYTES, decompress, detect
-from layerstore.errors import BadArchive
-from layerstore.model import Compression
+from layerstore import DETECT_BYTES, BadArchive, Compression, decompress
+from layerstore import detect_compression as detect
 from layertui.text.format import size_text
 from layertui.text.safe import safe
 from layertui.widgets.path_field import PathField

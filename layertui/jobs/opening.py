@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from layertui.jobs.runner import Job
 
 if TYPE_CHECKING:
-    from layerstore.config.detect import DriverStore
-    from layerstore.store import LayerStore
+    from layerstore import DriverStore, LayerStore
     from layertui.model.query import Listing
 
 OpenStore = Callable[[], "LayerStore"]
@@ -54,7 +53,7 @@ def lock_job(graph_root: str) -> Job[BusyLock]:
     """Find the lock of the store that keeps readers waiting, and who holds it."""
 
     def work(job: Job[BusyLock]) -> BusyLock:
-        from layerstore.records.locks import busy_lock  # noqa: PLC0415 - see above
+        from layerstore import busy_lock  # noqa: PLC0415 - see above
 
         del job
         busy = busy_lock(graph_root)
@@ -67,7 +66,7 @@ def drivers_job(graph_root: str, *, if_several: bool = False) -> Job[Sequence[Dr
     """Find the stores in one graph root. With `if_several`, return nothing if there is only one, to save time."""
 
     def work(job: Job[Sequence[DriverStore]]) -> Sequence[DriverStore]:
-        from layerstore.config.detect import driver_stores, known_drivers_in  # noqa: PLC0415 - see above
+        from layerstore import driver_stores, known_drivers_in  # noqa: PLC0415 - see above
 
         del job
         if if_several and len(known_drivers_in(graph_root)) < 2:

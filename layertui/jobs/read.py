@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from layerstore import Cancelled, Compression, LayerStore, LayerStoreError
-from layertui.jobs.pending import PendingFile
+from layertui.jobs.newfile import NewFile
 from layertui.jobs.runner import Job
 from layertui.model.order import Order
 from layertui.model.query import Listing, build_listing
@@ -18,7 +18,7 @@ from layertui.model.view import StoreInfo, StoreView, build_view
 from layertui.text.format import plural, size_text
 
 if TYPE_CHECKING:
-    from layerstore.operations.mount import MountUsers
+    from layerstore import MountUsers
 
 Sizes = Mapping[str, int]
 """Bytes on disk by layer ID."""
@@ -156,7 +156,7 @@ def export_job(
             store.diff(
                 row.id, from_id, compression=compression, progress=job.progress, should_stop=job.should_stop
             ) as diff,
-            PendingFile(path, overwrite=overwrite) as pending,
+            NewFile(path, overwrite=overwrite) as pending,
         ):
             diff.copy_to(pending.file)
             if job.should_stop():

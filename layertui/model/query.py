@@ -10,9 +10,7 @@ from functools import partial
 from itertools import compress
 from typing import Any
 
-from layerstore.errors import Cancelled
-from layerstore.model import ShouldStop
-from layerstore.records.table import NO_PARENT, UNKNOWN_SIZE, State
+from layerstore import NO_PARENT, UNKNOWN_SIZE, Cancelled, LayerState, ShouldStop
 from layertui.model.order import Order
 from layertui.model.rows import Rows
 from layertui.model.view import StoreView
@@ -65,7 +63,7 @@ class Listing:
         return numbers.index(number) if number in numbers else None
 
 
-def _state(state: State) -> _Test:
+def _state(state: LayerState) -> _Test:
     bit = int(state)  # an IntFlag is twenty times slower
     return lambda view: _chosen(view, [known & bit for known in view.table.states])
 
@@ -99,8 +97,8 @@ _STATES: dict[str, _Test] = {
     "used": _used,
     "mounted": lambda view: _mounted(view, stale=False),
     "stale": lambda view: _mounted(view, stale=True),
-    "incomplete": _state(State.INCOMPLETE),
-    "readonly": _state(State.READ_ONLY),
+    "incomplete": _state(LayerState.INCOMPLETE),
+    "readonly": _state(LayerState.READ_ONLY),
     "shared": lambda view: _chosen(view, [view.table.image_store(position) for position in range(len(view.table))]),
     "broken": lambda view: _some(view, view.faults),
     "named": lambda view: _some(view, (view.places[position] for position in view.table.names)),

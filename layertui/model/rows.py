@@ -10,8 +10,7 @@ from typing import Protocol, Self, TypeVar, overload
 
 import msgspec
 
-from layerstore.model import Layer, MountPlace, MountState
-from layerstore.records.table import UNKNOWN_SIZE, LayerTable
+from layerstore import UNKNOWN_SIZE, Layer, LayerTable, MountPlace, MountState
 from layertui.widgets.tree.shape import TreeShape
 
 SHORT = 12

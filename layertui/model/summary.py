@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from layerstore.model import Compression, IDMap
+from layerstore import Compression, IDMap
 from layertui.keys.sentences import with_keys
 from layertui.model.rows import LayerRow
 from layertui.model.view import StoreView

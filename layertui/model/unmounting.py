@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from layerstore.linux.mounttable import Process
-from layerstore.model import MountPlace
-from layerstore.operations.mount import MountUsers
+from layerstore import MountPlace, MountUsers, Process
 from layertui.model.rows import LayerRow
 from layertui.text.format import plural
 

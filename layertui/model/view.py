@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from layerstore.model import MountState
-from layerstore.records.table import UNKNOWN_SIZE, LayerTable
+from layerstore import UNKNOWN_SIZE, LayerTable, MountState
 from layertui.model.rows import Columns, LayerRow, Rows, Users
 from layertui.widgets.tree.order import preorder
 from layertui.widgets.tree.shape import ROOT, build_shape

@@ -24,7 +24,7 @@ from layertui.widgets.key_bar import KeyBar
 from layertui.widgets.text import MUTED, safe_lines
 
 if TYPE_CHECKING:
-    from layerstore.config.detect import DriverStore
+    from layerstore import DriverStore
 
 _SLOW = 0.5  # seconds before the screen explains the delay
 _AGAIN = 1.0  # seconds between two looks at the lock
@@ -116,7 +116,7 @@ class OpeningScreen(TypedScreen):
         if sum(store.known for store in stores) < 2:
             self._open(self._open_store)
             return
-        from layerstore.config.detect import preferred  # noqa: PLC0415 - few have several
+        from layerstore import preferred_driver as preferred  # noqa: PLC0415 - few have several
         from layertui.dialogs.drivers import DriverDialog  # noqa: PLC0415 - few have several
 
         def chosen(driver: str | None) -> None:

@@ -18,7 +18,6 @@ __all__ = [
     "drivers_in",
     "known_drivers_in",
     "mount_limits",
-    "preferred",
     "preferred_driver",
 ]
 
@@ -72,10 +71,6 @@ def preferred_driver(stores: Sequence[DriverStore], named: str | None) -> str | 
         return named
     long_ago = datetime.fromtimestamp(0, UTC)
     return max(known, key=lambda store: store.last_write or long_ago).driver if known else None
-
-
-preferred = preferred_driver
-"""The former name of `preferred_driver`, for callers that have not been renamed yet."""
 
 
 def _look(layout: Layout) -> DriverStore:

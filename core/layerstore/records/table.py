@@ -48,10 +48,6 @@ class LayerState(IntFlag):
     READ_ONLY = 4
 
 
-State = LayerState
-"""The former name of `LayerState`, for callers that have not been renamed yet."""
-
-
 class RecordText:
     """The records of one file: the position of each, and the open file to read it from again.
 

@@ -10,8 +10,7 @@ from functools import cached_property
 from itertools import accumulate, compress
 from operator import mul
 
-from layerstore.errors import Cancelled
-from layerstore.model import Change, ChangeKind
+from layerstore import Cancelled, Change, ChangeKind
 from layertui.widgets.tree.columns import Column, Picked, both, either, neither, numbers_to
 from layertui.widgets.tree.order import preorder
 from layertui.widgets.tree.shape import ROOT, TreeShape, build_shape, prune

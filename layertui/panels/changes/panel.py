@@ -14,7 +14,7 @@ from textual.strip import Strip
 from textual.widget import Widget
 from textual.widgets import Static
 
-from layerstore.model import ChangeKind
+from layerstore import ChangeKind
 from layertui.jobs.runner import Job, to_come
 from layertui.keys.sentences import key_of, with_keys
 from layertui.model.rows import LayerRow

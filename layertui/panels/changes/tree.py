@@ -10,7 +10,7 @@ from rich.style import Style
 from textual.binding import BindingType
 from textual.message import Message
 
-from layerstore.model import ChangeKind
+from layerstore import ChangeKind
 from layertui.keys.actions import bindings
 from layertui.panels.changes.actions import CHANGES_ACTIONS
 from layertui.panels.changes.model import LETTERS, UNCHANGED, ChangeTree

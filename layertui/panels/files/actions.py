@@ -13,8 +13,7 @@ from layertui.panels.base import Browser
 from layertui.text.format import plural, size_text
 
 if TYPE_CHECKING:
-    from layerstore.content.extract import Extracted
-    from layerstore.content.files import FileEntry, Occurrence
+    from layerstore import Extracted, FileEntry, Occurrence
     from layertui.dialogs.extract import ExtractRequest
 
 

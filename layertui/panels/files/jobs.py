@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from layerstore import LayerStore
-from layerstore.content.extract import Extracted
-from layerstore.content.files import Occurrence
+from layerstore import Extracted, LayerStore, Occurrence
 from layertui.jobs.runner import Job
 from layertui.panels.files import preview_model
 from layertui.panels.files.model import FileTree, Folder, Found, build_file_tree, find_files, read_folders

@@ -7,9 +7,7 @@ from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from layerstore.content.files import FileEntry, FileKind, LayerFiles
-from layerstore.errors import LayerStoreError
-from layerstore.model import Progress, ShouldStop
+from layerstore import FileEntry, FileKind, LayerFiles, LayerStoreError, Progress, ShouldStop
 from layertui.widgets.tree.shape import ROOT, TreeShape, build_shape
 
 Folder = Sequence[FileEntry] | str

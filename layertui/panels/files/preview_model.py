@@ -7,8 +7,7 @@ from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from layerstore.content.files import FileEntry, FileKind, LayerFiles
-from layerstore.errors import LayerStoreError, NoSuchFile
+from layerstore import FileEntry, FileKind, LayerFiles, LayerStoreError, NoSuchFile
 from layertui.panels.files.syntax import Run, Tones
 from layertui.text.format import size_text
 

@@ -12,7 +12,7 @@ from rich.style import Style
 from textual.binding import BindingType
 from textual.message import Message
 
-from layerstore.content.files import FileEntry, FileKind
+from layerstore import FileEntry, FileKind
 from layertui.keys.actions import bindings
 from layertui.panels.files.actions import FILES_ACTIONS
 from layertui.panels.files.model import NO_FILES, FileTree, mode_text, owner_text

@@ -16,7 +16,7 @@ from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import Static
 
-from layerstore.content.files import FileEntry, FileKind
+from layerstore import FileEntry, FileKind
 from layertui.panels.files.model import FileTree, mode_text, owner_text
 from layertui.panels.files.preview import PreviewHead, PreviewView, title_of
 from layertui.panels.files.preview_model import Start

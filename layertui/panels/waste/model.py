@@ -6,7 +6,7 @@ from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from layerstore.content.waste import Copy, LayerWaste, WasteEntry, WasteReport
+from layerstore import Copy, LayerWaste, WasteEntry, WasteReport
 from layertui.widgets.tree.shape import ROOT, TreeShape, build_shape, flat_shape
 
 WasteRow = WasteEntry | Copy | LayerWaste

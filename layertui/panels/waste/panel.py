@@ -10,7 +10,7 @@ from textual.content import Content
 from textual.timer import Timer
 from textual.widgets import Static
 
-from layerstore.content.waste import WasteReport
+from layerstore import WasteReport
 from layertui.jobs.runner import Job, JobState
 from layertui.keys.sentences import with_keys
 from layertui.model.rows import LayerRow

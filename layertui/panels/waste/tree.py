@@ -11,8 +11,7 @@ from textual.binding import BindingType
 from textual.strip import Strip
 from textual.widget import Widget
 
-from layerstore.content.waste import Copy, LayerWaste, WasteEntry, WasteReport
-from layerstore.model import ChangeKind
+from layerstore import ChangeKind, Copy, LayerWaste, WasteEntry, WasteReport
 from layertui.keys.actions import bindings
 from layertui.panels.changes.model import LETTERS
 from layertui.panels.waste.actions import WASTE_ACTIONS

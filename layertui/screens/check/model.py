@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from layerstore.check.findings import Finding, Severity
+from layerstore import Finding, Severity
 from layertui.widgets.tree.shape import ROOT, TreeShape, build_shape
 
 TITLES = {

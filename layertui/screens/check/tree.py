@@ -10,7 +10,7 @@ from rich.style import Style
 from textual.binding import BindingType
 from textual.message import Message
 
-from layerstore.check.findings import Finding, Severity
+from layerstore import Finding, Severity
 from layertui.keys.actions import bindings
 from layertui.screens.check.actions import FINDINGS_ACTIONS
 from layertui.screens.check.model import TITLES, FindingList, brief, build_findings

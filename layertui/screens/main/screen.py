@@ -14,7 +14,7 @@ from textual.containers import Horizontal, Vertical
 from textual.timer import Timer
 from textual.widgets import ContentSwitcher, Static
 
-from layerstore.store import LayerStore
+from layerstore import LayerStore
 from layertui.jobs.read import follow_job, list_job, load_job
 from layertui.jobs.runner import Job, JobChanged, JobFailed, JobRunner, JobState
 from layertui.jobs.strip import JobsStrip

@@ -14,8 +14,7 @@ import pytest
 from textual.pilot import Pilot
 from textual.widgets import OptionList
 
-from layerstore import LayerStore
-from layerstore.config.detect import DriverStore, driver_stores, preferred
+from layerstore import DriverStore, LayerStore, driver_stores, preferred_driver
 from layertui.app import LayertuiApp
 from layertui.dialogs.drivers import DriverDialog
 from layertui.jobs.opening import DriverChoice
@@ -72,10 +71,10 @@ def test_the_stores_of_a_root(root: Path) -> None:
     found = {store.driver: (store.layers, store.known) for store in driver_stores(root)}
     assert found == {"overlay": (1, True), "vfs": (3, True), "btrfs": (2, False)}
     stores = driver_stores(root)
-    assert preferred(stores, None) == "overlay"
-    assert preferred(stores, "vfs") == "vfs"
-    assert preferred(stores, "btrfs") == "overlay"
-    assert preferred([], "vfs") is None
+    assert preferred_driver(stores, None) == "overlay"
+    assert preferred_driver(stores, "vfs") == "vfs"
+    assert preferred_driver(stores, "btrfs") == "overlay"
+    assert preferred_driver([], "vfs") is None
     (root / "vfs-layers" / "layers.json").write_text("{")
     (root / "overlay-layers" / "layers.json").unlink()
     stores = driver_stores(root)

@@ -12,7 +12,7 @@ from layertui.panels.base import Browser
 from layertui.text.format import plural
 
 if TYPE_CHECKING:
-    from layerstore.operations.mount import MountUsers
+    from layerstore import MountUsers
     from layertui.model.rows import LayerRow
 
 # Mount

@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 from typing import BinaryIO, Self
 
-from layerstore.linux import atomic
+from layerstore import PendingFile
 
 
-class PendingFile:
+class NewFile:
     """A new file that is complete after `commit`, and leaves nothing behind if its `with` block ends without one.
 
     Without `overwrite`, entering the block creates an empty file under the name. So an existing file is noticed before
@@ -33,7 +33,7 @@ class PendingFile:
         elif self._path.exists():
             mode = self._path.stat().st_mode & 0o777
         try:
-            self._pending = atomic.PendingFile(str(self._path), mode=mode)
+            self._pending = PendingFile(str(self._path), mode=mode)
         except OSError:
             self._give_back()
             raise
