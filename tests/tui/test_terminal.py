@@ -1,4 +1,4 @@
-"""The real program in a real pseudo-terminal: headless tests do not see how it ends."""
+"""The real program in a pseudo-terminal, for its end, which headless tests do not cover."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from support.needs import make_tar
 
 
 class Program:
-    """The browser on a store, in a pseudo-terminal that this process reads."""
+    """The program on a store, in a pseudo-terminal that this process reads."""
 
     def __init__(self, root: Path, *, ignore_hangup: bool = False) -> None:
         self.output = bytearray()
@@ -41,7 +41,7 @@ class Program:
             self.read(0.1)
 
     def read(self, seconds: float) -> None:
-        """Read what comes, until nothing comes for so long."""
+        """Read output until there is none for this long."""
         while select.select([self.terminal], [], [], seconds)[0]:
             try:
                 self.output += os.read(self.terminal, 1 << 16)
@@ -54,7 +54,7 @@ class Program:
             self.read(0.4)
 
     def ended(self, seconds: float) -> int | None:
-        """Return the exit status, None if it still runs."""
+        """Wait for the program to end, and return its exit status, or None if it still runs."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             pid, status = os.waitpid(self.pid, os.WNOHANG)
@@ -80,7 +80,7 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_it_ends_when_the_terminal_goes_without_a_signal(root: Path) -> None:
+def test_the_program_ends_when_the_terminal_closes_without_a_signal(root: Path) -> None:
     program = Program(root, ignore_hangup=True)
     try:
         program.read_until("base-layer")

@@ -1,4 +1,4 @@
-"""Deleting several layers: how far it came is told, whether it is cancelled or fails half-way."""
+"""Deleting several layers: a job that is cancelled or fails reports how far it got."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from layertui.jobs.write import delete_job
 from support.browser import Place, browsing
 
 
-def test_a_cancelled_job_tells_what_is_gone_and_what_is_not(place: Place, store: LayerStore) -> None:
+def test_a_cancelled_deletion_reports_how_far_it_got(place: Place, store: LayerStore) -> None:
     view = read_view(store, {})
     rows = [view[store.get(name).id] for name in ("tool", "lone")]
     told: list[tuple[int, int | None]] = []
@@ -44,7 +44,7 @@ async def test_the_strip_counts_layers_and_not_bytes(place: Place, store: LayerS
         assert "B/s" not in browser.text("JobsStrip")
 
 
-def test_one_that_fails_tells_what_was_deleted_before(place: Place, store: LayerStore) -> None:
+def test_a_failed_deletion_reports_how_far_it_got(place: Place, store: LayerStore) -> None:
     view = read_view(store, {})
     rows = [view[store.get(name).id] for name in ("tool", "base")]
     job = delete_job(store, rows, force=False)
