@@ -1,56 +1,65 @@
-# Everything that a fresh machine with Python 3.11 or newer needs is set up by the target that needs it.
+# Each target installs what it needs into $(VENV). The machine needs Python 3.11 or newer.
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.layertui-ready
-# Tests of the screen wait a third of their time for a program to come to rest.
+DOCS_READY := $(VENV)/.layertui-docs-ready
+# Half again as many workers as processors: tests of the browser spend a third of their time waiting.
 WORKERS ?= $(shell expr \( $$(nproc 2>/dev/null || echo 2) \* 3 + 1 \) / 2)
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test soak check format screenshots snapshots bench bench-screen clean
+.PHONY: help demo test soak check docs format screenshots snapshots bench bench-screen clean
 .DEFAULT_GOAL := help
 
-help: ## say what there is
+help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "layertui needs Python 3.11 or newer; say which with: make PYTHON=python3.12 ..."; exit 1; }
+		{ echo "layertui needs Python 3.11 or newer; to use another one: make PYTHON=python3.12 ..."; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(INSTALL) --editable '.[dev]'
 	@touch $@
 
-demo: $(READY) ## make a demo store, without root, and browse it
+$(DOCS_READY): $(READY)
+	$(INSTALL) --editable '.[dev,docs]'
+	@touch $@
+
+demo: $(READY) ## create a demo store and browse it (no root needed)
 	@$(BIN)/layertui demo
 
-test: $(READY) ## run the tests on all processors
+test: $(READY) ## run the tests in parallel
 	$(BIN)/pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
-soak: $(READY) ## let Podman, Buildah and us work on one store for ten minutes, as root
+soak: $(READY) ## write to one store with Podman, Buildah and layertui for ten minutes (root)
 	LAYERTUI_SOAK_SECONDS=$${LAYERTUI_SOAK_SECONDS:-600} LAYERTUI_REQUIRE_ALL=1 \
 		$(BIN)/pytest -q tests/interop/test_soak.py -k "$${LAYERTUI_SOAK_DRIVER:-overlay}" $(ARGS)
 
-check: $(READY) ## lint, format, types, import contracts
+check: $(READY) ## lint, check the format, types and import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: $(READY) ## put the code in form
+docs: $(DOCS_READY) ## build the documentation in site/
+	$(BIN)/properdocs build --strict
+
+format: $(READY) ## fix lint and format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-snapshots: $(READY) ## take the tests' pictures of the screen anew; look at the differences before committing them
+snapshots: $(READY) ## update the screen pictures of the tests; review each change before committing it
 	$(BIN)/pytest -n auto tests/tui --snapshot-update
 
-screenshots: $(READY) ## make the README's pictures from the real program
+screenshots: $(READY) ## make the pictures for the README
 	$(BIN)/python screenshots/make.py
 
-bench: $(READY) ## measure the core beside containers-storage
+bench: $(READY) ## benchmark the core beside containers-storage (root)
 	$(BIN)/python benchmarks/core.py $(ARGS)
 
-bench-screen: $(READY) ## measure the browser through a real terminal, beside dive where that is on PATH
+bench-screen: $(READY) ## benchmark the browser in a pseudo-terminal, beside dive if it is on PATH
 	$(BIN)/python benchmarks/screen.py $(ARGS)
 	$(BIN)/python benchmarks/dive_peer.py
 
-clean: ## remove what the targets made
-	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+clean: ## delete everything that the other targets create
+	rm -rf $(VENV) dist build site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

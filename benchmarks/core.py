@@ -1,7 +1,7 @@
-"""The core beside Debian's containers-storage, in one run: `make bench`.
+"""Benchmark of the core beside Debian's containers-storage, the peer: `make bench`.
 
-Each figure is a whole process from start to end, the median of several runs taken in turn with the peer's, on tmpfs.
-The peer pipes through pigz and zstd where they are on PATH; it is measured with and without, and the faster counts.
+Each figure is the time of a whole process on tmpfs, the median of several runs that alternate with the peer's. The peer
+uses pigz and zstd if they are on PATH. It is measured with and without them, and the faster time counts.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ INPUTS = ("root", "small", "large")
 
 @dataclass
 class Bench:
-    """The peer, a scratch folder on tmpfs, and how many rounds to take."""
+    """The peer, a scratch folder on tmpfs, and the number of rounds."""
 
     peer: str
     work: Path
@@ -56,7 +56,7 @@ class Bench:
         return [sys.executable, str(HERE / "ours.py"), verb, *places, *rest]
 
     def reset(self) -> None:
-        # The peer leaves its folder mounted on itself.
+        # The peer leaves its folder bind-mounted on itself.
         subprocess.run(["umount", str(self.graph / "overlay")], check=False, stderr=subprocess.DEVNULL)
         for name in ("graph", "run"):
             shutil.rmtree(self.work / name, ignore_errors=True)
@@ -87,12 +87,12 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--driver", choices=("vfs", "overlay"), default="vfs")
     parser.add_argument("--inputs", nargs="*", choices=INPUTS, default=list(INPUTS))
-    parser.add_argument("--layers", type=int, default=100_000, help="records to list; 0 leaves that out")
+    parser.add_argument("--layers", type=int, default=100_000, help="number of records to list; 0 skips this")
     return parser.parse_args()
 
 
 def without_helpers(work: Path) -> str:
-    """Return a PATH on which neither pigz nor zstd is found, so that the peer decompresses on its own."""
+    """Return a PATH without pigz and zstd, so that the peer decompresses by itself."""
     folder = work / "bin"
     folder.mkdir()
     for program in ("containers-storage", "unpigz"):
@@ -109,7 +109,7 @@ def describe(bench: Bench) -> None:
     print(f"{machine}, Python {platform.python_version()}")
     print(f"peer: containers-storage {' '.join(version)}, with {helpers} and without")
     print(f"{bench.driver} on tmpfs; {bench.rounds} rounds")
-    print("seconds are medians of whole processes; ratio: ours / the peer's faster set-up; MiB: peak")
+    print("seconds: median of whole processes; ratio: ours / the faster of the peer's; MiB: peak memory")
 
 
 def report(bench: Bench, title: str, samples: dict[str, Sample], goal: str) -> None:
@@ -127,7 +127,7 @@ def report(bench: Bench, title: str, samples: dict[str, Sample], goal: str) -> N
 
 
 def measure_start(bench: Bench) -> None:
-    """Find what each side takes to start and look at an empty store: Python's start is not the store's speed."""
+    """Measure how long each side takes to start and to read an empty store, which is not the speed of the store."""
     commands = {"ours": lambda: bench.ours("changes", "base"), "peer": lambda: bench.theirs("changes", "base")}
     subprocess.run(bench.theirs("create-layer", "--id", "base"), check=True, stdout=subprocess.DEVNULL)
     samples = in_turn(commands, 5, lambda: None)
@@ -199,13 +199,13 @@ def measure_list(bench: Bench, count: int) -> None:
 
 
 def make_records(graph: Path, count: int) -> None:
-    """Write records in a process of its own: the peak memory of what runs next begins with that of this process."""
+    """Write records in a child process, because the peak memory of the next command starts at that of this process."""
     code = f"from pathlib import Path; from records import write_store; write_store(Path({str(graph)!r}), {count})"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=HERE)
 
 
 def make_root(work: Path) -> Path:
-    """Return a tar of Debian's minbase, made by debootstrap; kept beside the benchmarks for the next run."""
+    """Return a tar of Debian's minbase, made by debootstrap and cached in benchmarks/cache."""
     kept = HERE / "cache" / "root.tar"
     if not kept.exists():
         kept.parent.mkdir(exist_ok=True)

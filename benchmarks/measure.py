@@ -1,4 +1,4 @@
-"""Run commands as whole processes and say how long they took and how much memory they had at most."""
+"""Run commands as whole processes, and measure their time and peak memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Sample:
-    """The finished runs of one command: wall seconds and peak resident MiB of each."""
+    """The runs of one command: wall seconds and peak resident MiB of each."""
 
     seconds: list[float] = field(default_factory=list)
     mib: list[float] = field(default_factory=list)
@@ -28,7 +28,7 @@ class Sample:
 
 
 def run(command: Sequence[str], sample: Sample, environment: dict[str, str] | None = None) -> None:
-    """Run a command with its output thrown away, and add it to the sample."""
+    """Run a command, discard its output, and add the run to the sample."""
     start = time.perf_counter()
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment)
     assert process.stderr is not None
@@ -47,9 +47,10 @@ def in_turn(
     clean: Callable[[], None],
     environments: dict[str, dict[str, str]] | None = None,
 ) -> dict[str, Sample]:
-    """Run the commands in turn, A B A B, so that a machine that slows down slows all of them; the first round warms up.
+    """Run the commands alternately, A B A B, so that a slow phase of the machine affects all of them.
 
-    A command is asked for anew in each round, `clean` is called after each run, neither is timed.
+    The first round warms up and does not count. Each round builds its commands again, and calls `clean` after each
+    run; neither is timed.
     """
     samples = {name: Sample() for name in commands}
     for number in range(rounds + 1):

@@ -1,4 +1,4 @@
-"""One operation of ours as a process of its own, the counterpart of one `containers-storage` command."""
+"""One operation of layerstore as a process, the counterpart of a `containers-storage` command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stores for browsing: many records and no files, or one layer of many files."""
+"""Stores for the benchmarks: many records without files, or one layer with many files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def write_store(graph: Path, count: int) -> None:
-    """Write `count` records in chains of ten, every thousandth chain with an image on top."""
+    """Write `count` records in chains of ten layers, and an image for every thousandth chain."""
     chance = random.Random(1)
     ids = [f"{chance.getrandbits(256):064x}" for _ in range(count)]
     records = [
@@ -40,7 +40,7 @@ def write_store(graph: Path, count: int) -> None:
 
 
 def write_files(graph: Path, count: int) -> None:
-    """Write a store with one layer of `count` changes: files without content in folders of a hundred, in a hundred."""
+    """Write a store with one layer of `count` changes: sparse files, a hundred per folder, a hundred folders each."""
     layer = "c" * 64
     folder = graph / "vfs-layers"
     folder.mkdir(parents=True)

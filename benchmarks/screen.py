@@ -1,9 +1,10 @@
-"""The browser through a real pseudo-terminal: `make bench-screen`.
+"""Benchmark of the browser in a pseudo-terminal: `make bench-screen`.
 
-Start to first picture beside an empty Textual program's, start to the panes filled, resident memory, and the time from
-a key to the end of the picture after it: with 1,000, 10,000 and 100,000 layers, and with one layer of 10,000 and of
-500,000 changes; beside Textual's own Tree with the same rows. Of each series of keys the median, the 95th percentile
-and the worst are told, in ms. One line is of keys pressed while another process writes to the store all the time.
+It measures the time from the start to the first picture, relative to an empty Textual program; the time until the panes
+are filled; resident memory; and the time from a key to the end of the picture that follows. It does so with 1,000,
+10,000 and 100,000 layers and with one layer of 10,000 and of 500,000 changes, and for comparison with Textual's own
+Tree and the same rows. For each series of keys it prints the median, the 95th percentile and the maximum in ms. One row
+is measured while another process writes to the store.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ TREE_PEER = Path(__file__).with_name("tree_peer.py")
 
 @dataclass
 class Row:
-    """A line of the table: what was browsed and with what, and its figures."""
+    """A row of the table."""
 
     name: str
     first: float = 0.0
@@ -49,7 +50,7 @@ class Row:
     series: dict[str, Sequence[float]] = field(default_factory=dict)
 
     def cells(self, empty: float) -> list[str]:
-        """Return the cells: seconds are given in ms."""
+        """Return the cells, with times in ms."""
         return [
             self.name,
             f"{self.first * 1000:.0f} ({self.first / empty:.2f})" if self.first else "",
@@ -69,7 +70,7 @@ def main() -> None:
     parser.add_argument("--changes", type=int, nargs="*", default=[10_000, 500_000])
     parser.add_argument("--presses", type=int, default=120)
     parser.add_argument("--starts", type=int, default=5)
-    parser.add_argument("--no-peer", action="store_true", help="leave Textual's Tree out")
+    parser.add_argument("--no-peer", action="store_true", help="skip Textual's Tree")
     options = parser.parse_args()
     print(f"{os.cpu_count()} processors, Linux {platform.release()}, Python {platform.python_version()}, 120x40; ms")
     empty = statistics.median(first_picture([sys.executable, "-c", EMPTY_APP]) for _ in range(options.starts))
@@ -121,7 +122,7 @@ def browse_layers(root: Path, count: int, presses: int, starts: int) -> Row:
 
 
 def browse_while_written(root: Path, count: int, presses: int) -> Row:
-    """Browse layers while another process writes their records every two seconds, and each time they are read anew."""
+    """Browse layers while another process writes their records every two seconds, which reloads them each time."""
     row = Row(f"layertui, {count:,} layers, written to")
     command = [sys.executable, "-c", WRITER, str(root / "graph"), str(root / "run")]
     with closing(Terminal(browser(root))) as terminal, subprocess.Popen(command) as writer:
@@ -143,7 +144,7 @@ def browse_changes(root: Path, count: int, presses: int) -> Row:
         terminal.settle(1)
         os.write(terminal.descriptor, b"\t")
         terminal.settle(1)
-        terminal.press(b"+")  # or there would be no more lines than keys are pressed
+        terminal.press(b"+")  # otherwise there are fewer lines than key presses
         terminal.settle(1)
         press_all(row, terminal, presses, fold=[HOME, DOWN, *[b"\r"] * (presses // 4)])
         type_filter(row, terminal, [b"1234", b"er-00", b"so"], None)
@@ -172,7 +173,7 @@ def press_all(row: Row, terminal: Terminal, presses: int, *, fold: list[bytes]) 
 
 
 def press(terminal: Terminal, keys: list[bytes]) -> list[float]:
-    """Press keys apart from each other; in the same beat as the frames they would all wait for the next one."""
+    """Press keys at random intervals. In step with the frames, each would wait for the next frame."""
     chance, times = random.Random(1), []
     for key in keys:
         terminal.settle(chance.uniform(0.025, 0.05))
@@ -183,7 +184,10 @@ def press(terminal: Terminal, keys: list[bytes]) -> list[float]:
 
 
 def type_filter(row: Row, terminal: Terminal, texts: list[bytes], found: bytes | None) -> None:
-    """Type texts into the filter, and take them back; `found` is seen when the answer is, or else what was typed."""
+    """Type texts into the filter and delete them.
+
+    An answer is complete when `found` appears or, without it, the text that was typed.
+    """
     letters: list[float] = []
     answers: list[float] = []
     press(terminal, [b"/"])

@@ -1,4 +1,4 @@
-"""A program in a real pseudo-terminal, and the time from a key to the end of the picture that follows it."""
+"""A program in a pseudo-terminal, and the time from a key to the end of the picture that follows."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SYNC_END = b"\x1b[?2026l"
 
 
 class Terminal:
-    """Runs a command at a given size and answers the one query that makes Textual mark its pictures' ends."""
+    """Runs a command in a terminal and answers the query that makes Textual mark the end of each picture."""
 
     def __init__(self, command: Sequence[str], *, columns: int = 120, lines: int = 40) -> None:
         self.started = time.perf_counter()
@@ -26,14 +26,14 @@ class Terminal:
         if self.pid == 0:
             os.environ.update(TERM="xterm-256color", COLORTERM="truecolor")
             os.environ.pop("NO_COLOR", None)
-            os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or each start would compile every module anew
+            os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # otherwise each start would compile every module
             os.execvp(command[0], list(command))
         fcntl.ioctl(self.descriptor, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
         os.set_blocking(self.descriptor, False)
         self.seen = bytearray()
 
     def read(self, until: float) -> bytes:
-        """Return what arrives next, b"" when nothing did by the time `until`."""
+        """Return the next output, b"" if there is none before the time `until`."""
         if not select.select([self.descriptor], [], [], max(0.0, until - time.perf_counter()))[0]:
             return b""
         try:
@@ -46,7 +46,7 @@ class Terminal:
         return data
 
     def wait_for(self, text: bytes, *, seconds: float = 60) -> float:
-        """Wait until the output holds `text`; return the seconds since the start."""
+        """Wait until the output contains `text`, and return the seconds since the start."""
         until = time.perf_counter() + seconds
         while text not in self.seen:
             if not self.read(until) and time.perf_counter() >= until:
@@ -54,13 +54,13 @@ class Terminal:
         return time.perf_counter() - self.started
 
     def settle(self, quiet: float = 0.5) -> None:
-        """Read until nothing arrives for `quiet` seconds."""
+        """Read until there is no output for `quiet` seconds."""
         while self.read(time.perf_counter() + quiet):
             pass
         self.seen.clear()
 
     def press(self, key: bytes, *, seconds: float = 5) -> float | None:
-        """Write a key; return the seconds until the next picture is complete, None when none came."""
+        """Write a key, and return the seconds until the next picture is complete, None if there is none."""
         self.seen.clear()
         start = time.perf_counter()
         os.write(self.descriptor, key)
@@ -71,7 +71,7 @@ class Terminal:
         return time.perf_counter() - start
 
     def answer(self, key: bytes, text: bytes, *, seconds: float = 5) -> tuple[float, float] | None:
-        """Write a key; return the seconds until the next picture, and until one with `text` is complete."""
+        """Write a key, and return the seconds until the next picture and until one with `text` are complete."""
         start = time.perf_counter()
         first = self.press(key, seconds=seconds)
         until = start + seconds
@@ -84,12 +84,12 @@ class Terminal:
         return None
 
     def resident_mib(self) -> float:
-        """Return the program's resident memory."""
+        """Return the resident memory of the program."""
         with open(f"/proc/{self.pid}/statm", encoding="ascii") as file:
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
     def close(self) -> None:
-        """End the program."""
+        """Kill the program."""
         os.kill(self.pid, signal.SIGKILL)
         os.waitpid(self.pid, 0)
         os.close(self.descriptor)

@@ -1,7 +1,7 @@
 """The rows that `benchmarks/screen.py` browses, in Textual's own Tree.
 
-`tree_peer.py layers LAYERS_JSON` shows all records, unfolded; `tree_peer.py files FOLDER` shows a folder's files,
-folded from the second level on, as the browser does.
+`tree_peer.py layers LAYERS_JSON` shows all records, unfolded. `tree_peer.py files FOLDER` shows the files of a folder,
+folded from the second level on like in the browser.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from textual.widgets.tree import TreeNode
 
 
 class Peer(App[None]):
-    """A tree, and below it how many rows it has once they are there."""
+    """A tree and, once it is filled, the number of its rows."""
 
     def compose(self) -> ComposeResult:
-        """Yield both."""
+        """Yield the tree and the label with the number of rows."""
         yield Tree("rows")
         yield Static(id="count")
 
     def on_mount(self) -> None:
-        """Fill the tree after the first picture."""
+        """Schedule filling the tree, after the first picture."""
         self.call_after_refresh(self._fill)
 
     def _fill(self) -> None:

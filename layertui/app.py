@@ -124,7 +124,7 @@ class LayertuiApp(App[None]):
         self._collector = Collector()
 
     def get_default_screen(self) -> Screen[object]:
-        """Apply keys and theme before the first screen: it parses the styles, and another theme would parse them again."""
+        """Apply keys and theme before the first screen parses the styles: another theme would parse them again."""
         use_keymap(self._settings.keymap)
         self._take_theme()
         self.stylesheet.set_variables(self.get_css_variables())

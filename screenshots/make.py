@@ -1,6 +1,6 @@
-"""Make the README's pictures from the real program on Podman's store, or on the demo store: `make screenshots`.
+"""Make the README's pictures with the real program, on a store of Podman or the demo store: `make screenshots`.
 
-Each is taken in the dark theme (NAME.svg) and in the light one (NAME-light.svg).
+Each picture is taken in the dark theme (NAME.svg) and in the light theme (NAME-light.svg).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _NAMES = {":": "colon", "/": "slash", ".": "full_stop"}
 
 @dataclass(frozen=True)
 class Shot:
-    """A picture: the user of the layer that the cursor goes to ("" to leave it), and the keys from there."""
+    """A picture: the image or name of the layer to move the cursor to ("" for none), and the keys to press there."""
 
     name: str
     on: str
@@ -58,14 +58,14 @@ SHOTS = (
     Shot("repair", "", "c D space space f"),
     Shot("help", "", "question_mark"),
 )
-"""Each begins with the app opened anew, so that none depends on the one before."""
+"""Each picture starts a new app, so that none depends on another."""
 
 
 Clock = Callable[[], datetime]
 
 
 async def take(shot: Shot, open_store: Callable[[], LayerStore], clock: Clock) -> None:
-    """Open the program, press the keys, take the picture in both themes."""
+    """Run the app, press the keys, and take the picture in both themes."""
     app = LayertuiApp(open_store, clock=clock, settings=Settings(theme="layertui-dark"))
     async with app.run_test(size=SIZE, notifications=True) as pilot:
         await _settle(app, pilot)
@@ -87,7 +87,7 @@ async def take(shot: Shot, open_store: Callable[[], LayerStore], clock: Clock) -
 
 
 def _layer_of(screen: LayersScreen, name: str) -> str:
-    """Return the ID of the last layer of an image, or of the layer of this name; on other stores of the first layer."""
+    """Return the ID of the top layer of an image, or of the layer with this name, or of the first layer."""
     rows = screen.view.rows
     named = (row for row in rows if name in row.names or any(image.endswith(f"/{name}") for image in row.tops))
     return next(named, rows[0]).id
@@ -102,10 +102,10 @@ async def _settle(app: LayertuiApp, pilot: Pilot[None]) -> None:
 
 
 async def take_all(place: StorePlace, clock: Clock, wanted: list[str]) -> None:
-    """Take the pictures that are wanted, or all."""
+    """Take the wanted pictures, or all if the list is empty."""
 
     def open_store() -> LayerStore:
-        return LayerStore.open(place.graph_root, place.run_root, driver=place.driver)
+        return LayerStore.open(place.graph_root, place.run_root, driver=place.driver, options=place.all_options)
 
     for shot in SHOTS:
         if not wanted or shot.name in wanted:
@@ -114,7 +114,7 @@ async def take_all(place: StorePlace, clock: Clock, wanted: list[str]) -> None:
 
 @contextmanager
 def demo_store() -> Iterator[StorePlace]:
-    """Make the demo store in a folder whose name says nothing of this machine."""
+    """Create the demo store in a folder whose path says nothing about this machine."""
     work = Path(tempfile.gettempdir()) / "layertui"
     work.mkdir()
     try:
@@ -126,7 +126,7 @@ def demo_store() -> Iterator[StorePlace]:
 
 @contextmanager
 def real_store() -> Iterator[StorePlace]:
-    """Make Podman's store, and find it where Podman does."""
+    """Create a store with Podman, and find it as Podman does."""
     try:
         podman_store.make()
         os.chdir(podman_store.WORK)
@@ -136,14 +136,12 @@ def real_store() -> Iterator[StorePlace]:
 
 
 def main() -> None:
-    """Take the pictures whose names are given, or all."""
+    """Take the pictures named on the command line, or all."""
     reason = podman_store.why_not()
     if not reason and not podman_store.inside():
         podman_store.go_inside()
     if reason:
-        print(
-            f"screenshots: Podman's store cannot be made here ({reason}): these are of the demo store", file=sys.stderr
-        )
+        print(f"screenshots: cannot create a store with Podman here ({reason}); using the demo store", file=sys.stderr)
     clock: Clock = (lambda: datetime.now(UTC)) if reason else (lambda: podman_store.NOW)
     with demo_store() if reason else real_store() as place:
         asyncio.run(take_all(place, clock, sys.argv[1:]))

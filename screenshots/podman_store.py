@@ -1,7 +1,7 @@
-"""A store for the pictures, made by Podman and Buildah where they keep theirs, in a mount namespace that ends with us.
+"""A store for the pictures, made by Podman and Buildah in their default folders, within a private mount namespace.
 
-What the images hold are the files of this machine's packages, and names, accounts and texts that are made up. Times are
-set back to fixed days, so that the pictures change when the program does.
+The images contain files of this machine's packages, and invented names, accounts and texts. Times are set to fixed
+days, so that the pictures change only when the program does.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ NOW = datetime(2025, 6, 15, 12, 0, tzinfo=UTC)
 GRAPH_ROOT = Path("/var/lib/containers/storage")
 RUN_ROOT = Path("/run/containers/storage")
 WORK = Path("/srv")
-"""The folder that the program is started in, as the pictures show it."""
+"""The working folder of the program, which the pictures show."""
 
 PROGRAMS = ("podman", "buildah", "unshare", "mount")
 _INSIDE = "LAYERTUI_SCREENSHOTS_INSIDE"
 _PLACES = ("/var/lib/containers", "/run/containers", "/srv")
 _UP = timedelta(hours=2)
-"""For how long the containers have been there."""
+"""The age of the containers."""
 
 _NOISE = random.Random("layertui")
 
@@ -56,28 +56,28 @@ tmp_dir = "/run/containers/libpod"
 
 
 def why_not() -> str:
-    """Return why Podman's store cannot be made here, "" if it can."""
+    """Return why the store cannot be made here, "" if it can."""
     if os.geteuid() != 0:
-        return "only root can"
+        return "needs root"
     missing = [program for program in PROGRAMS if shutil.which(program) is None]
     return f"missing: {', '.join(missing)}" if missing else ""
 
 
 def inside() -> bool:
-    """Tell whether this process is in the mount namespace already."""
+    """Return whether this process is in the private mount namespace."""
     return _INSIDE in os.environ
 
 
 def go_inside() -> None:
-    """Start this program again in a mount namespace of its own, and end with its status."""
+    """Run this program again in a private mount namespace, and exit with its status."""
     command = ["unshare", "--mount", "--propagation", "private", sys.executable, *sys.argv]
     sys.exit(subprocess.run(command, env={**os.environ, _INSIDE: "1"}, check=False).returncode)
 
 
 def make() -> None:
-    """Cover the machine's folders by empty ones in memory, and make the store in them."""
+    """Mount empty tmpfs over the machine's folders, and make the store in them."""
     for place in _PLACES:
-        Path(place).mkdir(exist_ok=True)  # Podman makes them when it starts for the first time
+        Path(place).mkdir(exist_ok=True)  # on a machine where Podman has not run yet
         subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755,size=100G", "layertui", place], check=True)
     for name, text in (("storage", _STORAGE_CONF), ("containers", _CONTAINERS_CONF)):
         path = Path(f"/run/containers/{name}.conf")
@@ -90,7 +90,7 @@ def make() -> None:
 
 
 def close() -> None:
-    """End the containers; the mounts end with the namespace."""
+    """Remove the containers. The mounts end with the namespace."""
     _try("podman", "rm", "--all", "--force", "--time", "0")
     _try("buildah", "rm", "--all")
 
@@ -229,7 +229,7 @@ def _catalogue(root: Path) -> None:
 
 
 def _give_to_user(root: Path) -> None:
-    """Do what `RUN chown -R shop /app` does: copy each file up into this layer."""
+    """Do what `RUN chown -R shop /app` does, which copies each file up into this layer."""
     for folder, _, files in os.walk(root / "app"):
         for name in (".", *files):
             os.chown(os.path.join(folder, name), 1000, 1000)
@@ -255,7 +255,7 @@ def _motd(root: Path) -> None:
     _write(root, {"motd": "日本語, café, naïve: names are shown as they are.\n", "etc/motd.conf": "colour = always\n"})
 
 
-# Containers, and what goes wrong
+# Containers and damage
 
 
 def _use_images() -> None:
@@ -264,7 +264,7 @@ def _use_images() -> None:
     _run(*create, "shop-2", "localhost/shop:2.3", "/usr/bin/python3", "/app/shop.py")
     started = ("podman", "run", "--detach", "--pull=never", "--name", "shop-1", "localhost/shop:2.3")
     if not _try(*started, "/bin/sh", "-c", script):
-        print("screenshots: no container can be run here; shop-1 is only made", file=sys.stderr)
+        print("screenshots: cannot run containers here; shop-1 is created but not started", file=sys.stderr)
         _try("podman", "rm", "--force", "shop-1")
         _run(*create, "shop-1", "localhost/shop:2.3", "/bin/sh", "-c", script)
     _run(*create, "worker-1", "localhost/worker:2.3", "/usr/bin/python3")
@@ -273,7 +273,7 @@ def _use_images() -> None:
 
 
 def _break() -> None:
-    """Leave what interrupted builds and pulls leave, and what people leave who edit files below the graph root."""
+    """Leave traces of interrupted builds and pulls, and of someone who edited files below the graph root."""
     store = LayerStore.open(GRAPH_ROOT, RUN_ROOT, driver="overlay")
     python, worker, buildah = (_top(name) for name in ("python:3.11", "worker:2.3", "buildah:1.28"))
     for name, text, size in (("shop-2024", "kept for the audit", 9_640_122), ("pull-interrupted", "", 5_242_880)):
@@ -295,9 +295,10 @@ def _break() -> None:
 
 
 def _age() -> None:
-    """Set back when each layer was made, to the time of its newest file, and mark one as interrupted.
+    """Set the creation time of each layer to that of its newest file, and mark one layer incomplete.
 
-    Nobody else is in this namespace, so no lock is needed; Podman's next command would remove the interrupted layer.
+    No other process is in this namespace, so this takes no lock. The next command of Podman would remove the
+    incomplete layer.
     """
     for name in ("layers", "volatile-layers"):
         path = GRAPH_ROOT / f"overlay-layers/{name}.json"
@@ -313,18 +314,18 @@ def _age() -> None:
 
 
 def _newest(folder: Path) -> datetime:
-    """Return the time of the newest file, but for marks of deletion, which are as old as this run."""
+    """Return the time of the newest file, without whiteouts, which are as old as this run."""
     times = (path.lstat().st_mtime for path in folder.rglob("*"))
     return datetime.fromtimestamp(max(time for time in times if time < NOW.timestamp()), UTC)
 
 
 def _top(image: str) -> str:
-    """Return the ID of an image's own layer."""
+    """Return the ID of an image's top layer."""
     told = _run("podman", "image", "inspect", "--format", "{{.GraphDriver.Data.UpperDir}}", f"localhost/{image}")
     return Path(told).parent.name
 
 
-# Small things
+# Helpers
 
 
 def _run(*command: str) -> str:
@@ -340,7 +341,7 @@ def _try(*command: str) -> bool:
 
 
 def _packages(root: Path, *names: str) -> None:
-    """Copy the files of packages, of translations one; where dpkg does not know them, programs of these names."""
+    """Copy the files of packages, with one translation. Without dpkg, copy programs with these names."""
     for name in names:
         for path in _files_of(name):
             target = root / str(_merged(path)).lstrip("/")
@@ -359,7 +360,7 @@ def _files_of(package: str) -> Iterator[Path]:
 
 
 def _merged(path: Path) -> Path:
-    """Return where the file is on a system with one /usr."""
+    """Return the path on a system where /bin, /sbin and /lib are links into /usr."""
     return (
         Path("/usr", *path.parts[1:]) if path.parts[1:2] and path.parts[1] in ("bin", "sbin", "lib", "lib64") else path
     )

@@ -1,4 +1,4 @@
-"""What holds for all tests."""
+"""Fixtures and hooks of all tests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from support.users import User, build_images, ordinary_user
 
 @pytest.fixture(autouse=True)
 def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Keep tests, and what they start, away from the settings and the session of whoever runs them."""
+    """Keep tests and the programs that they start away from the settings and the session of the user."""
     home = tmp_path_factory.mktemp("home")
     for name in ("config", "state"):
         monkeypatch.setenv(f"XDG_{name.upper()}_HOME", str(home / name))
@@ -22,7 +22,7 @@ def own_home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
 
 @pytest.fixture(scope="module")
 def the_user() -> Iterator[User]:
-    """Yield an ordinary user whose Podman has the images `base` and `top`, for all the tests of a file."""
+    """Yield an ordinary user whose Podman has the images `base` and `top`, once per test module."""
     with ordinary_user() as user:
         build_images(user)
         yield user
@@ -30,9 +30,9 @@ def the_user() -> Iterator[User]:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish() -> None:
-    """Spare the collector what stays to the end, modules and tests: going through it takes a fifth of the time.
+    """Exempt modules and tests from garbage collection, which took a fifth of the time of a run.
 
-    What a test makes is still collected, only less often.
+    Objects that tests create are still collected, but less often.
     """
     gc.collect()
     gc.freeze()

@@ -1,6 +1,8 @@
-"""The shared core store: layers, as containers/storage keeps them on a host.
+"""Read and change the layer stores of containers/storage, as Podman, Buildah, CRI-O and Skopeo keep them.
 
-Begin with `LayerStore.open`, or with `find_store` to learn where Podman would look. Nothing here knows a screen.
+Start with `LayerStore.open`, or with `find_store` to get the store that Podman would use. Everything that the methods
+of `LayerStore` take, return or raise can be imported from here; other modules are internal, except
+`layerstore.config.rootless`. The package has no user interface.
 """
 
 from __future__ import annotations
@@ -31,16 +33,23 @@ from layerstore.errors import (
 )
 
 if TYPE_CHECKING:
-    from layerstore.check.findings import Finding, Severity
-    from layerstore.check.repair import Outcome, RepairResult, RepairStep
-    from layerstore.config.detect import DriverStore, driver_stores
+    from layerstore.archive.compression import DETECT_BYTES, decompress
+    from layerstore.archive.compression import detect as detect_compression
+    from layerstore.check.findings import Finding, Kind, Severity, unreadable
+    from layerstore.check.repair import Outcome, RepairResult, RepairStep, StepProgress
+    from layerstore.config.detect import DriverStore, driver_stores, preferred_driver
     from layerstore.config.find import StorePlace, find_store
     from layerstore.content.diff import DiffReader
-    from layerstore.content.extract import Extracted
-    from layerstore.content.files import FileEntry, FileKind, LayerFiles
-    from layerstore.content.waste import WasteReport
-    from layerstore.idmap import IDMappings
+    from layerstore.content.extract import Extracted, Skipped
+    from layerstore.content.files import FileEntry, FileKind, LayerFiles, Occurrence, OnError
+    from layerstore.content.waste import Copy, LayerWaste, WasteEntry, WasteReport
+    from layerstore.idmap import IDMappings, Unmapped
+    from layerstore.linux.atomic import PendingFile, write_file
+    from layerstore.linux.folders import remove_path
+    from layerstore.linux.lockfile import busy_lock
+    from layerstore.linux.mounttable import Process
     from layerstore.model import (
+        INCOMPLETE_FLAG,
         Change,
         ChangeKind,
         Compression,
@@ -53,17 +62,28 @@ if TYPE_CHECKING:
         Progress,
         ShouldStop,
     )
+    from layerstore.operations.create import check_id
+    from layerstore.operations.mount import MountUsers
     from layerstore.operations.remove import Dependents
-    from layerstore.records.records import Problem
+    from layerstore.operations.snapshot import StoreSnapshot
+    from layerstore.records.layout import drivers_in
+    from layerstore.records.records import Problem, encode_layer
     from layerstore.records.references import References
+    from layerstore.records.table import LOST_PARENT, NO_PARENT, UNKNOWN_SIZE, LayerState, LayerTable
     from layerstore.store import LayerStore
 
 __all__ = [
+    "DETECT_BYTES",
+    "INCOMPLETE_FLAG",
+    "LOST_PARENT",
+    "NO_PARENT",
+    "UNKNOWN_SIZE",
     "BadArchive",
     "Cancelled",
     "Change",
     "ChangeKind",
     "Compression",
+    "Copy",
     "DamagedLayer",
     "Dependents",
     "DiffReader",
@@ -77,64 +97,108 @@ __all__ = [
     "Finding",
     "IDMap",
     "IDMappings",
+    "Kind",
     "Layer",
     "LayerFiles",
     "LayerInUse",
+    "LayerState",
     "LayerStore",
     "LayerStoreError",
+    "LayerTable",
     "LayerUnknown",
+    "LayerWaste",
     "LockTimeout",
     "MountPlace",
     "MountPoint",
     "MountState",
+    "MountUsers",
     "NoSuchFile",
     "NotSupported",
+    "Occurrence",
+    "OnError",
     "Outcome",
     "ParentUnknown",
+    "PendingFile",
     "Problem",
+    "Process",
     "Progress",
     "References",
     "RepairResult",
     "RepairStep",
     "Severity",
     "ShouldStop",
+    "Skipped",
+    "StepProgress",
     "StoreAccess",
     "StoreCorrupt",
     "StoreMissing",
     "StorePlace",
     "StoreReadOnly",
+    "StoreSnapshot",
     "TargetExists",
+    "Unmapped",
     "UnusableFile",
     "UnusableID",
+    "WasteEntry",
     "WasteReport",
+    "busy_lock",
+    "check_id",
+    "decompress",
+    "detect_compression",
     "driver_stores",
+    "drivers_in",
+    "encode_layer",
     "find_store",
+    "preferred_driver",
+    "remove_path",
+    "unreadable",
+    "write_file",
 ]
 
 _PLACES = {
-    "check.findings": "Finding Severity",
-    "check.repair": "Outcome RepairResult RepairStep",
-    "config.detect": "DriverStore driver_stores",
+    "archive.compression": "DETECT_BYTES decompress detect_compression=detect",
+    "check.findings": "Finding Kind Severity unreadable",
+    "check.repair": "Outcome RepairResult RepairStep StepProgress",
+    "config.detect": "DriverStore driver_stores preferred_driver",
     "config.find": "StorePlace find_store",
     "content.diff": "DiffReader",
-    "content.extract": "Extracted",
-    "content.files": "FileEntry FileKind LayerFiles",
-    "content.waste": "WasteReport",
-    "idmap": "IDMappings",
-    "model": "Change ChangeKind Compression DiskUsage IDMap Layer MountPlace MountPoint MountState Progress ShouldStop",
+    "content.extract": "Extracted Skipped",
+    "content.files": "FileEntry FileKind LayerFiles Occurrence OnError",
+    "content.waste": "Copy LayerWaste WasteEntry WasteReport",
+    "idmap": "IDMappings Unmapped",
+    "linux.atomic": "PendingFile write_file",
+    "linux.folders": "remove_path",
+    "linux.lockfile": "busy_lock",
+    "linux.mounttable": "Process",
+    "model": (
+        "INCOMPLETE_FLAG Change ChangeKind Compression DiskUsage IDMap Layer MountPlace MountPoint MountState Progress "
+        "ShouldStop"
+    ),
+    "operations.create": "check_id",
+    "operations.mount": "MountUsers",
     "operations.remove": "Dependents",
-    "records.records": "Problem",
+    "operations.snapshot": "StoreSnapshot",
+    "records.layout": "drivers_in",
+    "records.records": "Problem encode_layer",
     "records.references": "References",
+    "records.table": "LOST_PARENT NO_PARENT UNKNOWN_SIZE LayerState LayerTable",
     "store": "LayerStore",
 }
-_MODULES = {name: module for module, names in _PLACES.items() for name in names.split()}
+"""The names that each module provides. `public=internal` exports a name under a different one."""
+
+_MODULES = {
+    public: (module, internal or public)
+    for module, names in _PLACES.items()
+    for public, _, internal in (name.partition("=") for name in names.split())
+}
 
 
 def __getattr__(name: str) -> Any:
-    """Import a name's module when it is first asked for: threads, locks and compression take long to start up."""
+    """Import the module of a name on first use, since threads, locks and compression are slow to import."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f"layerstore.{_MODULES[name]}"), name)
+    module, internal = _MODULES[name]
+    value = globals()[name] = getattr(import_module(f"layerstore.{module}"), internal)
     return value
 
 

@@ -1,40 +1,59 @@
-"""Every error that this package raises on purpose.
+"""The errors that this package raises.
 
-All are `LayerStoreError`; each is also the builtin that a caller would look for first, carries what it names as
-fields, and says in its text what is wrong and what can be done.
+Every error is a `LayerStoreError` and also the builtin exception that fits it best, so `except FileNotFoundError`
+works as well as `except StoreMissing`. The text says what is wrong and, where there is a way out, how to fix it; the
+facts behind the text are attributes. Errors keep their attributes, text and notes when they are copied or pickled.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from os import PathLike, fspath
+from typing import Any
+
+_SHORT = 16  # characters of an ID that messages show
+_SHOWN = 4  # candidates that the text of `LayerUnknown` lists
 
 
 class LayerStoreError(Exception):
-    """The base of every error of this package."""
+    """Base class of all errors of this package."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The default calls the class with `args`, which here hold the text and not what `__init__` takes.
+        return _restore, (type(self), self.args, self.__dict__)
+
+
+def _restore(cls: type[LayerStoreError], args: tuple[Any, ...], state: Mapping[str, Any]) -> LayerStoreError:
+    error = cls.__new__(cls, *args)
+    error.args = args
+    error.__dict__.update(state)
+    return error
 
 
 class LayerUnknown(LayerStoreError, LookupError):
-    """No layer has this ID or name, and no single ID starts with it (the seed's ErrLayerUnknown).
+    """No layer has this ID or name, or the ID prefix is ambiguous (ErrLayerUnknown in containers/storage).
 
-    `ref` is what was asked for; `candidates` are the IDs that start with it, up to 16, where there are several.
+    Attributes:
+        ref: The ID, name or ID prefix that was looked up.
+        candidates: Up to 16 IDs that start with `ref`, if more than one does.
     """
 
     def __init__(self, ref: str, candidates: Sequence[str] = ()) -> None:
         self.ref = ref
         self.candidates = tuple(candidates)
+        text = f"layer not known: {ref!r}"
         if self.candidates:
-            shown = ", ".join(candidate[:16] for candidate in self.candidates[:4])
-            text = f"{ref!r} could mean {len(self.candidates)} layers ({shown}): give more of the ID"
-        else:
-            text = f"layer not known: {ref!r}"
+            shown = ", ".join(_short(candidate) for candidate in self.candidates[:_SHOWN])
+            text = f"{ref!r} is ambiguous: it matches {len(self.candidates)} layers ({shown}); use a longer ID prefix"
         super().__init__(text)
 
 
 class ParentUnknown(LayerStoreError, LookupError):
-    """A layer's parent has no record (the seed's ErrParentUnknown).
+    """The parent of a layer has no record (ErrParentUnknown in containers/storage).
 
-    `layer` is the ID of the layer, "" for a new one without; `parent` is what was named as its parent.
+    Attributes:
+        layer: The ID of the layer, or "" for a new layer whose ID was not given.
+        parent: The ID, name or ID prefix of the missing parent.
     """
 
     def __init__(self, layer: str, parent: str) -> None:
@@ -45,41 +64,64 @@ class ParentUnknown(LayerStoreError, LookupError):
 
 
 class DuplicateID(LayerStoreError, ValueError):
-    """A layer with the ID `layer_id` is there already; or files of one are, at `path`, without a record.
+    """The ID of a new layer is taken, either by a layer or by files that a lost layer left on disk.
 
-    They are left as they are. `path` is "" where the layer has a record.
+    Nothing was changed.
+
+    Attributes:
+        layer_id: The ID.
+        path: The files on disk that have no record, or "" if a layer has the ID.
     """
 
     def __init__(self, layer_id: str, path: str | PathLike[str] = "") -> None:
         self.layer_id = layer_id
         self.path = fspath(path)
-        what = "a layer" if not path else f"{self.path}, without a record, of a layer"
-        hint = ": take another ID, or check the store" if path else ""
-        super().__init__(f"{what} with ID {layer_id!r} is there already{hint}")
+        text = f"layer {layer_id!r} already exists"
+        if path:
+            what = f"files of a layer {layer_id!r} without a record exist at {self.path}"
+            text = f"{what}: choose another ID, or check the store"
+        super().__init__(text)
 
 
 class UnusableID(LayerStoreError, ValueError):
-    """The ID `layer_id` cannot be the name of a folder, so there can be no such layer on disk."""
+    """A layer ID cannot be used as a folder name, so no such layer can exist on disk.
+
+    Attributes:
+        layer_id: The ID.
+    """
 
     def __init__(self, layer_id: str) -> None:
         self.layer_id = layer_id
-        super().__init__(f"{layer_id!r} cannot be a layer's ID: that is a folder's name, without / and up to 200 bytes")
+        super().__init__(f"invalid layer ID {layer_id!r}: an ID must be a valid file name of at most 200 bytes")
 
 
 class DuplicateName(LayerStoreError, ValueError):
-    """Another layer, of the ID `holder`, has this `name`."""
+    """The name of a new layer belongs to another layer.
+
+    Attributes:
+        name: The name.
+        holder: The ID of the layer that has the name.
+    """
 
     def __init__(self, name: str, holder: str) -> None:
         self.name = name
         self.holder = holder
-        super().__init__(f"the name {name!r} belongs to layer {holder[:16]}: take it from there first")
+        super().__init__(f"the name {name!r} is in use by layer {_short(holder)}: remove it there first")
 
 
 class LayerInUse(LayerStoreError, RuntimeError):
-    """Something depends on the layer; every holder is listed, not the first one only. `hint` is the way out, if known.
+    """Something depends on the layer, so it cannot be changed or deleted.
 
-    `layer` and `children` are IDs, `images` and `containers` names, `mounts` paths, `processes` such as "sleep 300 (PID
-    812)", as far as this user may see them.
+    All users are listed, as far as this user may see them, not just the first one found.
+
+    Attributes:
+        layer: The ID of the layer.
+        children: The IDs of the layers that are based on it.
+        images: The names of the images that need it.
+        containers: The names of the containers that need it.
+        mounts: The paths at which it is mounted.
+        processes: The processes that use its files, such as "sleep 300 (PID 812)".
+        hint: How to free the layer, or "" if there is no advice to give.
     """
 
     def __init__(
@@ -100,19 +142,24 @@ class LayerInUse(LayerStoreError, RuntimeError):
         self.mounts = tuple(mounts)
         self.processes = tuple(processes)
         self.hint = hint
-        held = (
-            ("layers", [child[:16] for child in self.children]),
+        users = (
+            ("layers", [_short(child) for child in self.children]),
             ("images", list(self.images)),
             ("containers", list(self.containers)),
             ("mounts", list(self.mounts)),
             ("processes", list(self.processes)),
         )
-        parts = [f"{kind} {', '.join(names)}" for kind, names in held if names]
-        super().__init__(f"layer {layer[:16]} is in use by {'; '.join(parts)}{': ' + hint if hint else ''}")
+        parts = [f"{kind} {', '.join(names)}" for kind, names in users if names]
+        by = f" by {'; '.join(parts)}" if parts else ""
+        super().__init__(f"layer {_short(layer)} is in use{by}{': ' + hint if hint else ''}")
 
 
 class StoreMissing(LayerStoreError, FileNotFoundError):
-    """There is no store at `path`."""
+    """There is no store at the given path, or a configuration file that was named does not exist.
+
+    Attributes:
+        path: The path.
+    """
 
     def __init__(self, path: str | PathLike[str], hint: str = "") -> None:
         self.path = fspath(path)
@@ -120,10 +167,14 @@ class StoreMissing(LayerStoreError, FileNotFoundError):
 
 
 class StoreCorrupt(LayerStoreError, ValueError):
-    """A file of the store does not say what it must; it was left as it is.
+    """A file of the store is invalid. It was left unchanged.
 
-    `file` is its path, `reason` what is wrong, `hint` the way out, if known; `line` and `column` count from 1 and are 0
-    where the fault has no place in the text.
+    Attributes:
+        file: The path of the file.
+        reason: What is wrong with it.
+        line: The line of the fault, counted from 1, or 0 if it is not known.
+        column: The column of the fault, counted from 1, or 0 if it is not known.
+        hint: How to fix it, or "" if there is no advice to give.
     """
 
     def __init__(
@@ -139,10 +190,12 @@ class StoreCorrupt(LayerStoreError, ValueError):
 
 
 class StoreReadOnly(LayerStoreError, PermissionError):
-    """The store was opened for reading only, or a layer is not its own; nothing was changed.
+    """The store is open read-only, or the layer belongs to an additional image store. Nothing was changed.
 
-    `path` is the store and `action` what was to be done, such as "mount". `layer` is the ID of a layer that lies in an
-    additional image store, and `path` is then that store.
+    Attributes:
+        path: The graph root of the store, or of the image store that holds the layer.
+        action: What was refused, such as "mount".
+        layer: The ID of the layer if it is in an additional image store, else "".
     """
 
     def __init__(self, path: str | PathLike[str], action: str = "change it", *, layer: str = "") -> None:
@@ -150,14 +203,20 @@ class StoreReadOnly(LayerStoreError, PermissionError):
         self.action = action
         self.layer = layer
         if layer:
-            what = f"layer {layer[:16]} lies in the image store {self.path}, which is only read here"
+            what = f"layer {_short(layer)} is in the additional image store {self.path}, which is never changed"
         else:
-            what = f"the store at {self.path} is open for reading only"
+            what = f"the store at {self.path} is open read-only"
         super().__init__(f"{what}: cannot {action}")
 
 
 class StoreAccess(LayerStoreError, PermissionError):
-    """The system did not let this user read or write a file of the store: `path`; `reason`, and `hint` for a way."""
+    """This user may not read or write a file of the store.
+
+    Attributes:
+        path: The path of the file.
+        reason: What was refused.
+        hint: How to get access, or "" if there is no advice to give.
+    """
 
     def __init__(self, path: str | PathLike[str], reason: str, hint: str = "") -> None:
         self.path = fspath(path)
@@ -167,9 +226,12 @@ class StoreAccess(LayerStoreError, PermissionError):
 
 
 class LockTimeout(LayerStoreError, TimeoutError):
-    """The lock file `path` was not free for `seconds`; nothing was changed.
+    """A lock did not become free in time. Nothing was changed.
 
-    `holders` names the processes that hold it, as far as the system tells.
+    Attributes:
+        path: The path of the lock file.
+        seconds: How long the call waited.
+        holders: The processes that hold the lock, as far as the system reports them.
     """
 
     def __init__(self, path: str | PathLike[str], seconds: float, holders: Sequence[str] = ()) -> None:
@@ -177,14 +239,17 @@ class LockTimeout(LayerStoreError, TimeoutError):
         self.seconds = seconds
         self.holders = tuple(holders)
         by = ", ".join(self.holders) or "another process"
-        super().__init__(f"{self.path} is locked by {by}; waited {seconds:g} s")
+        super().__init__(f"{self.path} is locked by {by}; gave up after {seconds:g} s")
 
 
 class BadArchive(LayerStoreError, ValueError):
-    """A tar stream cannot be read, or asks for what must not be done; nothing of it stays.
+    """A tar stream is damaged, or an entry in it would be unsafe to unpack. Nothing of it was kept.
 
-    `entry` is the name that it is about, "" for none, surrogate-escaped and not safe for a screen; `offset` counts the
-    bytes of the plain tar, None where no place is known.
+    Attributes:
+        reason: What is wrong.
+        entry: The name of the entry at fault, or "". Bytes that are not UTF-8 are surrogate-escaped, and control
+            characters are not removed: escape it before you print it.
+        offset: The position in the uncompressed tar in bytes, or None if it is not known.
     """
 
     def __init__(self, reason: str, *, entry: str = "", offset: int | None = None) -> None:
@@ -193,47 +258,62 @@ class BadArchive(LayerStoreError, ValueError):
         self.offset = offset
         where = f"entry {entry!r}: " if entry else ""
         at = f" (at byte {offset:,})" if offset is not None else ""
-        super().__init__(f"not a usable tar: {where}{reason}{at}")
+        super().__init__(f"invalid tar: {where}{reason}{at}")
 
 
 class DamagedLayer(LayerStoreError, ValueError):
-    """A layer's files are no longer what came in, so its diff would not be the tar that it was made from.
+    """The files of a layer have changed, so its diff is no longer the tar that the layer was made from.
 
-    `layer` is its ID, `path` the first file in it that is another, "" where no single one can be named.
+    Attributes:
+        layer: The ID of the layer.
+        reason: What has changed.
+        path: The first changed file, relative to the root of the layer, or "" if no single file is at fault.
     """
 
     def __init__(self, layer: str, reason: str, *, path: str = "") -> None:
         self.layer = layer
         self.reason = reason
         self.path = path
-        what = f"{path!r} in layer {layer[:16]}" if path else f"layer {layer[:16]}"
+        what = f"{path!r} in layer {_short(layer)}" if path else f"layer {_short(layer)}"
         super().__init__(f"{what} is damaged: {reason}")
 
 
 class NotSupported(LayerStoreError, NotImplementedError):
-    """This driver, file system or format cannot do it; the text says why and what can be done instead."""
+    """The driver, the file system or the format cannot do this. The text says why and names an alternative."""
 
 
 class Cancelled(LayerStoreError):
-    """`should_stop` said so. Unless the text says otherwise the store is as it was before the call."""
+    """The caller's `should_stop` returned True.
+
+    Unless the text says otherwise, the store is as it was before the call.
+    """
 
     def __init__(self, what: str = "the operation", outcome: str = "nothing was changed") -> None:
         super().__init__(f"{what} was cancelled; {outcome}")
 
 
 class NoSuchFile(LayerStoreError, FileNotFoundError):
-    """The file system of the layer with the ID `layer` has no file of this `path`."""
+    """A layer has no file at the given path.
+
+    Attributes:
+        layer: The ID of the layer.
+        path: The path, relative to the root of the layer.
+    """
 
     def __init__(self, layer: str, path: str) -> None:
         self.layer = layer
         self.path = path
-        super().__init__(f"no file {path!r} in layer {layer[:16]}")
+        super().__init__(f"no file {path!r} in layer {_short(layer)}")
 
 
 class UnusableFile(LayerStoreError, OSError):
-    """A file of a layer cannot be used in this way; nothing was changed.
+    """A file of a layer cannot be used in this way. Nothing was changed.
 
-    `layer` is the ID, `path` the file's in the layer; `reason`, and `hint` for a way where there is one.
+    Attributes:
+        layer: The ID of the layer.
+        path: The path of the file, relative to the root of the layer.
+        reason: Why it cannot be used.
+        hint: How to fix it, or "" if there is no advice to give.
     """
 
     def __init__(self, layer: str, path: str, reason: str, hint: str = "") -> None:
@@ -241,12 +321,20 @@ class UnusableFile(LayerStoreError, OSError):
         self.path = path
         self.reason = reason
         self.hint = hint
-        super().__init__(f"{path!r} in layer {layer[:16]}: {reason}{'; ' + hint if hint else ''}")
+        super().__init__(f"{path!r} in layer {_short(layer)}: {reason}{'; ' + hint if hint else ''}")
 
 
 class TargetExists(LayerStoreError, FileExistsError):
-    """There is something at `path` already, where a file was to be written; it was left alone."""
+    """A file or folder already exists where one was to be written. It was left unchanged.
+
+    Attributes:
+        path: The path.
+    """
 
     def __init__(self, path: str | PathLike[str]) -> None:
         self.path = fspath(path)
-        super().__init__(f"{self.path} is there already: choose another name, or overwrite it")
+        super().__init__(f"{self.path} already exists: choose another name, or overwrite it")
+
+
+def _short(layer_id: str) -> str:
+    return layer_id[:_SHORT]

@@ -1,7 +1,7 @@
-"""What the store hands out: frozen snapshots, safe to pass to another thread.
+"""The data types of the store: frozen snapshots that are safe to pass to another thread.
 
-The fields of `Layer` and their names in JSON are those of containers/storage's `Layer` (layers.go); a snapshot says
-what was true when it was taken and does not follow the store.
+`Layer` has the fields and JSON keys of containers/storage's `Layer` (layers.go). A snapshot describes the moment when
+it was taken and does not follow later changes.
 """
 
 from __future__ import annotations
@@ -15,29 +15,35 @@ from typing import Annotated, Any
 import msgspec
 
 Progress = Callable[[int, int | None], None]
-"""Called with the bytes done and the bytes in all (None where unknown), from the thread that does the work."""
+"""A callback that receives the bytes done and the total (None if unknown), in the thread that does the work."""
 
 ShouldStop = Callable[[], bool]
-"""Asked often during a long call; when it says True the call ends with `Cancelled`."""
+"""A callback that long calls poll. When it returns True, the call raises `Cancelled`."""
 
 Int64 = Annotated[int, msgspec.Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
-"""What containers/storage has as int64: a record with a number beyond that is refused, as there."""
+"""An int64 of Go. Like containers/storage, we reject records with larger numbers."""
 
 INCOMPLETE_FLAG = "incomplete"
+"""The flag of a layer whose content is being written or deleted. The next writer removes such layers."""
+
 REPLACES_FLAG = "layertui-replaces"
-"""On the copy that is to take a layer's place: `layer`, `inode` of its own folder, `digest` of the new diff."""
+"""The flag of a copy that is about to replace a layer.
+
+Its value is an object: `layer` is the ID of that layer, `inode` the inode of the copy's folder and `digest` that of the
+new diff.
+"""
 
 COMPRESSION_FLAG = "diff-compression"
-
+"""The flag in which older stores keep the compression of a diff."""
 
 BAD_JSON = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-"""What decoding a file's JSON raises that is not what it must be; the last is for what is nested too deep."""
+"""The exceptions that decoding invalid JSON raises. `RecursionError` is for values that are nested too deep."""
 
 
 class Compression(IntEnum):
-    """How a diff was compressed when it came in: the numbers of layers.json (pkg/archive.Compression).
+    """The compression of a diff, with the numbers of layers.json (pkg/archive.Compression).
 
-    All of them are read, and diffs are made in all of them.
+    Diffs can be read and written in each of them.
     """
 
     NONE = 0
@@ -48,7 +54,7 @@ class Compression(IntEnum):
 
 
 class ChangeKind(IntEnum):
-    """What happened to a path; the numbers are those of pkg/archive.ChangeType."""
+    """What happened to a path, with the numbers of pkg/archive.ChangeType."""
 
     MODIFY = 0
     ADD = 1
@@ -57,12 +63,14 @@ class ChangeKind(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One path that differs between two layers.
+    """A path that differs between two layers. Two changes are equal if their path and kind are.
 
-    `path` starts with "/" and counts from the layer's root; bytes that are not UTF-8 are surrogate-escaped. `size` is
-    the file's length in bytes (0 for everything but regular files and symbolic links), on the side where the path is:
-    for DELETE that is the older layer; None where it was not looked up. `mode` is st_mode there, 0 if not looked up.
-    Two changes are equal when path and kind are.
+    Attributes:
+        path: The absolute path inside the layer. Bytes that are not UTF-8 are surrogate-escaped.
+        kind: What happened to the path.
+        size: The size in bytes of a regular file or symbolic link, 0 for other files, None if it was not looked up. For
+            DELETE it is the size in the older layer.
+        mode: The `st_mode` in that same layer, or 0 if it was not looked up.
     """
 
     path: str
@@ -73,9 +81,12 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class MountPoint:
-    """A line of mountpoints.json: the layer's ID, the path it is mounted at and how many times it was asked for.
+    """An entry of mountpoints.json, which need not agree with the kernel (see `MountState`).
 
-    What the line says need not be so: see `MountState`.
+    Attributes:
+        id: The ID of the layer.
+        path: The path at which the layer is mounted.
+        count: How many times the mount was requested and not yet released.
     """
 
     id: str
@@ -84,19 +95,26 @@ class MountPoint:
 
 
 class MountPlace(Enum):
-    """Where the kernel has a mount: in this process's mount namespace, in another one, or nowhere."""
+    """Where the kernel has a mount that mountpoints.json lists."""
 
     HERE = "here"
+    """In the mount namespace of this process."""
     ELSEWHERE = "elsewhere"
+    """In another mount namespace."""
     STALE = "stale"
+    """Nowhere: only the entry is left, for example after a crash or a reboot."""
 
 
 @dataclass(frozen=True, slots=True)
 class MountState:
-    """A mount as it stands in mountpoints.json, as the kernel has it, or both.
+    """A mount of a layer that mountpoints.json lists, that the kernel has, or both.
 
-    `count` is 0 for a mount that nobody has counted; `pid` is a process in the mount namespace of one that is
-    ELSEWHERE. A STALE one is on file only, as after a crash or a boot.
+    Attributes:
+        id: The ID of the layer.
+        path: The path at which the layer is mounted.
+        count: The count in mountpoints.json, or 0 if the file does not list the mount.
+        place: Where the kernel has the mount.
+        pid: A process in the mount namespace of a mount that is ELSEWHERE, else 0.
     """
 
     id: str
@@ -107,20 +125,25 @@ class MountState:
 
     @property
     def stale(self) -> bool:
-        """True where nothing is mounted, as far as this user can see."""
+        """Whether nothing is mounted, as far as this user can see."""
         return self.place is MountPlace.STALE
 
 
 @dataclass(frozen=True, slots=True)
 class DiskUsage:
-    """What a layer takes on disk: allocated bytes and inodes, hard links counted once."""
+    """The disk space of a layer. Hard links count once.
+
+    Attributes:
+        size: The allocated bytes.
+        inodes: The number of inodes.
+    """
 
     size: int
     inodes: int
 
 
 class IDMap(msgspec.Struct, frozen=True, gc=False):
-    """A range of container IDs and the host IDs that stand for them (pkg/idtools.IDMap), unchecked."""
+    """A range of container IDs and the host IDs they map to (pkg/idtools.IDMap). The numbers are not validated."""
 
     container_id: Int64
     host_id: Int64
@@ -147,13 +170,19 @@ class Layer(
         "image_store": "-image-store",
     },
 ):
-    """A layer's record (Layer in layers.go), and where it is mounted. The values are those of the file, unchecked.
+    """The record of a layer (Layer in layers.go), and where the layer is mounted.
 
-    Texts may hold anything, control characters too; `parent` need not exist; sizes are 0 and digests "" where they are
-    not known. `flags` must not be changed: it is shared with other holders of the snapshot. `mount_point`,
-    `mount_count`, `read_only`, `volatile` and `image_store` are not part of the record: they come from
-    mountpoints.json, from the way the store was opened and from the file that the record stands in. `image_store` is
-    the folder of the additional image store that the layer lies in, and "" for a layer of the store itself.
+    The values are those of the file and are not validated: text may contain control characters, and the parent need not
+    exist. Unknown sizes are 0 and unknown digests "". Do not modify `flags`, which other snapshots share.
+
+    The last five attributes are not part of the record.
+
+    Attributes:
+        mount_point: The path in mountpoints.json, or "" if the layer is not mounted.
+        mount_count: The count in mountpoints.json.
+        read_only: Whether this layer cannot be changed through the store that returned it.
+        volatile: Whether the record is in volatile-layers.json, the file for the layers of containers.
+        image_store: The graph root of the additional image store that holds the layer, or "" if the store itself does.
     """
 
     id: str
@@ -182,12 +211,12 @@ class Layer(
 
     @property
     def incomplete(self) -> bool:
-        """True while the layer's content is not all there, or is being deleted; so is a copy that `apply_diff` made."""
+        """Whether the content is being written or deleted, or the layer is a temporary copy made by `apply_diff`."""
         return self.flags.get(INCOMPLETE_FLAG) is True or REPLACES_FLAG in self.flags
 
     @property
     def diff_compression(self) -> Compression:
-        """The compression its diff came in with: the record's field, or the flag that older stores used."""
+        """The compression of the original diff, from the record or from the flag that older stores use."""
         for value in (self.compression, self.flags.get(COMPRESSION_FLAG)):
             if isinstance(value, int | float) and value in Compression._value2member_map_ and value:
                 return Compression(int(value))

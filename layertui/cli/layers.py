@@ -8,7 +8,7 @@ from typing import BinaryIO
 import msgspec
 
 from layerstore import Layer
-from layerstore.records.records import encode
+from layerstore.records.records import encode_layer as encode
 from layerstore.records.table import LayerTable
 from layertui.text.safe import safe
 

@@ -28,17 +28,19 @@ SHELLS = ("/bin/bash", "/usr/bin/bash", "/bin/sh", "/usr/bin/sh", "/bin/ash", "/
 
 
 def read_view(store: LayerStore, measured: Sizes) -> StoreView:
-    """Read everything that the list shows.
-
-    The stamp is read first, so a change during the read is noticed by the next poll.
-    """
-    stamp = store.stamp()
-    table = store.table()
-    mounts = store.mounts()
-    problems = [(problem.layer, problem.text) for problem in store.problems()]
+    """Read everything that the list shows, as one consistent snapshot."""
+    read = store.read()
     info = StoreInfo(store.graph_root, store.run_root, store.driver_name, store.read_only, store.image_stores)
-    users = store.references()
-    return build_view(info, table, users, measured=measured, mounts=mounts, problems=problems, stamp=stamp)
+    problems = [(problem.layer, problem.text) for problem in read.problems]
+    return build_view(
+        info,
+        read.layers,
+        read.references,
+        measured=measured,
+        mounts=read.mounts,
+        problems=problems,
+        stamp=read.stamp,
+    )
 
 
 def load_job(store: LayerStore, text: str, order: Order, measured: Sizes) -> Job[Listing]:

@@ -1,8 +1,8 @@
-"""Stores for the tests."""
+"""Fixtures with stores and drivers for the tests of the core."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,15 +11,15 @@ from layerstore import LayerStore, NotSupported
 from layerstore.drivers.base import Driver
 from layerstore.drivers.overlay.driver import OverlayDriver
 from layerstore.drivers.vfs import VfsDriver
-from support.needs import need_root, skip, unmount_below
+from support.mounts import unmount_below
+from support.needs import need_root, skip
 from support.places import Place
-
-OpenStore = Callable[..., LayerStore]
+from support.stores import OpenStore
 
 
 @pytest.fixture(params=["vfs", "overlay"])
 def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenStore]:
-    """Yield a function that opens the test's store, again and again, as other processes would."""
+    """Yield a function that opens the same store each time it is called, as several processes would."""
     if request.param == "overlay":
         need_root()
 
@@ -34,13 +34,13 @@ def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenS
 
 @pytest.fixture
 def store(open_store: OpenStore) -> LayerStore:
-    """Return a new, empty store."""
+    """Return an empty store."""
     return open_store()
 
 
 @pytest.fixture(params=["overlay", "vfs"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
-    """Yield a store with layers, of each driver."""
+    """Yield a store with four layers, once for each driver."""
     if request.param == "overlay":
         need_root()
     yield Place(tmp_path, request.param)
@@ -49,7 +49,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
 
 @pytest.fixture
 def overlay(tmp_path: Path) -> Iterator[Place]:
-    """Yield a store with layers, of the overlay driver."""
+    """Yield a store of the overlay driver with four layers."""
     need_root()
     yield Place(tmp_path, "overlay")
     unmount_below(tmp_path)
@@ -57,7 +57,7 @@ def overlay(tmp_path: Path) -> Iterator[Place]:
 
 @pytest.fixture(params=["vfs", "overlay"])
 def driver(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Driver]:
-    """Yield each driver in turn, without layers."""
+    """Yield each driver, without layers."""
     if request.param == "vfs":
         yield VfsDriver(tmp_path)
         return

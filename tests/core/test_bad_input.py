@@ -1,4 +1,4 @@
-"""What goes wrong from outside: each gets its clear error, and the store stays as it was."""
+"""Damaged stores, full disks and missing permissions: each raises a clear error and changes nothing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from layerstore import DuplicateID, LayerStore, LayerStoreError, ParentUnknown, StoreAccess, StoreCorrupt, UnusableID
-from support.needs import make_tar, need_root, unmount_below
+from support.mounts import unmount_below
+from support.needs import need_root
+from support.tars import make_tar
 from support.trees import as_nobody
 
 BIG = make_tar({f"file{number}": os.urandom(1 << 16) for number in range(64)})
@@ -20,12 +22,12 @@ SMALL = make_tar({"a": b"a"})
 
 
 def picture(root: Path) -> dict[str, bytes]:
-    """Return every file of a store but its locks."""
+    """Return the content of every file of a store except its locks."""
     files = (path for path in root.rglob("*") if path.is_file() and not path.name.endswith(".lock"))
     return {str(path.relative_to(root)): path.read_bytes() for path in files}
 
 
-def test_a_doubled_id_is_shown_kept_and_not_edited(tmp_path: Path) -> None:
+def test_layers_with_the_same_id_are_reported_and_not_edited(tmp_path: Path) -> None:
     store = LayerStore.open(tmp_path / "g", tmp_path / "r", driver="vfs")
     store.create(id="other")
     path = tmp_path / "g/vfs-layers/layers.json"
@@ -40,7 +42,7 @@ def test_a_doubled_id_is_shown_kept_and_not_edited(tmp_path: Path) -> None:
     assert [record.get("metadata") for record in json.loads(path.read_text())] == ["first", "second", "y"]
 
 
-def test_files_of_a_doubled_id_stay_though_one_of_its_records_is_incomplete(tmp_path: Path) -> None:
+def test_files_of_a_duplicate_id_are_kept_if_one_record_is_incomplete(tmp_path: Path) -> None:
     store = LayerStore.open(tmp_path / "g", tmp_path / "r", driver="vfs")
     store.put(SMALL, id="twin")
     store.create(id="other")
@@ -53,7 +55,7 @@ def test_files_of_a_doubled_id_stay_though_one_of_its_records_is_incomplete(tmp_
     assert path.read_text().count("twin") == 2
 
 
-def test_a_name_that_a_doubled_id_has_lost_stands_in_nobodys_way(tmp_path: Path) -> None:
+def test_a_name_lost_by_a_duplicate_id_does_not_block_writes(tmp_path: Path) -> None:
     store = LayerStore.open(tmp_path / "g", tmp_path / "r", driver="vfs")
     store.create(id="other")
     path = tmp_path / "g/vfs-layers/layers.json"
@@ -65,7 +67,7 @@ def test_a_name_that_a_doubled_id_has_lost_stands_in_nobodys_way(tmp_path: Path)
 
 @pytest.mark.parametrize("driver", ["vfs", "overlay"])
 @pytest.mark.parametrize("left", ["files", "tar-split", "blobs"])
-def test_what_is_left_of_a_layer_that_lost_its_record_is_not_built_over(tmp_path: Path, driver: str, left: str) -> None:
+def test_a_new_layer_does_not_take_over_files_without_a_record(tmp_path: Path, driver: str, left: str) -> None:
     if driver == "overlay":
         need_root()
     store = LayerStore.open(tmp_path / "g", tmp_path / "r", driver=driver)
@@ -88,7 +90,7 @@ def test_what_is_left_of_a_layer_that_lost_its_record_is_not_built_over(tmp_path
         assert picture(tmp_path / "g") == before
 
 
-def test_an_incomplete_layer_that_cannot_go_stands_in_nobodys_way(tmp_path: Path) -> None:
+def test_an_incomplete_layer_that_cannot_be_removed_does_not_block_writes(tmp_path: Path) -> None:
     need_root()
     store = LayerStore.open(tmp_path / "g", tmp_path / "r", driver="overlay")
     store.put(SMALL, id="busy")
@@ -108,7 +110,7 @@ def test_an_incomplete_layer_that_cannot_go_stands_in_nobodys_way(tmp_path: Path
         unmount_below(tmp_path)
 
 
-def test_an_incomplete_layer_whose_id_is_no_name_goes(tmp_path: Path) -> None:
+def test_an_incomplete_layer_with_an_invalid_id_is_removed(tmp_path: Path) -> None:
     store = LayerStore.open(tmp_path / "g", tmp_path / "r", driver="vfs")
     victim = tmp_path / "g/victim.tar-split.gz"
     store.create(id="other")
@@ -120,7 +122,7 @@ def test_an_incomplete_layer_whose_id_is_no_name_goes(tmp_path: Path) -> None:
     assert victim.read_bytes() == b"keep"
 
 
-def test_parents_in_a_circle_end_no_call(tmp_path: Path) -> None:
+def test_calls_return_if_parents_form_a_circle(tmp_path: Path) -> None:
     store = LayerStore.open(tmp_path / "g", tmp_path / "r", driver="vfs")
     (tmp_path / "g/vfs-layers/layers.json").write_text('[{"id":"a","parent":"b"},{"id":"b","parent":"a"}]')
     (tmp_path / "g/vfs-images").mkdir()
@@ -131,7 +133,7 @@ def test_parents_in_a_circle_end_no_call(tmp_path: Path) -> None:
         store.delete("a", force=True)
 
 
-def test_ids_that_lead_elsewhere_lead_nowhere(tmp_path: Path) -> None:
+def test_ids_that_are_paths_are_refused(tmp_path: Path) -> None:
     store = LayerStore.open(tmp_path / "g", tmp_path / "r", driver="vfs")
     victim = tmp_path / "g/victim.tar-split.gz"
     victim.write_bytes(b"keep")
@@ -173,8 +175,8 @@ def test_a_full_disk_loses_nothing(small_disk: Path) -> None:
 
 
 @pytest.mark.parametrize("driver", ["vfs", "overlay"])
-def test_a_disk_that_takes_no_more_files_loses_nothing_and_is_no_trap(tmp_path: Path, driver: str) -> None:
-    """A removal wants a folder to move the files to, which there is no room for either."""
+def test_a_disk_without_free_inodes_loses_nothing_and_allows_deletions(tmp_path: Path, driver: str) -> None:
+    """A deletion moves files to a temporary folder first, which cannot be created here either."""
     need_root()
     disk = tmp_path / "disk"
     disk.mkdir()
@@ -194,7 +196,7 @@ def test_a_disk_that_takes_no_more_files_loses_nothing_and_is_no_trap(tmp_path: 
         subprocess.run(["umount", str(disk)], check=True)
 
 
-def test_the_records_stay_those_of_their_owner(tmp_path: Path) -> None:
+def test_the_record_file_keeps_its_owner(tmp_path: Path) -> None:
     need_root()
     store = LayerStore.open(tmp_path / "g", tmp_path / "r", driver="vfs")
     store.create(id="a")
@@ -204,7 +206,7 @@ def test_the_records_stay_those_of_their_owner(tmp_path: Path) -> None:
     assert (path.stat().st_uid, path.stat().st_gid) == (65534, 65533)
 
 
-def test_a_store_without_permission_is_named(tmp_path: Path) -> None:
+def test_a_store_that_may_not_be_read_is_named(tmp_path: Path) -> None:
     need_root()
     LayerStore.open(tmp_path / "g", tmp_path / "r", driver="vfs").create(id="a")
 
@@ -251,7 +253,7 @@ def test_a_read_only_folder_can_be_read_and_refuses_changes() -> None:
     assert all("vfs-layers" in text for text in said[1:-1])
 
 
-def test_a_parent_that_is_gone_from_disk_is_named(tmp_path: Path) -> None:
+def test_a_parent_missing_on_disk_is_named(tmp_path: Path) -> None:
     store = LayerStore.open(tmp_path / "g", tmp_path / "r", driver="vfs")
     store.put(SMALL, id="a")
     (tmp_path / "g/vfs/dir/a").chmod(0o755)
@@ -265,7 +267,7 @@ def test_a_parent_that_is_gone_from_disk_is_named(tmp_path: Path) -> None:
     assert picture(tmp_path / "g") == before
 
 
-def test_a_lost_tar_split_falls_back_to_comparing(tmp_path: Path) -> None:
+def test_without_a_tar_split_the_diff_is_made_by_comparing(tmp_path: Path) -> None:
     store = LayerStore.open(tmp_path / "g", tmp_path / "r", driver="vfs")
     store.put(SMALL, id="a")
     (tmp_path / "g/vfs-layers/a.tar-split.gz").unlink()
@@ -276,11 +278,12 @@ def test_a_lost_tar_split_falls_back_to_comparing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["layers.json", "a.tar-split.gz"])
-def test_a_folder_in_a_files_place_is_an_error(tmp_path: Path, kind: str) -> None:
+def test_a_folder_instead_of_a_file_is_an_error(tmp_path: Path, kind: str) -> None:
     store = LayerStore.open(tmp_path / "g", tmp_path / "r", driver="vfs")
     store.put(SMALL, id="a")
     path = tmp_path / "g/vfs-layers" / kind
     path.unlink()
     path.mkdir()
-    with pytest.raises((LayerStoreError, OSError)), store.diff("a") as reader:
+    with pytest.raises((LayerStoreError, OSError), match=kind), store.diff("a") as reader:
         reader.read()
+    assert path.is_dir()

@@ -13,12 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.conftest import OpenStore
 from layerstore import BadArchive, ChangeKind, Compression, IDMap, IDMappings, LayerStore, NotSupported
 from layerstore.archive.compare import compare_trees
 from layerstore.archive.pack import pack_changes, pack_tree
 from layerstore.idmap import NO_MAPS, Unmapped, shifted
-from support.needs import make_tar, need_root
+from support.needs import need_root
+from support.stores import OpenStore
+from support.tars import make_tar
 from support.trees import Entry, as_nobody, folder, make_tree
 
 MAPS = IDMappings((IDMap(0, 100_000, 1000), IDMap(1000, 5, 1)), (IDMap(0, 200_000, 500),))

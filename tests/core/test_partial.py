@@ -1,6 +1,6 @@
-"""Layers that Podman pulled partially, and those that it keeps in composefs images.
+"""Layers from partial pulls, and layers in composefs images.
 
-What they are on disk is written by `partial_layers`, after the reference's code: nothing here can make them.
+`support.partial_layers` writes them as the code of containers/storage does, since no tool here can create them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from layerstore import Compression, DamagedLayer, LayerStore, NotSupported
-from support.needs import make_tar, need_program, need_root, unmount_below
+from support.mounts import unmount_below
+from support.needs import need_program, need_root
 from support.partial_layers import (
     FILES,
     LAYER,
@@ -26,6 +27,7 @@ from support.partial_layers import (
     make_composefs,
     make_partial,
 )
+from support.tars import make_tar
 
 CHILD, OTHER, ABOVE = "c" * 64, "d" * 64, "e" * 64
 CHILDS_TAR = make_tar({"etc/one": b"changed", "etc/.wh.two": b"", "etc/three": b"3"})
@@ -33,7 +35,7 @@ CHILDS_TAR = make_tar({"etc/one": b"changed", "etc/.wh.two": b"", "etc/three": b
 
 @pytest.fixture
 def composefs(tmp_path: Path) -> LayerStore:
-    """Return an overlay store (no other driver has them) with a composefs layer, and two others."""
+    """Return an overlay store, the only kind that has them, with a composefs layer and two others."""
     need_root()
     store = LayerStore.open(tmp_path / "graph", tmp_path / "run", driver="overlay", lock_timeout=2)
     store.put(make_tar({"x": b"x"}), id=OTHER)
@@ -44,18 +46,18 @@ def composefs(tmp_path: Path) -> LayerStore:
 
 def read(store: LayerStore, layer: str, base: str | None = None) -> tuple[bytes, bool]:
     with store.diff(layer, base, compression=Compression.NONE) as reader:
-        assert not reader.verified, "not before the end"
+        assert not reader.verified, "only the end of the tar can verify it"
         return reader.read(), reader.verified
 
 
-def test_a_partial_layer_with_its_digest_is_exact(store: LayerStore) -> None:
+def test_the_diff_of_a_partial_layer_with_a_digest_is_verified(store: LayerStore) -> None:
     layer = make_partial(store, digest=True)
     assert (layer.toc_digest, layer.diff_size) == (TOC_DIGEST, len(TAR))
     assert read(store, LAYER) == (TAR, True)
     assert [change.path for change in store.changes(LAYER)] == [f"/{name}" for name in sorted(FILES)]
 
 
-def test_without_a_digest_every_file_is_checked_and_the_whole_is_not(store: LayerStore) -> None:
+def test_without_a_digest_each_file_is_checked_but_the_tar_is_not_verified(store: LayerStore) -> None:
     make_partial(store, digest=False)
     assert read(store, LAYER) == (TAR, False)
     root = next(path for name, path in store.paths(LAYER).items() if name in {"dir", "diff"})
@@ -64,7 +66,7 @@ def test_without_a_digest_every_file_is_checked_and_the_whole_is_not(store: Laye
         read(store, LAYER)
 
 
-def test_without_a_tar_split_the_tar_is_made_anew(store: LayerStore) -> None:
+def test_without_a_tar_split_the_tar_is_made_from_files(store: LayerStore) -> None:
     layer = make_partial(store, digest=False, tar_split=False)
     assert layer.diff_size == -1
     data, verified = read(store, LAYER)
@@ -82,7 +84,7 @@ def test_big_data_has_sizes(store: LayerStore) -> None:
     assert store.big_data(LAYER) == {"zstd-chunked-layer-data": None, "zstd-chunked-manifest": None}
 
 
-def test_big_data_goes_with_the_layer(store: LayerStore) -> None:
+def test_deleting_a_layer_deletes_its_big_data(store: LayerStore) -> None:
     make_partial(store, digest=True)
     assert (layers_folder(store) / LAYER).is_dir()
     store.delete(LAYER)
@@ -92,13 +94,13 @@ def test_big_data_goes_with_the_layer(store: LayerStore) -> None:
 @pytest.mark.parametrize(
     "name", ["", ".", "..", "../layers.json", "a/b", "a/", "ÿ", "x" * 300, "big\0data", "\0", "??>~~~"]
 )
-def test_odd_names_of_big_data_lead_nowhere(store: LayerStore, name: str) -> None:
+def test_odd_names_of_big_data_lead_to_no_other_file(store: LayerStore, name: str) -> None:
     make_partial(store, digest=True)
     edit_record(store, LAYER, lambda record: record.update({"big-data-names": [name]}))
     assert store.big_data(LAYER) == {name: None}
 
 
-def test_names_of_big_data_are_those_of_the_peer(store: LayerStore, tmp_path: Path) -> None:
+def test_big_data_has_the_file_names_of_containers_storage(store: LayerStore, tmp_path: Path) -> None:
     need_root()
     program = need_program("containers-storage")
     store.put(TAR, id=LAYER)
@@ -115,7 +117,7 @@ def test_names_of_big_data_are_those_of_the_peer(store: LayerStore, tmp_path: Pa
 # Composefs
 
 
-def test_what_needs_names_is_refused_in_plain_words(composefs: LayerStore) -> None:
+def test_calls_that_need_file_names_are_refused_with_the_reason(composefs: LayerStore) -> None:
     store = composefs
     calls: list[Callable[[], object]] = [
         lambda: store.changes(LAYER),
@@ -135,7 +137,7 @@ def test_what_needs_names_is_refused_in_plain_words(composefs: LayerStore) -> No
     assert store.mounts() == []
 
 
-def test_a_layer_above_is_refused_and_says_why(composefs: LayerStore) -> None:
+def test_calls_on_a_layer_above_are_refused_with_the_reason(composefs: LayerStore) -> None:
     store = composefs
     child = store.create(id=CHILD, parent=LAYER)
     calls: list[Callable[[], object]] = [
@@ -153,7 +155,7 @@ def test_a_layer_above_is_refused_and_says_why(composefs: LayerStore) -> None:
     assert len(store.layers()) == 4
 
 
-def test_the_rest_of_the_store_is_as_ever(composefs: LayerStore) -> None:
+def test_other_layers_are_not_affected(composefs: LayerStore) -> None:
     store = composefs
     assert [change.path for change in store.changes(ABOVE)] == ["/y"]
     assert store.problems() == []

@@ -1,4 +1,4 @@
-"""The seed's verbs: what each promises."""
+"""The methods of `LayerStore`, each with every driver."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from core.conftest import OpenStore
 from layerstore import (
     BadArchive,
     Cancelled,
@@ -29,14 +28,15 @@ from layerstore import (
     StoreMissing,
     StoreReadOnly,
 )
-from support.needs import make_tar
+from support.stores import OpenStore
+from support.tars import make_tar
 
 BASE = make_tar({"etc": None, "etc/a": b"one", "etc/b": b"two", "bin": "usr/bin"})
 UPPER = make_tar({"etc": None, "etc/.wh.b": b"", "etc/a": b"changed", "etc/c": b"new"})
 
 
 def files(store: LayerStore) -> list[str]:
-    """Return all files of the store but locks, mounts, and the folder through which what is deleted goes."""
+    """Return the paths of all files except locks, mounts and the temporary folder for deletions."""
     root = store.graph_root
     paths = (path.relative_to(root) for path in root.rglob("*") if not path.name.endswith(".lock"))
     return sorted(str(path) for path in paths if not {"tempdirs", "merged", "work"} & set(path.parts))
@@ -50,7 +50,7 @@ def records(store: LayerStore) -> list[dict[str, object]]:
 
 @pytest.fixture
 def family(store: LayerStore) -> LayerStore:
-    """Return a store with a base and a layer on top of it."""
+    """Return a store with a layer "base" and a layer "upper" on top of it."""
     store.put(BASE, id="base", names=["b"])
     store.put(gzip.compress(UPPER), id="upper", parent="b", names=["u", "v"])
     return store
@@ -62,7 +62,7 @@ def test_a_new_store_is_empty_and_opens_again(store: LayerStore, open_store: Ope
     assert open_store().driver_name == store.driver_name
 
 
-def test_put_records_what_came_in(family: LayerStore) -> None:
+def test_put_records_the_facts_about_its_tar(family: LayerStore) -> None:
     layer = family.get("upper")
     assert layer.parent == "base"
     assert layer.names == ("u", "v")
@@ -85,7 +85,7 @@ def test_a_generated_id_is_64_hexadecimal_digits(store: LayerStore) -> None:
     assert store.get(layer.id[:10]).id == layer.id
 
 
-def test_diff_gives_the_very_bytes_back(family: LayerStore) -> None:
+def test_diff_returns_the_original_bytes(family: LayerStore) -> None:
     with family.diff("base") as reader:
         assert reader.read() == BASE
     with family.diff("upper", compression=Compression.NONE) as reader:
@@ -117,7 +117,7 @@ def test_an_unknown_from_is_an_error_not_the_parent(family: LayerStore) -> None:
         family.changes("upper", "nobody")
     with pytest.raises(LayerUnknown):
         family.diff("upper", "nobody")
-    family.set_names("base", ["free"])  # the lock must be free again
+    family.set_names("base", ["free"])  # the lock has been released
 
 
 @pytest.mark.parametrize(
@@ -131,9 +131,7 @@ def test_an_unknown_from_is_an_error_not_the_parent(family: LayerStore) -> None:
         ({"names": ["bell\a"]}, LayerStoreError),
     ],
 )
-def test_what_cannot_be_made_leaves_nothing(
-    family: LayerStore, wrong: dict[str, object], error: type[Exception]
-) -> None:
+def test_a_refused_put_leaves_nothing(family: LayerStore, wrong: dict[str, object], error: type[Exception]) -> None:
     before = files(family), records(family)
     with pytest.raises(error):
         family.put(BASE, **wrong)  # type: ignore[arg-type]
@@ -167,7 +165,7 @@ def test_a_cancelled_put_leaves_nothing(family: LayerStore) -> None:
     assert (files(family), records(family)) == before
 
 
-def test_apply_diff_takes_the_place_of_the_old_diff(family: LayerStore) -> None:
+def test_apply_diff_replaces_the_diff(family: LayerStore) -> None:
     second = make_tar({"etc/d": b"fourth"})
     assert family.apply_diff("upper", second) == 6
     with family.diff("upper") as reader:
@@ -180,7 +178,7 @@ def test_apply_diff_takes_the_place_of_the_old_diff(family: LayerStore) -> None:
     assert (family.mount("upper") / "etc/c").read_bytes() == b"new"
 
 
-def test_a_changed_file_is_never_exported_quietly(family: LayerStore) -> None:
+def test_exporting_a_changed_file_is_an_error(family: LayerStore) -> None:
     (family.mount("upper") / "etc/c").write_bytes(b"NEW")
     with pytest.raises(DamagedLayer, match="etc/c") as caught, family.diff("upper") as reader:
         reader.read()
@@ -225,7 +223,7 @@ def test_mounts_are_counted(family: LayerStore, open_store: OpenStore) -> None:
         family.unmount("/nowhere")
 
 
-def test_force_ends_a_mount_at_once(family: LayerStore) -> None:
+def test_force_unmounts_whatever_the_count(family: LayerStore) -> None:
     family.mount("u")
     family.mount("u")
     assert family.unmount("u", force=True) is False
@@ -260,7 +258,7 @@ def test_delete_refuses_while_something_depends_on_the_layer(family: LayerStore)
     assert not [path for path in files(family) if "base" in path or "upper" in path]
 
 
-def test_wipe_goes_children_first(family: LayerStore) -> None:
+def test_wipe_deletes_children_first(family: LayerStore) -> None:
     family.put(BASE, id="third", parent="upper")
     family.mount("third")
     with pytest.raises(LayerInUse):
@@ -271,7 +269,7 @@ def test_wipe_goes_children_first(family: LayerStore) -> None:
     assert records(family) == []
 
 
-def test_a_look_keeps_incomplete_layers_and_a_change_removes_them(family: LayerStore, open_store: OpenStore) -> None:
+def test_reading_keeps_incomplete_layers_and_writing_removes_them(family: LayerStore, open_store: OpenStore) -> None:
     layers_json = family.graph_root / f"{family.driver_name}-layers/layers.json"
     cut_short = [
         record | ({"flags": {"incomplete": True}} if record["id"] == "upper" else {}) for record in records(family)
@@ -294,7 +292,7 @@ def test_an_incomplete_layer_with_children_is_kept(family: LayerStore) -> None:
     assert {layer.id for layer in family.layers()} == {"base", "upper"}
 
 
-def test_a_broken_chain_still_opens_and_says_so(family: LayerStore) -> None:
+def test_a_store_with_a_lost_parent_opens_and_reports_it(family: LayerStore) -> None:
     path = family.graph_root / f"{family.driver_name}-layers/layers.json"
     path.write_text(json.dumps([record for record in records(family) if record["id"] != "base"]))
     assert [problem.kind for problem in family.problems()] == ["no-parent"]
@@ -302,7 +300,7 @@ def test_a_broken_chain_still_opens_and_says_so(family: LayerStore) -> None:
         family.changes("upper")
     assert caught.value.parent == "base"
     with family.diff("upper", compression=Compression.NONE) as reader:
-        assert reader.read() == UPPER, "its tar does not need the parent"
+        assert reader.read() == UPPER, "the original tar does not depend on the parent"
 
 
 def test_a_read_only_store_refuses_every_change(family: LayerStore, open_store: OpenStore) -> None:
@@ -331,7 +329,7 @@ def test_a_read_only_store_refuses_every_change(family: LayerStore, open_store: 
         assert reader.read() == BASE
 
 
-def test_another_process_writes_and_is_seen(family: LayerStore, open_store: OpenStore) -> None:
+def test_a_write_by_another_process_is_noticed(family: LayerStore, open_store: OpenStore) -> None:
     other = open_store()
     stamp = family.stamp()
     assert family.get("base").metadata == ""
@@ -380,7 +378,7 @@ def test_locked_holds_over_several_calls(family: LayerStore, open_store: OpenSto
     assert not isinstance(results[1], LockTimeout)
 
 
-def test_a_reader_of_a_diff_keeps_writers_out_until_closed(family: LayerStore, open_store: OpenStore) -> None:
+def test_an_open_diff_blocks_writers_until_closed(family: LayerStore, open_store: OpenStore) -> None:
     other = open_store(lock_timeout=0.1)
     reader = family.diff("base")
     with pytest.raises(LockTimeout):
@@ -389,14 +387,14 @@ def test_a_reader_of_a_diff_keeps_writers_out_until_closed(family: LayerStore, o
     other.delete("upper")
 
 
-def test_a_store_that_is_not_there_is_not_made_by_a_look(tmp_path: Path) -> None:
+def test_opening_a_missing_store_without_create_creates_nothing(tmp_path: Path) -> None:
     for options in ({"read_only": True}, {"create": False}):
         with pytest.raises(StoreMissing, match="nothing"):
             LayerStore.open(tmp_path / "nothing", tmp_path / "run", **options)  # type: ignore[arg-type]
     assert not (tmp_path / "nothing").exists()
 
 
-def test_a_corrupt_file_stays_as_it_is(family: LayerStore) -> None:
+def test_a_corrupt_file_is_left_unchanged(family: LayerStore) -> None:
     path = family.graph_root / f"{family.driver_name}-layers/layers.json"
     cut = path.read_bytes()[:-30]
     path.write_bytes(cut)
@@ -407,16 +405,16 @@ def test_a_corrupt_file_stays_as_it_is(family: LayerStore) -> None:
     assert path.read_bytes() == cut
 
 
-def test_a_name_that_two_records_claim_is_settled_by_the_next_change(family: LayerStore) -> None:
+def test_the_next_write_resolves_a_name_that_two_records_claim(family: LayerStore) -> None:
     path = family.graph_root / f"{family.driver_name}-layers/layers.json"
     path.write_text(json.dumps([record | {"names": ["same"]} for record in records(family)]))
     assert family.lookup("same") == "upper"
-    assert [record["names"] for record in records(family)] == [["same"], ["same"]], "a look changes nothing"
+    assert [record["names"] for record in records(family)] == [["same"], ["same"]], "reading changes nothing"
     family.set_metadata("upper", "x")
     assert [record.get("names") for record in records(family)] == [None, ["same"]]
 
 
-def test_record_is_what_stands_on_disk(family: LayerStore) -> None:
+def test_record_returns_the_json_on_disk(family: LayerStore) -> None:
     assert json.loads(family.record("u")) == records(family)[1]
 
 
@@ -424,5 +422,7 @@ def test_usage_and_paths(family: LayerStore) -> None:
     usage = family.usage("upper")
     assert usage.inodes >= 4
     assert usage.size > 0
-    assert all(path.exists() for path in family.paths("upper").values())
+    paths = family.paths("upper")
+    assert [name for name, path in paths.items() if not path.exists()] == []
+    assert any(path.is_dir() for path in paths.values())
     assert ("Driver", family.driver_name) in family.status()

@@ -1,4 +1,4 @@
-"""The real containers-storage, and a store that both sides open."""
+"""Stores that layerstore shares with containers-storage, Podman and Buildah."""
 
 from __future__ import annotations
 
@@ -12,20 +12,22 @@ import pytest
 from filelock import FileLock
 
 from layerstore import LayerStore
-from support.needs import need_program, need_root, skip, unmount_below
+from support.images import build_mapped
+from support.mounts import unmount_below
+from support.needs import need_program, need_root, skip
 from support.peers import Peer, PodmanStore
 
 
 @pytest.fixture(params=["vfs", "overlay"])
 def driver(request: pytest.FixtureRequest) -> str:
-    """Return the driver's name."""
+    """Return the name of each driver in turn."""
     name: str = request.param
     return name
 
 
 @pytest.fixture
 def peer(tmp_path: Path, driver: str) -> Iterator[Peer]:
-    """Yield the peer on a store of its own."""
+    """Yield containers-storage on a new store."""
     need_root()
     yield Peer(need_program("containers-storage"), tmp_path / "graph", tmp_path / "run", driver)
     unmount_below(tmp_path)
@@ -33,13 +35,13 @@ def peer(tmp_path: Path, driver: str) -> Iterator[Peer]:
 
 @pytest.fixture
 def ours(peer: Peer) -> LayerStore:
-    """Return the same store, opened by us; made by us where the peer has not made it yet."""
+    """Return the same store opened by layerstore, which creates it if the peer has not."""
     return LayerStore.open(peer.graph, peer.run, driver=peer.driver, lock_timeout=60)
 
 
 @pytest.fixture
 def podman(driver: str) -> Iterator[PodmanStore]:
-    """Yield a store of its own for Podman, Buildah and us."""
+    """Yield a new store for Podman, Buildah and layerstore."""
     with tempfile.TemporaryDirectory(prefix="lt-") as folder:
         store = PodmanStore.make(Path(folder), driver)
         try:
@@ -48,11 +50,18 @@ def podman(driver: str) -> Iterator[PodmanStore]:
             store.close()
 
 
+@pytest.fixture
+def mapped(podman: PodmanStore) -> PodmanStore:
+    """Return a store with an image of two layers, and a container `box` of it in a user namespace."""
+    build_mapped(podman)
+    return podman
+
+
 @pytest.fixture(scope="session")
 def debian_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a tar of debootstrap's minbase; LAYERTUI_DEBIAN_ROOT may name one that is there already.
+    """Return a tar of debootstrap's minbase, or the one that LAYERTUI_DEBIAN_ROOT names.
 
-    It is made once for all the processes that run tests.
+    All test processes of a run share it.
     """
     need_root()
     given = os.environ.get("LAYERTUI_DEBIAN_ROOT")

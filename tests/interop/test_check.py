@@ -11,14 +11,11 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
-from interop.test_idmaps import mapped
-from interop.test_podman import build_three
 from layerstore.check.findings import Finding, Kind, Severity
 from layerstore.check.repair import Outcome
-from support.needs import make_tar
+from support.images import build_three
 from support.peers import PodmanStore, assert_exact_diffs, chain, shell_script
-
-__all__ = ["mapped"]
+from support.tars import make_tar
 
 CAPABILITY = bytes.fromhex("0100000200200000000000000000000000000000").decode()  # cap_net_raw, as of ping
 LOOP = ("--net=none", "localhost/shell", "/bin/sh", "-c", "while :; do read x </proc/self/stat; done")

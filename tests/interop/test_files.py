@@ -17,8 +17,10 @@ from layerstore.content.waste import waste
 from layerstore.drivers.overlay.whiteouts import marks_of
 from layerstore.drivers.stack import Stack
 from layerstore.model import ChangeKind
-from support.needs import make_tar, need_program, need_root, unmount_below
+from support.mounts import unmount_below
+from support.needs import need_program, need_root
 from support.stacks import put_stack
+from support.tars import make_tar
 from support.trees import make_tree, picture
 
 SEEDS = range(12)

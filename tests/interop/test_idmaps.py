@@ -1,8 +1,4 @@
-"""Layers whose files have other owners on disk than in containers: those that Podman makes for user namespaces.
-
-Where the kernel can map the owners at mounting, Podman keeps overlay layers without maps. Its own note in the run root,
-that the kernel cannot, makes it write the layers that it writes on such kernels.
-"""
+"""ID-mapped layers, which Podman creates for user namespaces: owners on disk differ from those in containers."""
 
 from __future__ import annotations
 
@@ -16,37 +12,16 @@ from typing import Any
 
 import pytest
 
-from interop.test_podman import as_podman_prints, podman_diff
-from layerstore import BadArchive, ChangeKind, Compression, IDMap, IDMappings, Layer, LayerStore, NotSupported
-from support.needs import make_tar
+from layerstore import BadArchive, ChangeKind, Compression, IDMappings, Layer, LayerStore, NotSupported
+from support.images import GIDS, MAPS, OWNED, UIDS, as_podman_prints, podman_diff
 from support.peers import PeerFailed, PodmanStore, assert_same_records, diff_digest
+from support.tars import make_tar
 from support.trees import picture
 
-BASE = r"""
-mkdir -p etc usr/bin home/user
-printf a > etc/a; ln etc/a etc/again; printf b > home/user/b; chown -R 1000:1001 home/user
-printf c > usr/bin/c; chown 33:44 usr/bin/c; chmod 4755 usr/bin/c; mkfifo usr/fifo
-ln -s a etc/link; chown -h 7:8 etc/link; setfattr -n user.note -v x usr/fifo 2>/dev/null || true
-"""
-ABOVE = "printf more > etc/b; chown 5:6 etc/b; rm usr/fifo"
 CHANGE = r"""
 printf x >> etc/a; rm usr/bin/c; mkdir new; printf f > new/f
 chown -h 100005:200006 new new/f; chown 100009:200000 etc/b
 """
-UIDS, GIDS = (IDMap(0, 100000, 5000),), (IDMap(0, 200000, 5000),)
-MAPS = ("--uidmap", "0:100000:5000", "--gidmap", "0:200000:5000")
-
-
-@pytest.fixture
-def mapped(podman: PodmanStore) -> PodmanStore:
-    """Return a store with an image of two layers, and a container `box` with mapped owners."""
-    note = podman.run / "overlay/idmapped-lower-dir-false"
-    note.parent.mkdir(parents=True)
-    note.touch()
-    podman.build("scratch", BASE, "one")
-    podman.build("localhost/one", ABOVE, "two")
-    podman.podman("create", "--pull=never", "--name", "box", *MAPS, "localhost/two", "/none")
-    return podman
 
 
 def change(podman: PodmanStore) -> None:
@@ -65,7 +40,7 @@ def by_use(podman: PodmanStore) -> tuple[LayerStore, Layer, Layer, Layer]:
 
 
 def headers(tar: bytes) -> list[tuple[Any, ...]]:
-    """Return all that is in a tar but times of whiteouts, which are those of the moment, and types told twice."""
+    """Return the members of a tar, without the times of whiteouts, which are those of the diff."""
     found = []
     with tarfile.open(fileobj=io.BytesIO(tar)) as archive:
         for member in archive:
@@ -94,30 +69,34 @@ def test_the_maps_are_read_as_podman_writes_them(mapped: PodmanStore) -> None:
         record = json.loads(store.record(layer.id))
         assert record["uidmap"] == [{"container_id": 0, "host_id": 100000, "size": 5000}]
     references = store.references()
-    assert references.images(copy.id) == ("localhost/two:latest",), "mapped-layers are layers of the image"
+    assert references.images(copy.id) == ("localhost/two:latest",), "mapped-layers count as layers of the image"
     assert references.containers(copy.id) == ("box",)
     if mapped.driver == "overlay":
         assert "diff1" in store.paths(copy.id)
-        assert store.usage(copy.id).inodes > store.usage(own.id).inodes, "it has all files that there are, set aside"
+        assert store.usage(copy.id).inodes > store.usage(own.id).inodes, (
+            "the copy holds the files of the layers below, too"
+        )
     assert_same_records(store, mapped.storage)
 
 
-def test_only_what_changed_is_a_change(mapped: PodmanStore) -> None:
+def test_mapped_owners_are_not_changes(mapped: PodmanStore) -> None:
     store, own, copy, container = by_use(mapped)
     assert store.changes(container.id) == []
     assert podman_diff(mapped, "box") == []
     for layer in (own, copy):
         assert [(found.kind, found.path) for found in store.changes(layer.id)] == mapped.storage.changes(layer.id)
-    assert "/etc/link" not in [found.path for found in store.changes(copy.id)], "an owner on disk is no change"
-    # Names of one inode are made anew by the peer where it copies and gives other owners, which changes the time of
-    # their folder; only newer versions of it compare times of folders.
+    assert "/etc/link" not in [found.path for found in store.changes(copy.id)], (
+        "a different owner on disk is not a change"
+    )
+    # When the peer copies a layer and changes owners, it recreates hard links, which changes the time of their folder.
+    # Only newer versions of it compare times of folders.
     assert {found.path for found in store.changes(copy.id, own.id)} <= {"/etc"}
     assert mapped.storage.changes(copy.id, own.id) == []
     change(mapped)
     changes = store.changes(container.id)
     assert as_podman_prints(changes) == podman_diff(mapped, "box")
     assert [(found.kind, found.path) for found in changes] == mapped.storage.changes(container.id)
-    # Against a layer with other maps all files are compared, and their owners as containers see them.
+    # A layer with other maps is compared file by file, with the owners that containers see.
     against = {found.path: found.kind for found in store.changes(container.id, own.id)}
     assert against["/new/f"] == ChangeKind.ADD
     assert against["/etc/b"] == ChangeKind.MODIFY, "its owner changed"
@@ -135,20 +114,20 @@ def test_tars_have_the_owners_that_containers_see(mapped: PodmanStore) -> None:
     assert owners["etc/a"] == (0, 0)
     assert owners["etc/b"] == (9, 0)
     if mapped.driver == "overlay":
-        # What the kernel notes as deleted belongs to the host's root: the peer cannot map it and leaves it out.
+        # Whiteouts of the kernel belong to the host's root. The peer cannot map this owner and skips them.
         assert [entry for entry in ours if ".wh." in entry[0]] == [
             ("usr/bin/.wh.c", 0, 0, 0, tarfile.REGTYPE, "", 0, b"")
         ]
         ours = [entry for entry in ours if ".wh." not in entry[0]]
     assert ours == theirs
-    # What came in as a tar goes out as that tar, from the copy with other owners, too.
+    # The original tar is reproduced, even from the copy with other owners.
     for layer in (own, copy):
         assert diff_digest(store, layer.id) == layer.diff_digest
     assert our_diff(store, copy.id) == our_diff(store, own.id) == peers_diff(mapped, own.id)
     whole = {entry[0]: entry[2:4] for entry in headers(our_diff(store, copy.id, ""))}
     assert whole["home/user/b"] == (1000, 1001)
     assert whole["usr/bin/c"] == (33, 44)
-    assert store.diff_size(container.id) > 0
+    assert store.diff_size(container.id) == int(mapped.storage("diffsize", container.id))
     entry = store.files(container.id).stat("/home/user/b")
     assert (entry.uid, entry.gid) == (1000, 1001)
     store.extract_tar(container.id, "/home", mapped.folder / "home.tar")
@@ -156,8 +135,8 @@ def test_tars_have_the_owners_that_containers_see(mapped: PodmanStore) -> None:
     assert packed == {"home": (0, 0), "home/user": (1000, 1001), "home/user/b": (1000, 1001)}
 
 
-def test_mapping_as_podman_does_it_on_this_kernel(podman: PodmanStore) -> None:
-    podman.build("scratch", BASE, "one")
+def test_podmans_default_mapping_on_this_kernel(podman: PodmanStore) -> None:
+    podman.build("scratch", OWNED, "one")
     podman.podman("create", "--pull=never", "--name", "box", *MAPS, "localhost/one", "/none")
     store = podman.ours()
     layer = store.get("box-layer")
@@ -167,7 +146,7 @@ def test_mapping_as_podman_does_it_on_this_kernel(podman: PodmanStore) -> None:
     assert as_podman_prints(store.changes(layer.id)) == podman_diff(podman, "box") == ["A /file"]
 
 
-def test_a_diff_goes_into_a_mapped_layer_as_the_peer_puts_it(mapped: PodmanStore) -> None:
+def test_a_diff_applied_to_a_mapped_layer_suits_the_peer(mapped: PodmanStore) -> None:
     store, _, copy, _ = by_use(mapped)
     info = tarfile.TarInfo("deep/er/file")
     info.uid, info.gid, info.mtime = 12, 34, 1_700_000_000
@@ -185,7 +164,7 @@ def test_a_diff_goes_into_a_mapped_layer_as_the_peer_puts_it(mapped: PodmanStore
     assert mapped.storage.layers()[layer.id]["uidmap"] == [{"container_id": 0, "host_id": 100000, "size": 5000}]
     assert [(found.kind, found.path) for found in store.changes(layer.id)] == mapped.storage.changes(layer.id)
     assert_same_records(store, mapped.storage)
-    # Podman builds on it for the same user namespace as it is.
+    # For the same user namespace, the peer uses the layer as it is.
     mapped.storage("create-image", "-n", "localhost/ours:latest", layer.id)
     mapped.storage("create-container", "-n", "more", *MAPS, "localhost/ours:latest")
     ((_, (top,)),) = [found for found in store.references().container_tops if found[0] == "more"]
@@ -220,7 +199,7 @@ def test_files_get_the_owners_that_the_peer_gives(mapped: PodmanStore) -> None:
             assert (found[0].st_uid, found[0].st_gid) == (found[1].st_uid, found[1].st_gid), name
 
 
-def test_owners_without_a_place_are_errors_that_name_them(mapped: PodmanStore) -> None:
+def test_owners_outside_the_map_are_named_in_the_error(mapped: PodmanStore) -> None:
     store, own, copy, container = by_use(mapped)
     outside = tarfile.TarInfo("file")
     outside.uid = 5000
@@ -228,17 +207,17 @@ def test_owners_without_a_place_are_errors_that_name_them(mapped: PodmanStore) -
         store.put(make_tar({"file": outside}), parent=copy.id)
     assert caught.value.entry == "file"
     root = Path(mapped.podman("mount", "box"))
-    (root / "etc/foreign").touch()  # by the host's root
+    (root / "etc/foreign").touch()  # owned by the host's root, who is not in the map
     mapped.podman("unmount", "box")
     assert "/etc/foreign" in [found.path for found in store.changes(container.id)]
-    with pytest.raises(NotSupported, match=r"'etc/foreign'.*UID on disk, 0,"):
+    with pytest.raises(NotSupported, match=r"'etc/foreign'.*UID (on disk, 0,|0 on disk) is outside"):
         our_diff(store, container.id)
     with pytest.raises(NotSupported, match="podman create --uidmap"):
         store.create(parent=own.id, maps=IDMappings(UIDS, GIDS))
     assert len(store.layers()) == len(mapped.storage.layers())
 
 
-def test_podman_can_delete_what_is_mapped(mapped: PodmanStore) -> None:
+def test_podman_can_delete_mapped_layers(mapped: PodmanStore) -> None:
     store, _, copy, container = by_use(mapped)
     with pytest.raises(PeerFailed):
         mapped.podman("rmi", "localhost/two")

@@ -1,4 +1,4 @@
-"""The real browser stays open on a store while Buildah and Podman change it."""
+"""The real browser follows a store that Buildah and Podman change."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from pathlib import Path
 
 import pytest
 
-from interop.test_podman import image_layer
+from support.images import image_layer
 from support.liveterm import LiveBrowser
-from support.needs import make_tar
 from support.peers import PodmanStore
+from support.tars import make_tar
 
 SOON = 5.0
-"""Seconds until a change must be seen: the browser looks every second, and the machine may be busy."""
+"""Seconds within which a change must appear. The browser polls every second, and the machine may be busy."""
 
 
 @pytest.fixture
 def three(podman: PodmanStore) -> PodmanStore:
-    """Return a store of three images: two on one, and another."""
+    """Return a store with the images one, two (built on one) and other."""
     podman.build("scratch", "echo 1 > one", "one")
     podman.build("localhost/one", "echo 2 > two", "two")
     podman.build("scratch", "echo 3 > three", "other")
@@ -32,7 +32,7 @@ def three(podman: PodmanStore) -> PodmanStore:
 
 @pytest.fixture
 def browser(three: PodmanStore) -> Iterator[LiveBrowser]:
-    """Yield the browser, open on that store."""
+    """Yield the browser on the store of `three`."""
     browser = LiveBrowser(three.environ)
     try:
         browser.wait_for("● following", "one:latest", "two:latest", "other:latest", "3 layers", seconds=30)
@@ -42,12 +42,12 @@ def browser(three: PodmanStore) -> Iterator[LiveBrowser]:
 
 
 def wait_for_cursor(browser: LiveBrowser, layer: str) -> None:
-    """Wait until the cursor is on this layer."""
+    """Wait until the cursor is on a layer."""
     browser.wait(lambda shown: any(line.startswith("│▌") and layer[:12] in line for line in shown.splitlines()), 3)
 
 
 def assert_well(browser: LiveBrowser) -> None:
-    """Assert that nothing on the screen complains, and that the program can be left."""
+    """Assert that the screen shows no problem and that the browser quits."""
     shown = browser.read()
     assert "● following" in shown
     for word in ("cannot", "Cannot", "rror", "not following", "Traceback", "no longer", "problem"):
@@ -55,11 +55,11 @@ def assert_well(browser: LiveBrowser) -> None:
     assert browser.quit() == 0
 
 
-def test_layers_come_and_go_and_the_cursor_stays(three: PodmanStore, browser: LiveBrowser) -> None:
+def test_the_cursor_stays_while_layers_come_and_go(three: PodmanStore, browser: LiveBrowser) -> None:
     browser.press("j", "j")
     layer = image_layer(three.ours(), "localhost/other:latest")
     wait_for_cursor(browser, layer)
-    browser.wait(lambda shown: shown.count(layer[:12]) >= 2, SOON)  # the panel shows it, too
+    browser.wait(lambda shown: shown.count(layer[:12]) >= 2, SOON)  # in the tree and in the panel
 
     container = three.buildah("from", "--pull-never", "localhost/one")
     browser.wait_for("4 layers", seconds=SOON)
@@ -85,7 +85,7 @@ def test_layers_come_and_go_and_the_cursor_stays(three: PodmanStore, browser: Li
 
 @pytest.mark.parametrize("driver", ["overlay"], indirect=True)
 @pytest.mark.parametrize("panel", ["1", "2", "4"])
-def test_the_layer_under_the_cursor_goes(three: PodmanStore, browser: LiveBrowser, panel: str) -> None:
+def test_the_layer_under_the_cursor_is_deleted(three: PodmanStore, browser: LiveBrowser, panel: str) -> None:
     browser.press("j", "j", panel)
     layer = image_layer(three.ours(), "localhost/other:latest")
     wait_for_cursor(browser, layer)
@@ -102,7 +102,7 @@ def test_the_layer_under_the_cursor_goes(three: PodmanStore, browser: LiveBrowse
 
 
 @pytest.mark.parametrize("driver", ["overlay"], indirect=True)
-def test_a_layer_goes_while_a_dialog_asks_about_it(three: PodmanStore, browser: LiveBrowser) -> None:
+def test_a_layer_is_deleted_while_a_dialog_asks_about_it(three: PodmanStore, browser: LiveBrowser) -> None:
     browser.press("j", "j", "r")
     browser.wait_for("Names")
     three.podman("rmi", "localhost/other")
@@ -116,8 +116,8 @@ def test_a_layer_goes_while_a_dialog_asks_about_it(three: PodmanStore, browser: 
 
 
 @pytest.mark.parametrize("driver", ["overlay"], indirect=True)
-def test_somebody_keeps_the_lock_for_long(three: PodmanStore, browser: LiveBrowser) -> None:
-    """containers-storage holds the lock for as long as the tar that it takes in is on its way."""
+def test_another_program_holds_the_lock_for_long(three: PodmanStore, browser: LiveBrowser) -> None:
+    """containers-storage holds the write lock until it has read the whole tar."""
     pipe = three.folder / "tmp/pipe"
     os.mkfifo(pipe)
     command = three.storage.command("import-layer", "-n", "slow", "-f", str(pipe))
@@ -142,8 +142,8 @@ def test_somebody_keeps_the_lock_for_long(three: PodmanStore, browser: LiveBrows
                 browser.wait_for(panel, seconds=1)
                 assert time.monotonic() - start < 1
             assert "rror" not in browser.read()
-            assert importer.poll() is None, "it still waits for the rest"
-            # At last the browser says that it does not know what is on disk, and goes on trying.
+            assert importer.poll() is None, "it still waits for the rest of the tar"
+            # After a while the browser says that its view may be out of date, and keeps trying.
             browser.wait_for("! not following", seconds=20)
             browser.press("j")
             wait_for_cursor(browser, second)

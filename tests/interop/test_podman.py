@@ -1,4 +1,4 @@
-"""Images of Podman and Buildah as layers here, our layers as images there, and one count of mounts."""
+"""Images of Podman and Buildah read by layerstore, images made of its layers, and mounts counted together."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from layerstore import Change, LayerInUse, LayerStore
-from support.needs import make_tar
+from layerstore import LayerInUse
+from support.images import BASE, as_podman_prints, build_three, image_layer, podman_diff
 from support.peers import (
     PeerFailed,
     PodmanStore,
@@ -23,56 +23,13 @@ from support.peers import (
     diff_digest,
     shell_script,
 )
+from support.tars import make_tar
 
-BASE = r"""
-mkdir -p etc/conf.d usr/bin usr/share/doc/deep var/tmp
-printf 'ID=scratch\n' > etc/os-release; printf keep > etc/keep; printf old > etc/changed; printf x > etc/gone
-printf a > etc/conf.d/a; printf b > etc/conf.d/b
-printf '#!/bin/sh\n' > usr/bin/tool; chmod 4755 usr/bin/tool; ln usr/bin/tool usr/bin/again; ln -s ../etc/keep usr/link
-printf folder > usr/share/doc/deep/file; printf file > usr/share/becomes-folder
-mkfifo var/fifo; mknod var/null c 1 3; mknod var/block b 7 0
-setfattr -n user.note -v 'a b' etc/keep; chown 1000:2000 etc/conf.d/a; chmod 1777 var/tmp
-truncate -s 1M var/sparse; printf end >> var/sparse; printf y > 'usr/share/ü 日本'
-touch -d '1969-12-31 23:59:58 UTC' etc/keep; touch -h -d '2020-01-02 03:04:05.678901234' usr/link
-"""
-# Modified, deleted, a folder whose content is gone and other is there (opaque), and a file in a folder's place.
-MIDDLE = r"""
-printf new > etc/changed; rm etc/gone; setfattr -n user.note -v c etc/keep
-rm -r etc/conf.d; mkdir etc/conf.d; printf c > etc/conf.d/c
-rm -r usr/share/doc; printf file > usr/share/doc
-"""
-TOP = r"""
-rm -r usr/share/becomes-folder var/fifo; printf z >> usr/bin/tool; rm usr/bin/again; printf again > etc/gone
-ln etc/keep etc/kept; chmod 0755 usr/bin/tool
-"""
-# With overlay the peers cannot tell the changes of this one: "not a directory".
+# With overlay the peers fail to list the changes of this layer: "not a directory".
 FOLDER_FOR_FILE = "rm etc/changed; mkdir etc/changed; printf x > etc/changed/x"
 
 
-def build_three(podman: PodmanStore) -> list[str]:
-    """Return the layers of an image that Buildah made from nothing, the lowest first."""
-    podman.build("scratch", BASE, "one")
-    podman.build("localhost/one", MIDDLE, "two")
-    podman.build("localhost/two", TOP, "three")
-    store = podman.ours()
-    return chain(store, image_layer(store, "localhost/three:latest"))
-
-
-def image_layer(store: LayerStore, name: str) -> str:
-    """Return the topmost layer of an image."""
-    (top,) = [layer.id for layer in store.layers() if name in store.references().top_images(layer.id)]
-    return top
-
-
-def as_podman_prints(changes: list[Change]) -> list[str]:
-    return sorted(f"{'CAD'[change.kind]} {change.path}" for change in changes)
-
-
-def podman_diff(podman: PodmanStore, *what: str) -> list[str]:
-    return sorted(podman.podman("diff", *what).splitlines())
-
-
-def test_an_image_from_nothing_is_the_same_on_every_side(podman: PodmanStore) -> None:
+def test_all_programs_agree_on_an_image_from_scratch(podman: PodmanStore) -> None:
     layers = build_three(podman)
     store = podman.ours()
     assert len(layers) == 3
@@ -90,7 +47,7 @@ def test_an_image_from_nothing_is_the_same_on_every_side(podman: PodmanStore) ->
         assert podman.driver == "vfs" or data["UpperDir"] == str(store.paths(layer)["diff"])
 
 
-def test_a_folder_in_the_place_of_a_file(podman: PodmanStore) -> None:
+def test_a_folder_replaces_a_file(podman: PodmanStore) -> None:
     podman.build("scratch", BASE, "one")
     podman.build("localhost/one", FOLDER_FOR_FILE, "two")
     store = podman.ours()
@@ -105,7 +62,7 @@ def test_a_folder_in_the_place_of_a_file(podman: PodmanStore) -> None:
 
 
 @pytest.mark.parametrize("driver", ["overlay"], indirect=True)
-def test_a_debian_image_is_the_same_on_every_side(podman: PodmanStore, debian_root: Path) -> None:
+def test_all_programs_agree_on_a_debian_image(podman: PodmanStore, debian_root: Path) -> None:
     podman.build("scratch", f"tar -xf {debian_root}", "root")
     podman.build("localhost/root", "rm -r usr/share/doc; printf 'x\n' >> etc/hosts; mkdir srv/data", "app")
     store = podman.ours()
@@ -120,12 +77,12 @@ def test_a_debian_image_is_the_same_on_every_side(podman: PodmanStore, debian_ro
     assert_same_records(store, podman.storage)
 
 
-def test_our_layers_are_an_image_there(podman: PodmanStore) -> None:
+def test_podman_runs_and_builds_on_our_layers(podman: PodmanStore) -> None:
     podman.build("scratch", shell_script(), "shell")
     store = podman.ours()
     below = image_layer(store, "localhost/shell:latest")
     diff = make_tar({"hello": b"from our layer\n"})
-    # With the ID that Buildah gives (of what is below and of the diff), it builds on our layer instead of a copy.
+    # Buildah derives a layer's ID from its parent and its diff. With this ID, it builds on our layer and not on a copy.
     facts = f"{below}+{hashlib.sha256(diff).hexdigest()}"
     layer, _ = store.put(diff, id=hashlib.sha256(facts.encode()).hexdigest(), parent=below, names=["mine"])
     assert podman.storage.layers()[layer.id]["names"] == ["mine"]
@@ -153,24 +110,24 @@ def test_mounts_are_counted_together(podman: PodmanStore) -> None:
     podman.build("scratch", BASE, "one")
     store = podman.ours()
     podman.podman("create", "--pull=never", "--name", "box", "localhost/one", "/none")
-    (container,) = podman.podman_json("container", "inspect", "box")
-    (layer,) = [found for found in store.layers() if store.references().container_tops[0][1] == (found.id,)]
+    ((container, (top,)),) = store.references().container_tops
+    assert container == "box"
+    layer = store.get(top)
     path = Path(podman.podman("mount", "box"))
-    assert container["Id"]
     assert (store.get(layer.id).mount_point, store.get(layer.id).mount_count) == (str(path), 1)
     assert store.mount(layer.id) == path
     (path / "etc/new").write_text("written through the mount")
     podman.podman("unmount", "box")
     assert store.get(layer.id).mount_count == 1
-    assert (path / "etc/new").exists(), "we still have it"
+    assert (path / "etc/new").exists(), "our mount keeps it mounted"
     assert podman.podman("mount", "box") == str(path)
-    assert store.unmount(layer.id), "Podman still has it"
+    assert store.unmount(layer.id), "Podman's mount keeps it mounted"
     podman.podman("unmount", "box")
     assert store.get(layer.id).mount_count == 0
     assert store.mounts() == []
     assert as_podman_prints(store.changes(layer.id)) == podman_diff(podman, "box")
     assert "A /etc/new" in podman_diff(podman, "box")
-    # What we mounted first, Podman counts on, and a container that runs keeps us from ending it.
+    # The count continues if we mount first.
     assert store.mount(layer.id) == path
     assert podman.podman("mount", "box") == str(path)
     assert store.unmount(layer.id)
@@ -204,7 +161,7 @@ DIES = textwrap.dedent(
 )
 
 
-def test_podman_works_on_after_we_were_killed_in_a_put(podman: PodmanStore) -> None:
+def test_podman_cleans_up_after_we_are_killed_during_a_put(podman: PodmanStore) -> None:
     podman.build("scratch", shell_script(), "shell")
     store = podman.ours()
     below = image_layer(store, "localhost/shell:latest")
@@ -218,10 +175,10 @@ def test_podman_works_on_after_we_were_killed_in_a_put(podman: PodmanStore) -> N
         time.sleep(0.3)
         child.kill()
     half = podman.graph / ("overlay" if podman.driver == "overlay" else "vfs/dir") / ("f" * 64)
-    assert half.is_dir(), "it was killed half-way"
+    assert half.is_dir(), "the process was killed halfway"
     assert [problem.layer for problem in store.problems()] == ["f" * 64]
     assert podman.podman_run("localhost/shell", "sh", "-c", "echo runs") == "runs"
-    assert not half.exists(), "Podman removed what we left"
+    assert not half.exists(), "Podman removed the incomplete layer"
     assert [layer.id for layer in store.layers()] == [below]
     assert store.problems() == []
     assert_same_records(store, podman.storage)

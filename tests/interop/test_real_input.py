@@ -1,4 +1,4 @@
-"""Real packages' files as layers: a Debian root, packages on top of it, and a Python environment."""
+"""Real files as layers: a Debian root with packages on top, and a Python environment."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from interop.conftest import Peer
 from layerstore import ChangeKind, Compression, LayerStore
 from support.needs import need_program, need_root, skip
+from support.peers import Peer
 
 PACKAGES = ("hello", "tree", "jq")
 
 
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Return packages' data.tar files, as they are compressed in the package."""
+    """Return the data.tar files of packages, compressed as in the package."""
     need_root()
     need_program("apt-get")
     work = tmp_path_factory.mktemp("packages")
@@ -72,7 +72,7 @@ def test_ten_thousand_small_files_of_a_python_environment(peer: Peer, ours: Laye
     source = Path(sysconfig.get_paths()["purelib"])
     tar = tmp_path / "site-packages.tar"
     with tarfile.open(tar, "w", format=tarfile.PAX_FORMAT) as archive:
-        for copy in range(10):  # as many environments as make up ten thousand files
+        for copy in range(10):  # add copies until there are ten thousand files
             archive.add(source, arcname=f"env{copy}/site-packages", filter=_plain)
             if len(archive.getmembers()) > 10_000:
                 break
@@ -88,5 +88,5 @@ def test_ten_thousand_small_files_of_a_python_environment(peer: Peer, ours: Laye
 
 
 def _plain(info: tarfile.TarInfo) -> tarfile.TarInfo | None:
-    """Leave out what is large, or may change while the tests run."""
+    """Skip large files, and files that can change while the tests run."""
     return None if "__pycache__" in info.name or info.size > 1 << 20 else info

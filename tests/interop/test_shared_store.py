@@ -1,4 +1,4 @@
-"""A store that Podman and Buildah use as an additional image store of another one: all see the same."""
+"""A store that Podman and Buildah use as an additional image store of another store."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import subprocess
 from pathlib import Path
 
 from layerstore import LayerStore, find_store
-from support.needs import need_program, need_root, unmount_below
+from support.mounts import unmount_below
+from support.needs import need_program, need_root
 
 
 def names_in(root: Path) -> set[str]:
@@ -32,7 +33,7 @@ podman create --name web localhost/top true
 """
 
 
-def test_podman_and_buildah_see_the_same(tmp_path: Path) -> None:
+def test_podman_and_buildah_see_what_layerstore_sees(tmp_path: Path) -> None:
     need_root()
     for program in ("podman", "buildah", "containers-storage"):
         need_program(program)
@@ -63,9 +64,10 @@ def _compare(own: Path, shared: Path, environ: dict[str, str]) -> None:
     layers = {layer.id: layer for layer in store.layers()}
     assert layers.keys() == theirs.keys()
     images = json.loads(run("podman", "images", "--format", "json"))
-    assert {name for image in images for name in image["Names"]} == {
-        name for layer_id in layers for name in store.references().images(layer_id)
-    }
+    users = store.references()
+    names = {name for image in images for name in image["Names"]}
+    assert names == {"localhost/base:latest", "localhost/top:latest"}
+    assert names == {name for layer_id in layers for name in users.images(layer_id)}
     assert all(image["ReadOnly"] for image in images)
     working = next(layer for layer in layers.values() if layer.parent and not layer.image_store and not layer.names)
     assert layers[working.parent].image_store == str(shared)
@@ -74,11 +76,11 @@ def _compare(own: Path, shared: Path, environ: dict[str, str]) -> None:
     assert store.references().containers(working.parent) == ("top-working-container", "web")
 
     new = store.create(parent=working.parent)
-    mounted = Path(run(*peer, "mount", new.id).strip())  # ours, mounted by them
+    mounted = Path(run(*peer, "mount", new.id).strip())  # our layer, mounted by the peer
     assert names_in(mounted) == {"etc/one", "etc/three"}
     (mounted / "etc" / "new").write_text("1")
     run(*peer, "unmount", new.id)
-    path = store.mount(working.id)  # theirs, mounted by us
+    path = store.mount(working.id)  # their layer, mounted by us
     assert names_in(path) == {"etc/three", "etc/four"}
     store.unmount(working.id)
     assert [change.path for change in store.changes(new.id)] == ["/etc", "/etc/new"]

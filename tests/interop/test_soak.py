@@ -1,6 +1,6 @@
-"""Everybody works on one store at once for a while; afterwards all agree on it, and nothing is lost or left over.
+"""All programs work on one store at once. Afterwards they agree on it, and nothing is lost or left over.
 
-LAYERTUI_SOAK_SECONDS says for how long (`make soak`: ten minutes), LAYERTUI_SOAK_SEED with which random numbers.
+LAYERTUI_SOAK_SECONDS sets the duration (`make soak`: ten minutes), LAYERTUI_SOAK_SEED the random numbers.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def start(podman: PodmanStore, side: str, seed: int, seconds: float) -> subproce
 
 
 @contextmanager
-def everybody(podman: PodmanStore) -> Iterator[list[subprocess.Popen[bytes]]]:
+def all_sides(podman: PodmanStore) -> Iterator[list[subprocess.Popen[bytes]]]:
     sides = ("Ours", "Ours", "Podman", "Buildah", "Storage")
     processes = [start(podman, side, SEED * 100 + number, SECONDS) for number, side in enumerate(sides)]
     try:
@@ -44,8 +44,8 @@ def everybody(podman: PodmanStore) -> Iterator[list[subprocess.Popen[bytes]]]:
             process.communicate()
 
 
-def kill_one_again_and_again(podman: PodmanStore, until: float) -> int:
-    """Kill processes of ours half-way in whatever they do, until the time is up; return how many."""
+def kill_repeatedly(podman: PodmanStore, until: float) -> int:
+    """Start processes of layerstore and kill them at random moments, until the time is up. Return their number."""
     chance, killed = random.Random(SEED), 0
     while time.monotonic() < until:
         with start(podman, "Killed", SEED * 1000 + killed, 1000) as process:
@@ -62,11 +62,11 @@ def kill_one_again_and_again(podman: PodmanStore, until: float) -> int:
 
 
 @pytest.mark.timeout(SECONDS + 300)
-def test_all_agree_afterwards(podman: PodmanStore, capsys: pytest.CaptureFixture[str]) -> None:
+def test_all_programs_agree_afterwards(podman: PodmanStore, capsys: pytest.CaptureFixture[str]) -> None:
     podman.build("scratch", f"{shell_script()}\nmkdir etc; echo 1 > etc/keep", "base")
     podman.build("localhost/base", "mkdir -p lib/old; echo 2 > lib/old/2", "second")
-    with everybody(podman) as processes:
-        killed = kill_one_again_and_again(podman, time.monotonic() + SECONDS - 1)
+    with all_sides(podman) as processes:
+        killed = kill_repeatedly(podman, time.monotonic() + SECONDS - 1)
         counts: Counter[str] = Counter(killed=killed)
         losses: Counter[str] = Counter()
         for process in processes:
@@ -77,20 +77,21 @@ def test_all_agree_afterwards(podman: PodmanStore, capsys: pytest.CaptureFixture
             losses.update(outcome["losses"])
     if "LAYERTUI_SOAK_SECONDS" in os.environ:
         with capsys.disabled():
-            tell(podman.driver, counts, losses)
+            report(podman.driver, counts, losses)
+    assert killed > 0
     assert {word.split()[0] for word in counts} == {"killed", "Ours", "Podman", "Buildah", "Storage"}
     check(podman, killed)
 
 
-def tell(driver: str, counts: Counter[str], losses: Counter[str]) -> None:
-    print(f"\n{driver}: {sum(counts.values())} operations done, {sum(losses.values())} lost to another side")
+def report(driver: str, counts: Counter[str], losses: Counter[str]) -> None:
+    print(f"\n{driver}: {sum(counts.values())} operations done, {sum(losses.values())} races lost")
     for title, table in (("done", counts), ("lost", losses)):
         for word, number in sorted(table.items()):
             print(f"  {title} {number:6} {word}")
 
 
 def check(podman: PodmanStore, killed: int) -> None:
-    """Assert that all sides agree, and that there is nothing on disk that no record has."""
+    """Assert that all programs agree on the store, and that every file on disk belongs to a record."""
     store = podman.ours()
     store.load()
     assert store.problems() == []
@@ -122,7 +123,7 @@ def assert_nothing_left_over(podman: PodmanStore, store: LayerStore, killed: int
     records = podman.graph / f"{podman.driver}-layers"
     splits = {path.name.removesuffix(".tar-split.gz") for path in records.glob("*.tar-split.gz")}
     assert {layer.id for layer in store.layers() if layer.diff_digest} <= splits <= layers
-    # A process that is killed leaves the file that it was writing, as with containers/storage.
+    # A killed process leaves the temporary file that it was writing, as with containers/storage.
     assert len(list(records.glob(".tmp-*"))) <= killed
     if podman.driver == "vfs":
         assert set(os.listdir(podman.graph / "vfs/dir")) == layers

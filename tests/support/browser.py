@@ -1,4 +1,4 @@
-"""The app that browses a real store, and what tests look at in it."""
+"""The app on a real store, run by Textual's pilot."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ import pytest
 from textual.pilot import Pilot
 
 from layerstore import Layer, MountPlace, MountState
-from layerstore.records.records import encode
+from layerstore.records.records import encode_layer as encode
 from layerstore.records.table import LayerTable, RecordText
 from layerstore.store import LayerStore
 from layertui.app import LayertuiApp
 from layertui.model.view import StoreInfo, StoreView, build_view
 from layertui.panels.layers.tree import LayerTree
+from layertui.screens.check.screen import CheckScreen
+from layertui.screens.check.tree import FindingsTree
 from layertui.screens.main.screen import LayersScreen
 from layertui.screens.opening import OpeningScreen
 
@@ -29,21 +31,21 @@ NOW = datetime(2025, 6, 15, 12, 0, tzinfo=UTC)
 
 
 def wait_for(condition: Callable[[], bool], pilot: Pilot[None], seconds: float = 10.0) -> Any:
-    """Return a coroutine that lets the app run until the condition holds."""
+    """Return a coroutine that runs the app until the condition holds, and fails the test after `seconds`."""
 
     async def wait() -> None:
         for _ in range(int(seconds / 0.02)):
             if condition():
                 return
             await pilot.pause(0.02)
-        pytest.fail("waited in vain")
+        pytest.fail(f"the condition did not hold within {seconds} s")
 
     return wait()
 
 
 @dataclass
 class Browser:
-    """The running app with what tests look at."""
+    """The running app."""
 
     app: LayertuiApp
     pilot: Pilot[None]
@@ -61,7 +63,7 @@ class Browser:
 
     @property
     def titles(self) -> list[str]:
-        """The titles of the rows that are to be seen."""
+        """The titles of the visible rows."""
         listing = self.tree.listing
         assert listing is not None
         return [listing.rows[node].title for node in self.tree.folding.visible]
@@ -72,7 +74,7 @@ class Browser:
         return "" if row is None else row.title
 
     def lines(self, selector: str) -> list[str]:
-        """The text that a widget draws."""
+        """Return the text that a widget draws."""
         widget = self.screen.query_one(selector)
         return [widget.render_line(y).text.rstrip() for y in range(widget.size.height)]
 
@@ -80,7 +82,7 @@ class Browser:
         return "\n".join(self.lines(selector))
 
     async def settle(self) -> None:
-        """Wait until nothing runs and all is drawn."""
+        """Wait until no job runs and everything is drawn."""
         await asyncio.sleep(0.06)
         await wait_for(lambda: self.app.jobs.idle, self.pilot)
         await self.pilot.pause()
@@ -100,7 +102,7 @@ class Browser:
 
 @asynccontextmanager
 async def browsing(open_store: Callable[[], LayerStore], size: tuple[int, int] = (120, 36)) -> AsyncIterator[Browser]:
-    """Run the app until the store is shown."""
+    """Run the app, and yield it once the store is shown."""
     app = LayertuiApp(open_store, clock=lambda: NOW)
     async with app.run_test(size=size, notifications=True) as pilot:
         await wait_for(lambda: not isinstance(app.screen, OpeningScreen) and len(app.screen_stack) > 1, pilot)
@@ -109,9 +111,22 @@ async def browsing(open_store: Callable[[], LayerStore], size: tuple[int, int] =
         yield browser
 
 
+def check_of(browser: Browser) -> CheckScreen:
+    return next(screen for screen in browser.app.screen_stack if isinstance(screen, CheckScreen))
+
+
+async def check(browser: Browser) -> FindingsTree:
+    """Open the check screen and wait until the quick check is done."""
+    await browser.press("c")
+    await browser.until(lambda: isinstance(browser.app.screen, CheckScreen))
+    await browser.until(lambda: not check_of(browser).checking)
+    await browser.settle()
+    return check_of(browser).query_one(FindingsTree)
+
+
 @dataclass
 class Place:
-    """Where a store is."""
+    """The folders of a vfs store."""
 
     root: Path
     run: Path
@@ -130,14 +145,14 @@ class Place:
         return self.root / "vfs-layers" / "layers.json"
 
     def rewrite(self, change: Callable[[list[dict[str, Any]]], None]) -> None:
-        """Change the records behind the store's back, as another program with other habits might."""
+        """Edit layers.json without a lock or a token, as a careless program might."""
         records = json.loads(self.layers_json.read_text())
         change(records)
         self.layers_json.write_text(json.dumps(records))
 
 
 class NoUsers:
-    """Nobody uses anything."""
+    """References in which no layer is used."""
 
     image_tops: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
@@ -149,7 +164,7 @@ class NoUsers:
 
 
 def view_of(layers: list[Layer], users: Any = None) -> StoreView:
-    """Return a view of layers that are on no disk; what they say of their mounts is true."""
+    """Return a view of layers that are not on disk. Mounts are those that the layers state."""
     stores = list(dict.fromkeys(["", *(layer.image_store for layer in layers)]))
     texts = [
         _text([layer for layer in layers if (layer.image_store, layer.volatile) == (store, volatile)], store, volatile)

@@ -1,4 +1,4 @@
-"""A small app that shows one dialog, for the tests of the dialogs."""
+"""A small app that shows one dialog."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from textual.screen import Screen
 from textual.widgets import Input
 
 HOSTILE = "[red]x[/] [/] \x1b[31m\x9b\u202e" + "\udcff" + "層" * 300
-"""A name with markup, escape sequences, a byte that is no text, and far too many wide characters."""
+"""A name with markup, escape sequences, a byte that is not UTF-8, and too many wide characters."""
 
 
 class Host(App[None]):
-    """Pushes the dialog and keeps what it closes with."""
+    """Pushes the dialog and collects its results."""
 
     ENABLE_COMMAND_PALETTE = False
 
@@ -31,7 +31,7 @@ class Host(App[None]):
 
 @asynccontextmanager
 async def shown(make: Callable[[], Screen[Any]], size: tuple[int, int] = (80, 24)) -> AsyncIterator[tuple[Host, Pilot]]:
-    """Run the dialog."""
+    """Run the app and show the dialog."""
     app = Host(make)
     async with app.run_test(size=size, notifications=True) as pilot:
         await pilot.pause()
@@ -39,7 +39,7 @@ async def shown(make: Callable[[], Screen[Any]], size: tuple[int, int] = (80, 24
 
 
 async def play(pilot: Pilot, *steps: str) -> None:
-    """Press keys; a step in quotes is text for the field with the focus, written at once since keys are slow."""
+    """Press keys. A step in quotes is text, inserted at once into the focused field."""
     for step in steps:
         if step.startswith("'"):
             assert isinstance(pilot.app.focused, Input)
@@ -50,21 +50,21 @@ async def play(pilot: Pilot, *steps: str) -> None:
 
 
 async def until(pilot: Pilot, condition: Callable[[], bool]) -> None:
-    """Wait until something is so."""
+    """Run the app until the condition holds."""
     for _ in range(200):
         if condition():
             return
         await pilot.pause(0.01)
-    raise AssertionError("it never came true")
+    raise AssertionError("the condition did not hold within 2 s")
 
 
 def screen_text(app: App[Any]) -> str:
-    """Return what stands on the screen, a line a row."""
+    """Return the text on the screen, one line per row."""
     return "\n".join(strip.text for strip in app.screen._compositor.render_strips())
 
 
 def assert_harmless(app: App[Any]) -> None:
-    """Check that nothing on the screen could be obeyed by a terminal, and that it can be drawn."""
+    """Assert that the screen holds nothing that a terminal would interpret, and that it can be drawn."""
     text = screen_text(app)
     assert all(char.isprintable() for line in text.split("\n") for char in line)
     text.encode()
@@ -72,7 +72,7 @@ def assert_harmless(app: App[Any]) -> None:
 
 
 async def still(pilot: Pilot) -> None:
-    """Stop what blinks, for a picture."""
+    """Stop the cursors from blinking, before a picture is taken."""
     await pilot.pause()
     for field in pilot.app.screen.query(Input):
         field.cursor_blink = False

@@ -1,4 +1,4 @@
-"""A real vfs store in which everything that can hold a text holds one that a terminal would obey, or not show."""
+"""A real vfs store whose every text is one that a terminal would interpret or could not show."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from layerstore import LayerStore
-from support.needs import make_tar
+from support.tars import make_tar
 
 HOSTILE = {
     "clip": "\x1b]52;c;ZXZpbA==\x07",
@@ -32,7 +32,7 @@ HOSTILE = {
     "wide": "日本語 🚀",
     "long": "n" * 300,
 }
-"""By key; a text on disk begins with its key, by which it is found on the screen."""
+"""Hostile texts by key. On disk, each follows its key, which makes it easy to find on the screen."""
 
 SHOWN = {
     "clip": r"clip:\x1b]52;c;ZXZpbA==\x07",
@@ -48,27 +48,27 @@ SHOWN = {
     "markup": "markup:[red]x[/] [/] [/nothing",
     "action": "action:[@click=app.quit]x[/]",
 }
-"""What must be read on the screen in their place, letter by letter."""
+"""How the screen must show them."""
 
 ODD = "\x1b]0;evil\x07\u202e[red]"
-"""In the names of folders, files and programs; it is short, since much is said of them."""
+"""A part of the names of folders, files and programs. It is short because messages repeat them."""
 ODD_SHOWN = r"\x1b]0;evil\x07\u202e[red]"
 
 _NOT_UTF8 = "bytes:\udc9b31m\udcff"
 
 
 def tagged() -> list[str]:
-    """Return all texts, each after its key."""
+    """Return all texts, each preceded by its key."""
     return [f"{key}:{text}" for key, text in HOSTILE.items()]
 
 
 def file_names() -> list[str]:
-    """Return the texts as names of files, and one more that is not UTF-8."""
+    """Return the texts as file names, and one name that is not UTF-8."""
     return [*(f"{text[:200]}".replace("/", "|").replace("\0", "") for text in tagged()), _NOT_UTF8]
 
 
 class HostileStore:
-    """The store below `folder`; `root` itself has an odd name, and `work` is an odd folder to be the current one."""
+    """A store below `folder`. Its root has a hostile name, and so has `work`, a folder to start the program in."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -81,18 +81,18 @@ class HostileStore:
         for kind in ("images", "containers"):
             self._write_users(kind)
         self._write_mounts()
-        for driver in ("overlay", ODD):  # others to choose from; that of the names is to be the newest
+        for driver in ("overlay", ODD):  # more drivers to choose from; the hostile one is the newest
             (self.root / f"{driver}-layers").mkdir()
             (self.root / f"{driver}-layers/layers.json").write_text("[]")
         os.utime(self.root / "overlay-layers/layers.json", (0, 0))
 
     @property
     def arguments(self) -> list[str]:
-        """What the program is started with."""
+        """The command line options that open the store."""
         return ["--root", str(self.root), "--runroot", str(self.run)]
 
     def path_of(self, layer_id: str) -> Path:
-        """Return where the files of a layer are."""
+        """Return the folder with the files of a layer."""
         return self.root / "vfs/dir" / layer_id
 
     def _put_layers(self) -> None:
@@ -103,7 +103,7 @@ class HostileStore:
         links = {f"links/{name}": f"../dir/{name}" for name in names}
         dirs = {f"{name}.d/inside": b"x" * 5000 for name in names}
         closed = tarfile.TarInfo(f"dir/closed{ODD}\udcff")
-        closed.mode = 0  # it is listed, and cannot be read
+        closed.mode = 0  # listed, but not readable
         tar = make_tar({"dir": None, **files, closed.name: closed, "links": None, **links, **dirs})
         store.put(tar, id="base", names=["base-layer"])
         changed = {f"dir/.wh.{name}": b"" for name in names[:4]} | {f"dir/{name}": b"new" * 999 for name in names[4:]}
@@ -111,7 +111,7 @@ class HostileStore:
         store.put(make_tar({"one": b"1"}), id="lone", names=["lone-layer"])
 
     def _rewrite_records(self) -> None:
-        """Give the records what a store would not let in."""
+        """Put texts into the records that no store would accept."""
         path = self.root / "vfs-layers/layers.json"
         records = json.loads(path.read_text())
         for record in records[:2]:
@@ -140,7 +140,7 @@ class HostileStore:
 
 @contextmanager
 def odd_process(command: list[str], folder: Path, **how: Any) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a program under an odd name with an odd first argument."""
+    """Run a program with a hostile name and first argument."""
     program = folder / "\x1b]0;evil\x07p\x9b"
     program.unlink(missing_ok=True)
     program.symlink_to(shutil.which(command[0]) or command[0])

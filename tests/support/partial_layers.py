@@ -1,9 +1,8 @@
-"""Layers as partial pulls (zstd:chunked, eStargz) and composefs leave them.
+"""Layers in the form that partial pulls (zstd:chunked, eStargz) and composefs leave on disk.
 
-No registry is at hand for tests, and no `mkcomposefs`: so the layers are put in whole, and then turned into what the
-reference leaves on disk, as its code writes it (layers.go: applyDiffFromStagingDirectory; pkg/chunked/storage_linux.go:
-BigData and makeEntriesFlat; drivers/overlay/composefs.go). The blob of a composefs image is only a header here, which
-nothing but a kernel with EROFS would read.
+The tests have neither a registry nor `mkcomposefs`. They put whole layers and then edit the files into the form that
+containers/storage writes (layers.go: applyDiffFromStagingDirectory; pkg/chunked/storage_linux.go: BigData and
+makeEntriesFlat; drivers/overlay/composefs.go). The composefs blob consists of its header only.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from layerstore import Layer, LayerStore
-from support.needs import make_tar
+from support.tars import make_tar
 
 FILES = {"etc": None, "etc/one": b"one\n" * 500, "etc/two": b"two", "etc/again": b"two", "empty": b""}
 TAR = make_tar(FILES)
@@ -53,7 +52,7 @@ def edit_record(store: LayerStore, layer: str, edit: Callable[[dict[str, Any]], 
 
 
 def make_partial(store: LayerStore, *, digest: bool, tar_split: bool = True) -> Layer:
-    """Make a layer, and of it what a partial pull leaves."""
+    """Put a layer and turn it into one from a partial pull."""
     store.put(TAR, id=LAYER, names=["partial"])
 
     def edit(record: dict[str, Any]) -> None:
@@ -78,7 +77,7 @@ def make_partial(store: LayerStore, *, digest: bool, tar_split: bool = True) -> 
 
 
 def make_composefs(store: LayerStore) -> None:
-    """Turn the layer's files into those of a composefs image: contents by digest, names in a blob."""
+    """Put a layer and turn it into a composefs image: contents by digest, names in a blob."""
     make_partial(store, digest=True)
     diff = store.paths(LAYER)["diff"]
     shutil.rmtree(diff)

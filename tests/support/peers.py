@@ -1,4 +1,4 @@
-"""Debian's podman, buildah and containers-storage on one store of their own, away from the machine's."""
+"""Debian's podman, buildah and containers-storage on a store apart from the machine's own."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from layerstore import Compression, LayerStore, find_store
-from support.needs import need_program, need_root, unmount_below
+from support.mounts import unmount_below
+from support.needs import need_program, need_root
 
-PROGRAMS = ("podman", "buildah", "containers-storage", "runc", "conmon")
+PROGRAMS = ("podman", "buildah", "containers-storage", "runc", "conmon", "ldd")
 
 STORAGE_CONF = """
 [storage]
@@ -22,7 +23,7 @@ graphroot = "{folder}/graph"
 runroot = "{folder}/run"
 """
 
-# Nothing of the machine's own Podman is touched, and nothing is asked of the machine that a container has not got.
+# Keeps away from the machine's own Podman, and needs nothing that is missing in a container.
 CONTAINERS_CONF = """
 [containers]
 default_ulimits = ["nofile=1024:1024", "nproc=100:100"]
@@ -38,10 +39,10 @@ tmp_dir = "{folder}/libpod"
 
 
 class PeerFailed(Exception):
-    """A command of a peer that ended badly; `output` is what it wrote to standard error."""
+    """A command of a peer failed. `output` is what it wrote to standard error."""
 
     def __init__(self, command: list[str], status: int, output: str) -> None:
-        super().__init__(f"{' '.join(command)} ended with {status}:\n{output}")
+        super().__init__(f"{' '.join(command)} exited with status {status}:\n{output}")
         self.output = output
 
 
@@ -55,17 +56,17 @@ class Peer:
     driver: str
 
     def command(self, *arguments: str) -> list[str]:
-        """Return the command line of a verb."""
+        """Return the command line of a subcommand."""
         return [self.program, "-g", str(self.graph), "-R", str(self.run), "-s", self.driver, *arguments]
 
     def __call__(self, *arguments: str, data: bytes | None = None) -> bytes:
-        """Run a verb and return what it prints."""
+        """Run a subcommand and return its output."""
         done = subprocess.run(self.command(*arguments), input=data, capture_output=True, check=False)
         assert done.returncode == 0, done.stderr.decode(errors="replace")
         return done.stdout
 
     def json(self, *arguments: str) -> Any:
-        """Run a verb that can print JSON."""
+        """Run a subcommand with JSON output and return the parsed output."""
         return json.loads(self(arguments[0], "-j", *arguments[1:]))
 
     def layers(self) -> dict[str, dict[str, Any]]:
@@ -87,7 +88,7 @@ class Peer:
 
 @dataclass(frozen=True)
 class PodmanStore:
-    """A store below `folder` that Podman, Buildah, containers-storage and we use."""
+    """A store below `folder`, shared by Podman, Buildah, containers-storage and layerstore."""
 
     folder: Path
     driver: str
@@ -95,9 +96,9 @@ class PodmanStore:
 
     @classmethod
     def make(cls, folder: Path, driver: str) -> PodmanStore:
-        """Write the configuration of a new store; skip the test where it cannot be used.
+        """Write the configuration of a new store, or skip the test if a program is missing.
 
-        The path must be short: below a long one a container's end goes unnoticed for 20 seconds.
+        The path must be short. With a long one, Podman notices the end of a container only after 20 seconds.
         """
         need_root()
         for program in PROGRAMS:
@@ -124,35 +125,35 @@ class PodmanStore:
 
     @property
     def storage(self) -> Peer:
-        """containers-storage on this store."""
+        """The program containers-storage on this store."""
         return Peer("containers-storage", self.graph, self.run, self.driver)
 
     def ours(self, **options: Any) -> LayerStore:
-        """Return the store as we find it where Podman does."""
+        """Open the store with layerstore, which finds it through the same configuration as Podman."""
         place = find_store(environ=self.environ)
         assert (place.graph_root, place.run_root) == (str(self.graph), str(self.run))
         options.setdefault("lock_timeout", 60)
         return LayerStore.open(place.graph_root, place.run_root, driver=place.driver, **options)
 
     def podman(self, *arguments: str) -> str:
-        """Run podman; return what it prints, without the last end of line."""
+        """Run podman and return its output without the final newline."""
         return self._call("podman", *arguments)
 
     def podman_run(self, *arguments: str) -> str:
-        """Run a container, remove it, and return what it prints."""
+        """Run a container, remove it, and return its output."""
         return self._call("podman", "run", "--rm", "--pull=never", *arguments)
 
     def buildah(self, *arguments: str) -> str:
-        """Run buildah; return what it prints, without the last end of line."""
+        """Run buildah and return its output without the final newline."""
         return self._call("buildah", *arguments)
 
     def storage_tool(self, verb: str, *arguments: str) -> str:
-        """Run containers-storage; return what it prints, without the last end of line."""
+        """Run containers-storage and return its output without the final newline."""
         place = ("-g", str(self.graph), "-R", str(self.run), "-s", self.driver)
         return self._call("containers-storage", verb, *place, *arguments)
 
     def podman_json(self, *arguments: str) -> Any:
-        """Run podman and read the JSON that it prints; None where it prints nothing."""
+        """Run podman and return its parsed JSON output, None if there is no output."""
         return json.loads(self.podman(*arguments) or "null")
 
     def _call(self, *command: str) -> str:
@@ -170,14 +171,17 @@ class PodmanStore:
         return done.stdout.decode().rstrip("\n")
 
     def build(self, base: str, script: str, name: str = "") -> str:
-        """Commit an image of what a shell script makes of `base` ("scratch" for nothing); return the image's ID."""
+        """Run a shell script in the root of the image `base`, commit the result, and return the new image's ID.
+
+        `base` may be "scratch".
+        """
         container = self.buildah("from", "--pull-never", base)
         root = self.buildah("mount", container)
         subprocess.run(["bash", "-euc", script], cwd=root, check=True, timeout=120)
         return self.buildah("commit", "--quiet", "--rm", container, *([name] if name else []))
 
     def make_image(self, name: str, layer: str) -> str:
-        """Make an image of a layer and all below it, as a tool on containers/storage does; return its ID."""
+        """Create an image of a layer and the layers below it, and return its ID."""
         digests = [self.ours().get(part).diff_digest for part in chain(self.ours(), layer)]
         rootfs = {"type": "layers", "diff_ids": digests}
         config = json.dumps({"architecture": "amd64", "os": "linux", "config": {}, "rootfs": rootfs}).encode()
@@ -195,7 +199,7 @@ class PodmanStore:
         return image
 
     def close(self) -> None:
-        """End every container and every mount."""
+        """Remove all containers and unmount everything."""
         if self.graph.exists():
             for command in (("podman", "rm", "--all", "--force", "--time", "0"), ("buildah", "rm", "--all")):
                 subprocess.run(command, env=self.environ, capture_output=True, timeout=120, check=False)
@@ -203,14 +207,19 @@ class PodmanStore:
 
 
 def shell_script() -> str:
-    """Return a script that puts the machine's sh, and what it needs, below the current folder."""
-    needs = subprocess.run(["ldd", "/bin/sh"], capture_output=True, text=True, check=True).stdout
-    files = ["/bin/sh", *(word for word in needs.split() if word.startswith("/"))]
-    return "\n".join(f"mkdir -p .{os.path.dirname(path)}; cp -L {path} .{path}" for path in files)
+    """Return a script that copies this machine's sh, and its libraries, into the current folder."""
+    return copy_program("/bin/sh")
+
+
+def copy_program(path: str) -> str:
+    """Return a script that copies a program of this machine, and its libraries, into the current folder."""
+    libraries = subprocess.run(["ldd", path], capture_output=True, text=True, check=True).stdout
+    files = [path, *(word for word in libraries.split() if word.startswith("/"))]
+    return "\n".join(f"mkdir -p .{os.path.dirname(file)}; cp -L {file} .{file}" for file in files)
 
 
 def diff_digest(store: LayerStore, layer: str) -> str:
-    """Return the digest of the layer's uncompressed diff, as it is read."""
+    """Read a layer's uncompressed diff and return its digest."""
     digest = hashlib.sha256()
     with store.diff(layer, compression=Compression.NONE) as reader:
         while piece := reader.read(1 << 20):
@@ -219,7 +228,7 @@ def diff_digest(store: LayerStore, layer: str) -> str:
 
 
 def chain(store: LayerStore, layer: str) -> list[str]:
-    """Return the IDs of the layers that make up this one, the lowest first."""
+    """Return the IDs of a layer and its ancestors, from the bottom up."""
     found = []
     while layer:
         found.append(layer)
@@ -228,7 +237,7 @@ def chain(store: LayerStore, layer: str) -> list[str]:
 
 
 def assert_same_records(store: LayerStore, peer: Peer) -> None:
-    """Assert that both sides read the same in layers.json, field for field."""
+    """Assert that layerstore and containers-storage read the same from layers.json, field by field."""
     records = peer.layers()
     ours = {layer.id: layer for layer in store.layers()}
     assert ours.keys() == records.keys()
@@ -245,7 +254,7 @@ def assert_same_records(store: LayerStore, peer: Peer) -> None:
 
 
 def assert_exact_diffs(store: LayerStore) -> int:
-    """Assert that every layer with a digest gives out the bytes that came in; return how many there are."""
+    """Assert that the diff of every layer with a digest matches it, and return the number of such layers."""
     layers = [layer for layer in store.layers() if layer.diff_digest]
     for layer in layers:
         assert diff_digest(store, layer.id) == layer.diff_digest, layer

@@ -1,4 +1,4 @@
-"""A small store with four layers, and the damage that can be done to it."""
+"""A small store with four layers, and ways to damage it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from layerstore import LayerStore
 from layerstore.check.findings import Finding, Kind
-from support.needs import Content, make_tar
+from support.tars import Content, make_tar
 
 BASE: dict[str, Content] = {
     "etc": None,
@@ -25,7 +25,7 @@ Damage = Callable[["Place"], None]
 
 
 class Place:
-    """A store with four layers, the way to open it, and its files: base below top and side, leaf on top of top."""
+    """A store with four layers: base below top and side, leaf on top of top."""
 
     def __init__(self, folder: Path, driver: str) -> None:
         self.folder, self.driver = folder, driver
@@ -42,20 +42,20 @@ class Place:
 
     @property
     def home(self) -> Path:
-        """The folder whose folders are the layers'."""
+        """The folder that holds one folder per layer."""
         return self.graph / (self.driver if self.driver == "overlay" else f"{self.driver}/dir")
 
     @property
     def layers(self) -> Path:
-        """The folder of the records."""
+        """The folder that holds layers.json."""
         return self.graph / f"{self.driver}-layers"
 
     def files(self, layer: str) -> Path:
-        """Return the folder of a layer's files."""
+        """Return the folder with a layer's files."""
         return self.home / layer / "diff" if self.driver == "overlay" else self.home / layer
 
     def link(self, layer: str) -> Path:
-        """Return the link of a layer's short name."""
+        """Return the path of the link with a layer's short name."""
         return self.home / "l" / (self.home / layer / "link").read_text()
 
     def records(self) -> Any:
@@ -67,7 +67,7 @@ class Place:
         (self.layers / "layers.json").write_text(json.dumps(records))
 
     def change(self, layer: str, **values: Any) -> None:
-        """Change a record."""
+        """Change fields of a record in layers.json."""
         self.write([{**record, **values} if record["id"] == layer else record for record in self.records()])
 
     def users(self, kind: str, *users: dict[str, Any]) -> None:
@@ -86,7 +86,7 @@ class Place:
 
 
 def swap(path: Path, target: str) -> None:
-    """Put a symbolic link in the place of a file."""
+    """Replace a file by a symbolic link."""
     path.unlink()
     path.symlink_to(target)
 
@@ -99,32 +99,32 @@ OVERLAY_DAMAGE: dict[str, tuple[Damage, Kind, str]] = {
     "another link file": (lambda place: (place.home / "top/link").write_text("A" * 26), Kind.LINK_FILE, "top"),
     "no link": (lambda place: place.link("base").unlink(), Kind.LINK_LOST, "base"),
     "a link elsewhere": (lambda place: swap(place.link("top"), "../side/diff"), Kind.LINK_LOST, "top"),
-    "a link out": (lambda place: swap(place.link("top"), "/etc"), Kind.LINK_LOST, "top"),
+    "a link out of the store": (lambda place: swap(place.link("top"), "/etc"), Kind.LINK_LOST, "top"),
     "a dangling link": (lambda place: (place.home / "l" / ("B" * 26)).symlink_to("../x/diff"), Kind.LINK_STRAY, "x"),
-    "a link too many": (
+    "a second link": (
         lambda place: (place.home / "l" / ("B" * 26)).symlink_to("../top/diff"),
         Kind.LINK_STRAY,
         "top",
     ),
-    "no lower": (lambda place: (place.home / "leaf/lower").unlink(), Kind.LOWER, "leaf"),
-    "a lower of a first layer": (
+    "no lower file": (lambda place: (place.home / "leaf/lower").unlink(), Kind.LOWER, "leaf"),
+    "a lower file in a base layer": (
         lambda place: (place.home / "base/lower").write_text(f"l/{place.link('side').name}"),
         Kind.LOWER,
         "base",
     ),
-    "a lower in another order": (
+    "a lower file in the wrong order": (
         lambda place: (place.home / "leaf/lower").write_text(
             ":".join((place.home / "leaf/lower").read_text().split(":")[::-1])
         ),
         Kind.LOWER,
         "leaf",
     ),
-    "a lower with an unknown name": (
+    "a lower file with an unknown name": (
         lambda place: (place.home / "leaf/lower").write_text(f"l/{'C' * 26}"),
         Kind.LOWER,
         "leaf",
     ),
-    "a lower cut short": (
+    "a truncated lower file": (
         lambda place: (place.home / "leaf/lower").write_text((place.home / "leaf/lower").read_text().partition(":")[0]),
         Kind.LOWER,
         "leaf",

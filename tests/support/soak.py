@@ -1,7 +1,8 @@
-"""One side of a soak: random operations on a store that others work on, too, until the time is up.
+"""One side of a soak test: random operations on a store that other processes use at the same time.
 
-Run as `python -m support.soak SIDE SEED SECONDS FOLDER DRIVER`; what it did is printed as JSON. An operation may lose
-against another side (its layer is gone, or in use): that is counted. What must never happen ends the run.
+Run as `python -m support.soak SIDE SEED SECONDS FOLDER DRIVER`. It prints the number of operations as JSON. An
+operation can lose a race against another side, for example if its layer is deleted or in use. Such losses are counted.
+Any other error ends the run.
 """
 
 from __future__ import annotations
@@ -19,17 +20,17 @@ from contextlib import suppress
 from pathlib import Path
 
 from layerstore import Layer, LayerInUse, LayerUnknown, ParentUnknown
-from support.needs import make_tar
 from support.peers import PeerFailed, PodmanStore
+from support.tars import make_tar
 
-# What a peer says when a file of the store, or its place in memory, is damaged.
+# Parts of a peer's error messages that mean corruption or a crash.
 DAMAGE = re.compile(r"panic|unmarshal|corrupt|unexpected end|invalid character|digest.*mismatch|input/output|SIGSEGV")
 MOST_IMAGES = 10
 MOST_LAYERS = 12
 
 
 class Side:
-    """Does operations by chance; each is a method, and may raise what `lost` names."""
+    """Runs random operations. Each is a method, and may raise the errors in `lost`."""
 
     lost: tuple[type[Exception], ...] = (PeerFailed,)
 
@@ -46,10 +47,10 @@ class Side:
         raise NotImplementedError
 
     def tidy(self) -> None:
-        """Give up what is mounted."""
+        """Unmount and remove what this side still holds."""
 
     def run(self, seconds: float) -> None:
-        """Work until the time is up."""
+        """Run operations until the time is up."""
         until = time.monotonic() + seconds
         table = self.operations()
         while time.monotonic() < until:
@@ -58,7 +59,7 @@ class Side:
         self.tidy()
 
     def attempt(self, operation: Callable[[], None]) -> None:
-        """Do one operation and count how it went."""
+        """Run one operation and count its outcome."""
         word = f"{type(self).__name__} {operation.__name__}"
         try:
             operation()
@@ -71,30 +72,30 @@ class Side:
             self.losses[f"{word}: {reason(error)}"] += 1
 
     def new_name(self) -> str:
-        """Return a name that nothing has had."""
+        """Return a name that has not been used."""
         self.number += 1
         return f"{self.name}-{self.number}"
 
     def need(self, condition: bool) -> None:
-        """Give up an operation that there is nothing for, or more than enough already; it counts as no loss."""
+        """Skip the operation unless the condition holds. This does not count as a loss."""
         if not condition:
             raise NothingToDo
 
     def some(self, things: list[str]) -> str:
-        """Return one of them, if there are any."""
+        """Return a random item, or skip the operation if there is none."""
         self.need(bool(things))
         return self.chance.choice(things)
 
 
 class NothingToDo(PeerFailed):
-    """The operation was given up before it began."""
+    """The operation is skipped."""
 
     def __init__(self) -> None:
         super().__init__([], 0, "nothing to do")
 
 
 def reason(error: Exception) -> str:
-    """Return why an operation lost, without the names in it."""
+    """Return why an operation lost, without names and IDs."""
     text = error.output if isinstance(error, PeerFailed) else type(error).__name__
     lines = [line for line in text.splitlines() if line.strip()]
     return re.sub(r"[0-9a-f]{12,}|\S*/\S+|\w+-\w+-\d+|podman\d+-\d+|buildah\d+-\d+", "…", lines[-1] if lines else "")[
@@ -103,7 +104,7 @@ def reason(error: Exception) -> str:
 
 
 class Ours(Side):
-    """What LayerStore has to do with layers, its own and the others'."""
+    """All operations of LayerStore, on its own layers and on those of others."""
 
     lost = (LayerUnknown, ParentUnknown, LayerInUse)
 
@@ -136,7 +137,7 @@ class Ours(Side):
         return self.some([layer.id for layer in self.layers.layers()])
 
     def full_layer(self) -> str:
-        """Return a layer that came in whole: those of containers are written to meanwhile."""
+        """Return a layer with a digest. Containers' layers have none and change meanwhile."""
         return self.some([layer.id for layer in self.layers.layers() if layer.diff_digest])
 
     def tar(self) -> bytes:
@@ -188,7 +189,7 @@ class Ours(Side):
         self.layers.changes(self.full_layer())
 
     def diff(self) -> None:
-        """Reading to the end checks the digest."""
+        """Read a diff to its end, which checks the digest."""
         with self.layers.diff(self.full_layer()) as reader:
             while reader.read(1 << 20):
                 pass
@@ -197,7 +198,7 @@ class Ours(Side):
         self.layers.diff_size(self.full_layer())
 
     def usage(self) -> None:
-        with suppress(FileNotFoundError):  # it looks without a lock, and the layer may go meanwhile
+        with suppress(FileNotFoundError):  # usage takes no lock, so the layer can be deleted meanwhile
             self.layers.usage(self.full_layer())
 
     def look(self) -> None:
@@ -224,15 +225,16 @@ class Ours(Side):
 
 
 class Killed(Ours):
-    """The same, by a process that is killed in the middle.
+    """The same operations in a process that is killed at a random moment.
 
-    What it had mounted would stay, so it mounts nothing. It applies no diffs to layers that are there: killed between
-    the exchange of the files and the record, that leaves a layer that is refused as damaged (creation.apply_diff).
+    It does not mount, because its mounts would remain. It does not apply diffs to existing layers, because only the
+    next write by layerstore completes an interrupted one. Until then the peers see a layer that does not match its
+    digest.
     """
 
     def __init__(self, store: PodmanStore, seed: int) -> None:
         super().__init__(store, seed)
-        # What those before it have left, it goes on with.
+        # Continue with the layers of the processes that were killed before.
         self.own = [layer.id for layer in self.layers.layers() if "".join(layer.names).startswith("killed")]
 
     def operations(self) -> dict[Callable[[], None], int]:
@@ -241,7 +243,7 @@ class Killed(Ours):
 
 
 class Podman(Side):
-    """Containers and images by podman."""
+    """Containers and images, with podman."""
 
     def operations(self) -> dict[Callable[[], None], int]:
         return {
@@ -268,7 +270,7 @@ class Podman(Side):
 
     def mount(self) -> None:
         root = Path(self.store.podman("mount", self.some(self.containers())))
-        with suppress(FileNotFoundError):  # another side of Podman may have unmounted it
+        with suppress(FileNotFoundError):  # another process may have unmounted it
             (root / self.new_name()).write_bytes(b"by podman")
 
     def unmount(self) -> None:
@@ -298,7 +300,7 @@ class Podman(Side):
 
 
 class Buildah(Side):
-    """Images by buildah, on images and from nothing."""
+    """Images, with buildah, from scratch and on other images."""
 
     def __init__(self, store: PodmanStore, seed: int) -> None:
         super().__init__(store, seed)
@@ -343,7 +345,7 @@ class Buildah(Side):
 
 
 class Storage(Side):
-    """Layers by containers-storage, on whatever layers there are."""
+    """Layers, with containers-storage, on top of any layer."""
 
     def __init__(self, store: PodmanStore, seed: int) -> None:
         super().__init__(store, seed)
@@ -402,7 +404,7 @@ SIDES: dict[str, type[Side]] = {side.__name__: side for side in (Ours, Killed, P
 
 
 def main(side: str, seed: str, seconds: str, folder: str, driver: str) -> None:
-    """Work, and print what was done."""
+    """Run one side and print its counts."""
     worker = SIDES[side](PodmanStore(Path(folder), driver, dict(os.environ)), int(seed))
     worker.run(float(seconds))
     json.dump({"counts": worker.counts, "losses": worker.losses}, sys.stdout)

@@ -1,4 +1,4 @@
-"""Random stacks of layers for the tests: tars on top of each other that add, replace and hide."""
+"""Random chains of layers whose tars add, replace and hide files."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SECOND = 1_700_000_000
 
 
 def put_stack(store: LayerStore, seed: int, layers: int = 5) -> list[str]:
-    """Put layers on top of each other; return their IDs, the lowest first."""
+    """Put a chain of random layers, and return their IDs from the bottom up."""
     chance = random.Random(seed)
     ids: list[str] = []
     for number in range(layers):
@@ -24,7 +24,7 @@ def put_stack(store: LayerStore, seed: int, layers: int = 5) -> list[str]:
 
 
 def random_layer(chance: random.Random, mtime: int, *, base: bool) -> bytes:
-    """Return the tar of one layer; the same names come again and again, as files, folders, links and whiteouts."""
+    """Return the tar of one layer. Few names recur as files, folders, links and whiteouts."""
     kinds: dict[str, str] = {}
     for _ in range(chance.randint(4, 30)):
         parts = [chance.choice(_NAMES) for _ in range(chance.randint(1, 4))]

@@ -1,4 +1,4 @@
-"""A terminal that takes only what Textual has reason to send, and complains of everything else."""
+"""A terminal that accepts only output that Textual has reason to send, and reports everything else."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ import pytest
 COLUMNS, LINES = 200, 50
 
 _MODES = "7|25|1000|1003|1004|1006|1015|1016|1049|2004|2026|2048"
-_SGR = "(?:[0-9]|[34]8;5;\\d+|[34]8;2;\\d+;\\d+;\\d+)"  # no ANSI colours: those would be a name's own
+_SGR = "(?:[0-9]|[34]8;5;\\d+|[34]8;2;\\d+;\\d+;\\d+)"  # no ANSI colors: they could only come from a name
 _TOKEN = re.compile(
     f"(?P<draw>\x1b\\[\\d+;\\d+H|\x1b\\[(?:{_SGR}(?:;{_SGR})*)?m)"
     f"|(?P<mode>\x1b\\[\\?(?:{_MODES})[hl])"
     "|(?P<other>\x1b\\[\\?(?:2026|2048)\\$p|\x1b\\[>\\d+u|\x1b\\[<u|\x1b\\]22;[a-z-]+\x07)"
     "|\x1b\\]52;c;(?P<copied>[A-Za-z0-9+/]*=*)\x07"
-    "|(?P<line>\r\n(?=\x1b\\[\\d+;\\d+H))"  # between two rows, each of which begins with a move
+    "|(?P<line>\r\n(?=\x1b\\[\\d+;\\d+H))"  # between two rows, each of which starts with a cursor move
     "|(?P<text>[^\x00-\x1f\x7f-\x9f]+)"
 )
-# What a shell writes, and a meter on one line, which may arrive in two pieces.
+# Output of a shell, and of a progress meter on one line, which can arrive in two pieces.
 _PLAIN = re.compile("[\n\t]|\r\x1b\\[K|\r(?!(?:\x1b\\[?)?\\Z)")
 _UNFINISHED = re.compile("(?:\r\n?)?(?:\x1b(?:]52;[^\x07\x1b]*|[^\x07\x1b]{0,40}))?$")
 _SYNC_QUERY = "\x1b[?2026$p"
@@ -44,7 +44,10 @@ _BLANK = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"
 
 
 def unfit(text: str) -> str:
-    """Return the first piece of a text that no screen should get, "" if there is none. Knows nothing of `safe`."""
+    """Return the first character that must not reach a terminal, "" if there is none.
+
+    It does not use layertui's own `safe`, which is under test.
+    """
     marks = 0
     for character in text:
         category = unicodedata.category(character)
@@ -56,7 +59,7 @@ def unfit(text: str) -> str:
 
 
 class StrictTerminal:
-    """A program in a pseudo-terminal. `problems` are bytes that it should not have sent, with what came before."""
+    """A program in a pseudo-terminal. `problems` lists output that it should not have sent, with its context."""
 
     def __init__(self, command: Sequence[str], environ: Mapping[str, str], cwd: str, *, columns: int = COLUMNS) -> None:
         self.screen = pyte.Screen(columns, LINES)
@@ -72,16 +75,16 @@ class StrictTerminal:
         self._last = ""
         self.pid, self._terminal = pty.fork()
         if self.pid == 0:
-            for power in _POWERS:  # root, too, is to be refused files of mode 0
+            for power in _POWERS:  # otherwise root could read files of mode 0
                 ctypes.CDLL(None).prctl(_DROP, power, 0, 0, 0)
             os.chdir(cwd)
             fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", LINES, columns, 0, 0))
             os.execve(command[0], list(command), {**environ, "TERM": "xterm-256color", "LANG": "C.UTF-8"})
 
-    # What comes
+    # Output
 
     def read(self, seconds: float = 0.02) -> str:
-        """Take in what has come, waiting so long for the first of it; return the screen."""
+        """Read all pending output, waiting up to `seconds` for the first of it, and return the screen."""
         while select.select([self._terminal], [], [], seconds)[0]:
             try:
                 data = os.read(self._terminal, 1 << 16)
@@ -95,7 +98,10 @@ class StrictTerminal:
         return self.shown
 
     def settle(self, quiet: float = 0.15) -> None:
-        """Read until nothing comes for so long: what is typed right behind an escape would be taken for one key."""
+        """Read until there is no output for `quiet` seconds, at most 2 s.
+
+        A key right after an escape would be taken for one sequence with it.
+        """
         end = time.monotonic() + 2
         until = time.monotonic() + quiet
         while time.monotonic() < min(until, end):
@@ -106,7 +112,7 @@ class StrictTerminal:
 
     @property
     def shown(self) -> str:
-        """The screen as lines."""
+        """The text on the screen."""
         received, lines = self._lines
         if received != self._received:
             lines = "\n".join(line.rstrip() for line in self.screen.display)
@@ -115,7 +121,7 @@ class StrictTerminal:
 
     @property
     def written(self) -> str:
-        """All text that came, without what places it."""
+        """All text of the output, without cursor moves and styles."""
         return "".join(self._texts)
 
     def _feed(self, text: str) -> None:
@@ -142,7 +148,7 @@ class StrictTerminal:
         self._stream.feed("".join(drawn))
 
     def _take(self, token: re.Match[str]) -> str:
-        """Take note of a token; return what the emulator is to get of it."""
+        """Record a token, and return the part of it that goes to the emulator."""
         kind, text = token.lastgroup, token[0]
         if kind == "text":
             odd = unfit(text)
@@ -162,33 +168,33 @@ class StrictTerminal:
         if len(self.problems) < 20:
             self.problems.append(f"{what!r} in {where!r}")
 
-    # What is typed
+    # Input
 
     def wait(self, what: Callable[[str], bool], about: str, seconds: float = 15) -> None:
-        """Wait until the screen meets a condition, or fail and show it."""
+        """Wait until the screen meets a condition. Fail after `seconds`."""
         until = time.monotonic() + seconds
         while not what(self.read()):
             if time.monotonic() > until:
-                pytest.fail(f"waited in vain for {about}; problems: {self.problems}\nthe screen is\n{self.shown}")
+                pytest.fail(f"no {about} within {seconds} s; problems: {self.problems}\nthe screen is\n{self.shown}")
 
     def wait_for(self, *texts: str, seconds: float = 15) -> None:
-        """Wait until the screen shows all of these."""
+        """Wait until the screen shows all texts."""
         self.wait(lambda shown: all(text in shown for text in texts), repr(texts), seconds)
 
     def type(self, keys: str) -> None:
-        """Type."""
+        """Type keys."""
         os.write(self._terminal, keys.encode("utf-8", "surrogateescape"))
         if keys == "\x1b":
             self.settle()
 
     def paste(self, text: str) -> None:
-        """Paste, as a terminal does."""
+        """Paste a text as a terminal does, in brackets."""
         self.type(f"\x1b[200~{text}\x1b[201~")
 
-    # The end
+    # Exit
 
     def ended(self, seconds: float = 10) -> int:
-        """Return the exit status; fail if it does not end."""
+        """Return the exit status. Fail if the program still runs after `seconds`."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             self.read(0.02)
@@ -197,10 +203,10 @@ class StrictTerminal:
                 self.pid = 0
                 self.read(0)
                 return os.waitstatus_to_exitcode(status)
-        pytest.fail(f"it does not end; the screen is\n{self.shown}")
+        pytest.fail(f"the program still runs; the screen is\n{self.shown}")
 
     def close(self) -> None:
-        """End the program if it still runs."""
+        """Kill the program if it still runs."""
         if self.pid:
             os.kill(self.pid, signal.SIGKILL)
             os.waitpid(self.pid, 0)

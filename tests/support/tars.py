@@ -1,4 +1,4 @@
-"""Tars for the tests: single blocks made by hand, real ones made by the system's programs, and what is in them."""
+"""Tars: whole ones from a dict, blocks made by hand, and real ones from tar, bsdtar and Python."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import io
 import os
 import subprocess
 import tarfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from layerstore.archive.read import TarEntry
@@ -21,6 +21,41 @@ NON_UTF8 = b"not-\xff\xfe-utf8"
 WIDE = "<&>\u2028\u00e9\U0001f600"
 LONG = "deep/" + "/".join(["a-rather-long-folder-name"] * 5)
 LONGEST = "n" * 120 + "/" + "m" * 200
+
+
+Content = bytes | str | None | tarfile.TarInfo
+"""The bytes of a file, the target of a symbolic link, None for a folder, or a complete header."""
+
+
+def make_tar(members: Mapping[str, Content], *, format: int = tarfile.PAX_FORMAT, mtime: int = 1_700_000_000) -> bytes:
+    """Return an uncompressed tar with these members."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=format) as tar:
+        for path, content in members.items():
+            if isinstance(content, tarfile.TarInfo):
+                tar.addfile(content)
+                continue
+            info = tarfile.TarInfo(path)
+            info.mtime = mtime
+            data = b""
+            if content is None:
+                info.type, info.mode = tarfile.DIRTYPE, 0o755
+            elif isinstance(content, str):
+                info.type, info.mode, info.linkname = tarfile.SYMTYPE, 0o777, content
+            else:
+                info.mode, data = 0o644, content
+                info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    return buffer.getvalue()
+
+
+def large_tar(path: Path, size: int) -> None:
+    """Write a tar with one file of zeros, as a sparse file that uses no disk space."""
+    info = tarfile.TarInfo("zeros")
+    info.size = size
+    with path.open("wb") as file:
+        file.write(info.tobuf())
+        file.truncate(512 + size + 1024)
 
 
 def octal(value: int, width: int) -> bytes:
@@ -42,7 +77,7 @@ def header(
     device: bytes = octal(0, 8) * 2,
     signed: bool = False,
 ) -> bytes:
-    """Return a header block; numbers may be given as the bytes of their field, `tail` is what stands from 345 on."""
+    """Return a header block. A number may be given as the bytes of its field. `tail` starts at offset 345."""
 
     def number(value: int | bytes, width: int) -> bytes:
         return value if isinstance(value, bytes) else octal(value, width)
@@ -97,7 +132,7 @@ def chunked(data: bytes, size: int = 1 << 20) -> Iterator[bytes]:
 
 
 def split(data: bytes, folder: Path, size: int = 1 << 20) -> tuple[Path, dict[bytes, bytes], list[TarEntry]]:
-    """Split a tar; return its tar-split, the payloads of its files by cleaned name, and its entries."""
+    """Split a tar. Return the path of its tar-split, the payloads by cleaned name, and the entries."""
     path = folder / "tar-split.gz"
     files: dict[bytes, bytes] = {}
     entries = []
@@ -109,7 +144,7 @@ def split(data: bytes, folder: Path, size: int = 1 << 20) -> tuple[Path, dict[by
 
 
 def opener(files: dict[bytes, bytes]) -> Callable[[bytes], int]:
-    """Return the function that `join` opens files with, of files in memory."""
+    """Return a function with which `join` opens files that are in memory."""
 
     def open_file(name: bytes) -> int:
         if name not in files:
@@ -127,7 +162,7 @@ def joined(path: Path, files: dict[bytes, bytes]) -> bytes:
 
 
 def make_source(folder: Path, *, long_names: bool, utf8_only: bool = False) -> Path:
-    """Make a tree of what tars have; long names are those that a ustar header has no room for."""
+    """Create a folder with every kind of file. Long names do not fit into a ustar header."""
     root = folder / "source"
     (root / LONG).mkdir(parents=True)
     (root / "empty").touch()

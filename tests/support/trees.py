@@ -1,4 +1,4 @@
-"""Trees of files for the tests: entries made in a line, pictures of a tree, other users, and the real tool."""
+"""Trees of files: tar entries, snapshots of a tree, work as the user nobody, and containers-storage with vfs."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def hard_link(name: str | bytes, target: str | bytes, **values: Any) -> Entry:
 
 
 def picture(root: Path | str | bytes, *, times: bool = True) -> dict[str, tuple[Any, ...]]:
-    """Return all that a tree is, path by path; names of one inode show the first of them."""
+    """Return a snapshot of a tree: the facts and the content of each path. Hard links share their first name."""
     seen: dict[tuple[int, int], str] = {}
     found: dict[str, tuple[Any, ...]] = {}
     root = os.fsencode(root)
@@ -99,9 +99,9 @@ def _xattrs(path: bytes) -> list[str]:
 
 
 def as_nobody(work: Callable[[Path], Any]) -> Any:
-    """Call `work` in a process of an unprivileged user, with a folder of his own; return what it returns.
+    """Call `work` in a process of the user nobody, with an empty folder, and return its result.
 
-    Skips the test unless root runs it. What `work` returns or raises has to be picklable.
+    Skips the test unless root runs it. The result must be picklable.
     """
     need_root()
     home = Path(tempfile.mkdtemp(prefix="layertui-nobody-"))
@@ -139,7 +139,7 @@ def _in_child(work: Callable[[Path], Any], home: Path, write: int) -> None:
 
 
 class Peer:
-    """The real containers-storage on a store of its own, with the vfs driver."""
+    """The real containers-storage on a new vfs store."""
 
     def __init__(self, folder: Path) -> None:
         need_root()
@@ -153,7 +153,7 @@ class Peer:
         return done.stdout
 
     def create(self, parent: str = "") -> tuple[str, Path]:
-        """Make a layer; return its ID and the folder of its files."""
+        """Create a layer, and return its ID and the folder with its files."""
         output = self.run("create-layer", *([parent] if parent else []))
         layer = output.split()[0].decode()
         return layer, self.graph / "vfs" / "dir" / layer
@@ -176,7 +176,7 @@ def umask(value: int) -> Iterator[None]:
 
 
 def make_tree(root: Path, files: Mapping[str, bytes | str | None]) -> Path:
-    """Make files (bytes), symbolic links (str) and folders (None) with one and the same time."""
+    """Create files (bytes), symbolic links (str) and folders (None), all with the same time."""
     root.mkdir(exist_ok=True)
     for name, content in files.items():
         path = root / name

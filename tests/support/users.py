@@ -1,4 +1,4 @@
-"""A real ordinary user with subordinate IDs, made for the tests and gone after them."""
+"""An ordinary user account with subordinate IDs, created for the tests and removed afterwards."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from typing import Any
 from support.needs import need_program, need_root, skip
 
 _PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
-_NEEDED = (Path(sys.base_prefix), Path(sys.prefix), Path(__file__).parents[1])
+_NEEDED = (Path(sys.base_prefix), Path(sys.prefix), Path(__file__).parents[2])
 
 
 class User:
-    """An ordinary user, in a mount namespace where this Python and /dev/fuse are within reach of everybody.
+    """An ordinary user, in a mount namespace in which every user can reach this Python and /dev/fuse.
 
-    `home` and `runtime` (XDG_RUNTIME_DIR) are folders of his own below `place`; his store is where his own storage.conf
-    says, `graph` and `run_root`.
+    `home` and `runtime` (XDG_RUNTIME_DIR) are the user's folders below `place`. The user's storage.conf puts the store
+    at `graph` and `run_root`.
     """
 
     def __init__(self, place: Path) -> None:
@@ -45,7 +45,7 @@ class User:
         assert self._holder.stdout.readline() == "ready\n"
 
     def configure(self, **overlay: str) -> None:
-        """Write storage.conf, with options of the overlay driver."""
+        """Write the user's storage.conf with these options of the overlay driver."""
         lines = [
             "[storage]",
             'driver = "overlay"',
@@ -57,7 +57,7 @@ class User:
         self.write(self.home / ".config/containers/storage.conf", "\n".join(lines))
 
     def write(self, path: Path, text: str) -> None:
-        """Write a file of the user's own."""
+        """Write a file that the user owns."""
         for folder in reversed(path.relative_to(self.place).parents):
             if not (self.place / folder).exists():
                 (self.place / folder).mkdir()
@@ -66,7 +66,10 @@ class User:
         os.chown(path, self.uid, self.uid)
 
     def command(self, *words: str | Path, chroot: bool = False, **environ: str | Path) -> list[str]:
-        """Return what root has to run to have the user run `words`; the kernel makes no user namespaces in a chroot."""
+        """Return the command with which root runs `words` as the user.
+
+        With `chroot` the user cannot create user namespaces, because the kernel forbids it in a chroot.
+        """
         variables = {
             "HOME": self.home,
             "XDG_RUNTIME_DIR": self.runtime,
@@ -82,27 +85,27 @@ class User:
         return [*enter, *become, "env", *(f"{key}={value}" for key, value in variables.items()), *map(str, words)]
 
     def run(self, *words: str | Path, chroot: bool = False, **environ: str | Path) -> str:
-        """Have the user run a program; return what it says."""
+        """Run a program as the user and return its output."""
         command = self.command(*words, chroot=chroot, **environ)
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
         assert done.returncode == 0, f"{words}: {done.stderr}{done.stdout}"
         return done.stdout
 
     def python(self, code: str, *, within: Sequence[str] = (), chroot: bool = False, **environ: str | Path) -> Any:
-        """Have the user run Python code, with `tell` to say what comes back; return the last thing told.
+        """Run Python code as the user, and return what it last passed to `tell`, a function defined for the code.
 
-        `within` is a command to run it by, such as `podman unshare`.
+        `within` is a command to run Python with, such as `podman unshare`.
         """
         prelude = "import json, os\ndef tell(what):\n    print(json.dumps(what, default=str))\n"
         said = self.run(*within, sys.executable, "-c", prelude + code, chroot=chroot, **environ)
         return json.loads(said.splitlines()[-1])
 
     def pause_file(self) -> Path:
-        """Return where Podman notes its pause process."""
+        """Return the file in which Podman records its pause process."""
         return self.runtime / "libpod/tmp/pause.pid"
 
     def end_pause(self) -> None:
-        """End Podman's pause process, and with it its namespace."""
+        """Kill Podman's pause process, which ends its namespace."""
         with contextlib.suppress(FileNotFoundError):
             pid = int(self.pause_file().read_text())
             assert os.stat(f"/proc/{pid}").st_uid == self.uid
@@ -111,7 +114,7 @@ class User:
             wait_for_end(pid)
 
     def processes(self) -> list[int]:
-        """Return the user's processes, but for those that have ended and nobody has heard of it yet."""
+        """Return the user's processes, without zombies."""
         found = []
         for folder in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
@@ -120,7 +123,7 @@ class User:
         return found
 
     def close(self) -> None:
-        """Leave nothing of him."""
+        """Kill the user's processes and remove the account."""
         for pid in self.processes():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -131,13 +134,13 @@ class User:
         subprocess.run(["userdel", self.name], check=True, capture_output=True)
 
     def _script(self) -> str:
-        """Make the mounts that bring this Python and /dev/fuse within reach; they are nobody else's."""
+        """Return a script that makes this Python and /dev/fuse reachable, in a private mount namespace."""
         lines = ["mount --make-rprivate /", f"mkdir {self.place}/hold", f"mount -t tmpfs hold {self.place}/hold"]
         blocked: dict[Path, list[Path]] = {}
         for path in dict.fromkeys(_NEEDED):
             closed = next((part for part in (*reversed(path.parents), path) if not part.stat().st_mode & 0o001), None)
             if closed == path:
-                skip(f"only its owner may look into {path}")
+                skip(f"{path} is readable by its owner only")
             if closed is not None:
                 blocked.setdefault(closed, []).append(path)
         for closed, paths in blocked.items():
@@ -153,7 +156,7 @@ class User:
 
 
 def has_ended(pid: int) -> bool:
-    """Tell whether a process has ended, heard of or not."""
+    """Return whether a process has ended. A zombie counts as ended."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except OSError:
@@ -161,7 +164,7 @@ def has_ended(pid: int) -> bool:
 
 
 def wait_for_end(pid: int) -> None:
-    """Wait until a process has ended."""
+    """Wait up to 5 s until a process has ended."""
     for _ in range(500):
         if has_ended(pid):
             return
@@ -170,7 +173,7 @@ def wait_for_end(pid: int) -> None:
 
 @contextlib.contextmanager
 def ordinary_user() -> Iterator[User]:
-    """Have a user for the length of a block; skips where there can be none."""
+    """Create a user for the duration of a block, or skip the test if that is impossible."""
     need_root()
     for program in ("useradd", "userdel", "unshare", "nsenter", "setpriv", "newuidmap"):
         need_program(program)
@@ -187,7 +190,7 @@ def ordinary_user() -> Iterator[User]:
 
 
 def build_images(user: User) -> None:
-    """Have the user's Buildah make the images `base` and `top`: files, and on top of them deletions and more."""
+    """Build the images `base` and `top` with the user's Buildah. `top` deletes and changes files of `base`."""
     need_program("buildah")
     need_program("podman")
     script = """

@@ -1,4 +1,4 @@
-"""Real stores to browse."""
+"""Stores for the browser's tests."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import pytest
 import layertui.screens.actions  # noqa: F401 - declares the actions, which sentences and settings name
 from layerstore.store import LayerStore
 from support.browser import Place
-from support.needs import make_tar
+from support.tars import make_tar
 
 
 @pytest.fixture(autouse=True)
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let Textual's pilot look more often whether a program has come to rest: most of the time goes into that."""
+    """Make Textual's pilot poll more often, which is where these tests spend most of their time."""
     monkeypatch.setattr("textual._wait.SLEEP_GRANULARITY", 0.007)
 
 
@@ -30,7 +30,7 @@ TOOL = {"usr/bin/tool": b"t" * 20_000, "usr/bin/.wh.sh": b""}
 
 @pytest.fixture
 def store(place: Place) -> LayerStore:
-    """base <- middle <- (app, tool), and a layer on its own; an image and a container use some of them."""
+    """Return a store: base <- middle <- (app, tool), and a lone layer. An image and a container use app."""
     store = place.open()
     base, _ = store.put(make_tar(BASE), names=["base"])
     middle, _ = store.put(make_tar({"opt": None, "opt/x": b"x" * 300}), names=["middle"], parent=base.id)

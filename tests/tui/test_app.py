@@ -35,7 +35,7 @@ from layertui.screens.main.screen import LayersScreen
 from layertui.screens.opening import OpeningScreen
 from layertui.text.format import size_text
 from support.browser import Browser, Place, browsing, wait_for
-from support.needs import make_tar
+from support.tars import make_tar
 
 # Opening
 

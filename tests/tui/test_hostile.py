@@ -19,8 +19,8 @@ from textual.screen import Screen
 import layertui
 from layertui.screens.actions import PLACES
 from support.hostile import HOSTILE, ODD, ODD_SHOWN, SHOWN, HostileStore, odd_process
-from support.needs import make_tar
 from support.strict import StrictTerminal, unfit
+from support.tars import make_tar
 
 ESC = "\x1b"
 

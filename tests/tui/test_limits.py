@@ -20,7 +20,8 @@ import pytest
 from layerstore import LayerStore, StorePlace
 from layerstore.config.rootless import Entered, Entry
 from layertui.limits import Footing, take_footing
-from support.needs import make_tar, need_program
+from support.needs import need_program
+from support.tars import make_tar
 from support.users import User
 
 _SIZE = (40, 120)

@@ -8,8 +8,10 @@ from layerstore import Compression, LayerStore
 from layertui.dialogs.error import ErrorDialog
 from layertui.dialogs.export import ExportDialog, ExportRequest
 from support.browser import Browser, Place, browsing
-from support.needs import make_tar, need_root, unmount_below
+from support.mounts import unmount_below
+from support.needs import need_root
 from support.partial_layers import LAYER, TAR, make_composefs, make_partial
+from support.tars import make_tar
 
 
 async def export(browser: Browser, target: Path) -> None:

@@ -30,9 +30,9 @@ from layertui.dialogs.drivers import DriverDialog
 from layertui.jobs import shell
 from layertui.jobs.opening import DriverChoice
 from layertui.screens.main.screen import LayersScreen
-from support.browser import NOW, Browser, Place
-from support.needs import make_tar, need_root
-from tui.screens.test_check import check
+from support.browser import NOW, Browser, Place, check
+from support.needs import need_root
+from support.tars import make_tar
 
 SIZES = [(80, 24), (120, 36), (200, 50)]
 MIDDLE = SIZES[1]

@@ -23,7 +23,7 @@ from layertui.settings import Settings, View
 from layertui.theme import DARK, LIGHT
 from support.browser import NOW, Browser, Place, wait_for
 from support.needs import need_root
-from tui.test_terminal import Program
+from support.program import Program
 
 ROOT = Path("/graph")
 

@@ -327,7 +327,7 @@ async def test_an_action_without_a_key_is_on_no_key_and_in_the_palette(
         assert {(title, key) for title, key, _, _ in commands._commands()} >= {("Delete", ""), ("Export", "e")}
         await browser.press("question_mark", "slash", *"delete the")
         shown = "\n".join(line.plain for line in app.screen.query_one(HelpLines).lines)
-        assert "Without a key, as config.toml says" in shown
+        assert "Without a key, according to config.toml" in shown
         assert "no-key" not in shown
 
 

@@ -18,7 +18,7 @@ from layerstore.operations import mount
 from layerstore.operations.transaction import Backend
 from layerstore.records.layout import Layout, file_name
 from layerstore.records.records import Records
-from layerstore.records.references import References, Transient, UsersOfLayers
+from layerstore.records.references import References, Transient, UsersOfLayers, references_of
 
 
 @dataclass
@@ -128,7 +128,7 @@ class Scene:
         if self.backend.image_stores:
             known = {image.id for image in self.images}
             others = [image for image in self.backend.image_stores.users() if image.id not in known]
-        return References.of(parents, [*self.images, *others], self.containers, self.below_run_root)
+        return references_of(parents, [*self.images, *others], self.containers, self.below_run_root)
 
     @cached_property
     def bases(self) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What stores there are below one graph root: one for each driver, and all of them may be in use."""
+"""Detects the stores below a graph root: each driver has its own, and all of them may be in use."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ from layerstore.records.records import count_records
 
 @dataclass(frozen=True, slots=True)
 class DriverStore:
-    """One driver's store below a graph root.
+    """The store of one driver below a graph root.
 
-    `layers` is how many records it has, None where these cannot be read; `path` is the folder of its layers' files.
-
-    `last_write` is when records were last written, None where they never were; `known` is False for a driver that this
-    package cannot open.
+    Attributes:
+        driver: The name of the driver.
+        path: The folder with the files of its layers.
+        layers: The number of records, or None if they cannot be read.
+        last_write: When records were last written, or None if they never were.
+        known: Whether this package supports the driver.
     """
 
     driver: str
@@ -30,22 +32,26 @@ class DriverStore:
 
 
 def driver_stores(graph_root: str | os.PathLike[str]) -> list[DriverStore]:
-    """Return the stores below `graph_root`, sorted by driver. Takes no lock: the counts are for people.
+    """Return the stores below `graph_root`, sorted by driver. Takes no lock, so counts may be slightly off.
 
     Raises:
-        StoreAccess: this user may not look into the folder.
+        StoreAccess: This user may not list the folder.
     """
     root = os.path.abspath(graph_root)
     return [_look(Layout(root, "", driver)) for driver in drivers_in(root)]
 
 
-def preferred(stores: Sequence[DriverStore], named: str | None) -> str | None:
-    """Return the driver to begin with: the one that is named, else the one written last; None if none is known."""
+def preferred_driver(stores: Sequence[DriverStore], named: str | None) -> str | None:
+    """Return the driver to open first: the named one, else the one written last, or None if none is supported."""
     known = [store for store in stores if store.known]
     if any(store.driver == named for store in known):
         return named
     long_ago = datetime.fromtimestamp(0, UTC)
     return max(known, key=lambda store: store.last_write or long_ago).driver if known else None
+
+
+preferred = preferred_driver
+"""The former name of `preferred_driver`, for callers that have not been renamed yet."""
 
 
 def _look(layout: Layout) -> DriverStore:

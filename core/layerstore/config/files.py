@@ -1,4 +1,4 @@
-"""Reading storage.conf: the keys that matter here, each checked, of several files one over the other."""
+"""Reads storage.conf and its drop-in files, and validates the keys that this package uses."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ _TABLES = ("", "options", "options.overlay", "options.vfs")
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What some files say together: by key, as in "options.overlay.mountopt", a value and the file that it is from."""
+    """The merged settings of several files: the value of each key, such as "options.overlay.mountopt", and its file."""
 
     values: dict[str, tuple[Any, str]] = field(default_factory=dict)
 
     def text(self, key: str) -> str:
-        """Return a text, "" where nobody says it."""
+        """Return the value of a string key, or "" if it is not set."""
         return str(self.values[key][0]) if key in self.values else ""
 
     def texts(self, key: str) -> tuple[str, ...]:
-        """Return a list."""
+        """Return the value of a list key."""
         return tuple(self.values[key][0]) if key in self.values else ()
 
     def source(self, key: str) -> str:
-        """Return the file that has the last word on a key."""
+        """Return the file that sets a key, or "" if it is not set."""
         return self.values[key][1] if key in self.values else ""
 
 
 def read_settings(paths: Sequence[str]) -> Settings:
-    """Read files, later ones over earlier ones. What is not known here is ignored.
+    """Read files, where later files override earlier ones. Unknown keys are ignored.
 
     Raises:
-        StoreCorrupt: a file is no TOML, or a value has the wrong type.
-        StoreAccess: this user may not read a file.
+        StoreCorrupt: A file is not valid TOML, or a value has the wrong type.
+        StoreAccess: This user may not read a file.
     """
     settings = Settings()
     for path in paths:
@@ -67,9 +67,9 @@ def _section(path: str) -> dict[str, Any]:
         with open(path, "rb") as file:
             section = tomllib.load(file).get("storage", {})
     except PermissionError as error:
-        raise StoreAccess(path, "this user may not read it", "name the store with --root and --runroot") from error
+        raise StoreAccess(path, "this user may not read it", "pass --root and --runroot") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise StoreCorrupt(path, str(error), hint="mend it, or name the store with --root and --runroot") from error
+        raise StoreCorrupt(path, str(error), hint="fix it, or pass --root and --runroot") from error
     if not isinstance(section, dict):
         raise StoreCorrupt(path, "[storage] is not a table")
     return section
@@ -91,7 +91,7 @@ def _text(path: str, key: str, value: object) -> str:
 
 
 def _list(path: str, key: str, value: object, before: tuple[str, ...]) -> tuple[str, ...]:
-    """Read a list of texts; the table {append=true} in it adds them to what earlier files say (pkg/configfile)."""
+    """Return a list of strings. The element {append=true} appends it to the list of earlier files (pkg/configfile)."""
     if not isinstance(value, list):
         raise StoreCorrupt(path, f"{_shown(key)} is not a list")
     texts, append = [], False
@@ -101,7 +101,7 @@ def _list(path: str, key: str, value: object, before: tuple[str, ...]) -> tuple[
         elif isinstance(item, str):
             texts.append(item)
         else:
-            raise StoreCorrupt(path, f"{_shown(key)} has something in it that is not a string")
+            raise StoreCorrupt(path, f"{_shown(key)} has an element that is not a string")
     return (*before, *texts) if append else tuple(texts)
 
 

@@ -1,10 +1,9 @@
-"""Where Podman would look for a store: flags, environment, storage.conf, defaults.
+"""Finds the store that Podman would use, from arguments, the environment, storage.conf and defaults.
 
-The files and their order are those of containers/storage today (types/options.go, pkg/configfile): the first there is
-of the user's, the system's and the vendor's storage.conf, then every file of the drop-in folders, by name. Programs of
-before 2026 read the user's storage.conf or the system's and no drop-ins, and for an ordinary user took from the
-system's no folder but `rootless_storage_path`: so does this module where the newer reading leads to a folder that the
-user cannot use.
+Files are read as by current containers/storage (types/options.go, pkg/configfile): the first that exists of the user's,
+the system's and the vendor's storage.conf, then all drop-in files, sorted by name. Versions before 2026 read no drop-in
+files, and for ordinary users took only `rootless_storage_path` from the system's storage.conf. This module falls back
+to that if the new rules lead to a folder that the user cannot write.
 """
 
 from __future__ import annotations
@@ -25,15 +24,22 @@ ROOTFUL_RUN_ROOT = "/run/containers/storage"
 
 _ALTERNATIVE = {"overlay2": "overlay"}
 _RUN_FOLDERS = ("storage-run-{}/containers", "podman-run-{}/containers", "containers-user-{}/containers")
-"""Run roots of users without XDG_RUNTIME_DIR: today's, that of Podman before 5, of containers/storage before 2023."""
+"""The run roots of users without XDG_RUNTIME_DIR: current, Podman before 5, containers/storage before 2023."""
 
 
 @dataclass(frozen=True, slots=True)
 class StorePlace:
-    """Where a store is; `driver` is None where nothing names one. `source` says, for people, what decided.
+    """The location and options of a store, as `find_store` returns them.
 
-    `options` are those of the driver, for `LayerStore.open`, but for its additional image stores: their graph roots are
-    `image_stores`.
+    Open it with `LayerStore.open(place.graph_root, place.run_root, driver=place.driver, options=place.all_options)`.
+
+    Attributes:
+        graph_root: The graph root.
+        run_root: The run root.
+        driver: The name of the driver, or None if nothing names one.
+        source: What determined the graph root, for people: an option, a file or a default.
+        options: The options of the driver, without its additional image stores.
+        image_stores: The graph roots of the additional image stores.
     """
 
     graph_root: str
@@ -45,7 +51,7 @@ class StorePlace:
 
     @property
     def all_options(self) -> dict[str, str]:
-        """The options with the image stores among them, as `LayerStore.open` takes them."""
+        """All options, including the additional image stores, for `LayerStore.open`."""
         stores = {"additionalimagestores": ",".join(self.image_stores)} if self.image_stores else {}
         return {**self.options, **stores}
 
@@ -59,15 +65,23 @@ def find_store(
     environ: Mapping[str, str] | None = None,
     uid: int | None = None,
 ) -> StorePlace:
-    """Return the store that Podman would open for this user, with what the caller gives taking precedence.
+    """Return the store that Podman would open for this user. Arguments take precedence over configuration.
 
-    `options` are such as "overlay.mountopt=nodev", as of `podman --storage-opt`, and replace those of the files. Like
-    Podman's `--root`, a `graph_root` leaves the files' driver and options aside. Nothing is created, and nothing opened
-    but the configuration files; with a `graph_root` and a `run_root` these neither.
+    Nothing is created, and only configuration files are read. With both roots given, not even these are read.
+
+    Args:
+        graph_root: The graph root. As with `podman --root`, the driver and options of the configuration are ignored.
+        run_root: The run root.
+        driver: The name of the driver.
+        options: Options such as "overlay.mountopt=nodev", which replace those of the configuration, as in `podman
+            --storage-opt`.
+        environ: The environment, by default that of this process.
+        uid: The user whose store to find, by default the user of this process.
 
     Raises:
-        StoreCorrupt: a configuration file is not TOML, or a value in it has the wrong type.
-        StoreMissing: CONTAINERS_STORAGE_CONF names a file that is not there.
+        StoreCorrupt: A configuration file is not valid TOML, or a value has the wrong type.
+        StoreMissing: An environment variable names a configuration file that does not exist.
+        StoreAccess: This user may not read a configuration file.
     """
     environ = os.environ if environ is None else environ
     uid = user_id(environ) if uid is None else uid
@@ -83,7 +97,7 @@ def find_store(
     return StorePlace(
         graph_root=os.fspath(graph_root or found),
         run_root=os.fspath(run_root or _run_root(settings, environ, uid)),
-        # A root that was given by hand need not hold what the configuration names.
+        # The configured driver need not be that of a graph root passed by the caller.
         driver=driver or (None if graph_root else _ALTERNATIVE.get(named or "", named)),
         source="--root" if graph_root else source,
         options=rest,
@@ -92,7 +106,7 @@ def find_store(
 
 
 def user_id(environ: Mapping[str, str]) -> int:
-    """Return the user whose store counts: in a user namespace made by Podman or alike he who made it, not its root."""
+    """Return the user whose store to find: in a rootless user namespace, the user who created it and not its root."""
     made_by = environ.get("_CONTAINERS_ROOTLESS_UID", "")
     if environ.get("_CONTAINERS_USERNS_CONFIGURED") and made_by.isdecimal():
         return int(made_by)
@@ -100,10 +114,10 @@ def user_id(environ: Mapping[str, str]) -> int:
 
 
 def config_files(environ: Mapping[str, str], uid: int) -> list[str]:
-    """Return the files that count for this user, later ones over earlier ones; those that are there.
+    """Return the existing configuration files for a user, where later files override earlier ones.
 
     Raises:
-        StoreMissing: CONTAINERS_STORAGE_CONF, or the same with _OVERRIDE, names a file that is not there.
+        StoreMissing: CONTAINERS_STORAGE_CONF or CONTAINERS_STORAGE_CONF_OVERRIDE names a file that does not exist.
     """
     override = environ.get("CONTAINERS_STORAGE_CONF")
     if override:
@@ -116,13 +130,13 @@ def config_files(environ: Mapping[str, str], uid: int) -> list[str]:
 
 
 def default_run_root() -> str:
-    """Return the run root that Podman would use for this user."""
+    """Return the run root that Podman uses for this user."""
     return find_store().run_root
 
 
 def _must_exist(path: str, variable: str) -> str:
     if not os.path.exists(path):
-        raise StoreMissing(path, f"{variable} names this file, and it is not there")
+        raise StoreMissing(path, f"{variable} names this file, but it does not exist")
     return path
 
 
@@ -132,7 +146,7 @@ def _user_config(environ: Mapping[str, str]) -> str:
 
 
 def _drop_ins(environ: Mapping[str, str], uid: int) -> list[str]:
-    """Return the files of the drop-in folders in the order of their names; of one name that of the later folder."""
+    """Return the drop-in files sorted by name. If folders have files of the same name, the later folder wins."""
     by_name: dict[str, str] = {}
     for folder in _drop_in_folders(environ, uid):
         try:
@@ -157,41 +171,41 @@ def _home(environ: Mapping[str, str]) -> str:
 
 
 def _graph_root(settings: Settings, environ: Mapping[str, str], uid: int) -> tuple[str, str]:
-    """Return where the store is, and what says so."""
+    """Return the graph root, and what determined it."""
     configured = _expand(settings.text("graphroot"), environ, uid)
     for_users = _expand(settings.text("rootless_storage_path"), environ, uid) if uid else ""
-    if configured and _counts(settings, "graphroot", configured, uid):
+    if configured and _applies(settings, "graphroot", configured, uid):
         return configured, settings.source("graphroot")
     if for_users:
         return for_users, settings.source("rootless_storage_path")
     if uid == 0:
-        return ROOTFUL_GRAPH_ROOT, "the default of root"
+        return ROOTFUL_GRAPH_ROOT, "the default for root"
     shared = read_settings([path for path in (SYSTEM_CONFIG, VENDOR_CONFIG) if os.path.exists(path)][:1])
     if "CONTAINERS_STORAGE_CONF" not in environ and shared.text("rootless_storage_path"):
         return _expand(shared.text("rootless_storage_path"), environ, uid), shared.source("rootless_storage_path")
     data = environ.get("XDG_DATA_HOME") or os.path.join(_home(environ), ".local", "share")
-    return os.path.join(data, "containers", "storage"), "the default of users"
+    return os.path.join(data, "containers", "storage"), "the default for users"
 
 
-def _counts(settings: Settings, key: str, path: str, uid: int) -> bool:
-    """Tell whether a folder from the files is for this user: one for everybody must be there for him to use."""
-    everybodys = settings.source(key) in {SYSTEM_CONFIG, VENDOR_CONFIG}
-    return uid == 0 or not everybodys or (os.path.isdir(path) and os.access(path, os.W_OK | os.X_OK))
+def _applies(settings: Settings, key: str, path: str, uid: int) -> bool:
+    """Return whether a configured folder applies. One that is set for all users does only if this user can use it."""
+    for_all_users = settings.source(key) in {SYSTEM_CONFIG, VENDOR_CONFIG}
+    return uid == 0 or not for_all_users or (os.path.isdir(path) and os.access(path, os.W_OK | os.X_OK))
 
 
 def _run_root(settings: Settings, environ: Mapping[str, str], uid: int) -> str:
     configured = _expand(settings.text("runroot"), environ, uid)
-    if configured and _counts(settings, "runroot", configured, uid):
+    if configured and _applies(settings, "runroot", configured, uid):
         return configured
     return ROOTFUL_RUN_ROOT if uid == 0 else _rootless_run_root(environ, uid)
 
 
 def _rootless_run_root(environ: Mapping[str, str], uid: int) -> str:
-    """Return the run root of an ordinary user (pkg/homedir), or the one where older programs have left their data."""
+    """Return the run root of an ordinary user (pkg/homedir), or that of an older version if it has data there."""
     runtime = environ.get("XDG_RUNTIME_DIR")
     if runtime:
         return os.path.join(os.path.realpath(runtime), "containers")
-    temporary = environ.get("TMPDIR") or "/tmp"  # noqa: S108 - where the peers look; what is there must be private
+    temporary = environ.get("TMPDIR") or "/tmp"  # noqa: S108 - as in containers/storage; the folder in it must be private
     candidates = [f"/run/user/{uid}/containers", *(os.path.join(temporary, name.format(uid)) for name in _RUN_FOLDERS)]
     used = [path for path in candidates if _is_private(os.path.dirname(path), uid) and _has_layers(path)]
     if used:
@@ -200,7 +214,7 @@ def _rootless_run_root(environ: Mapping[str, str], uid: int) -> str:
 
 
 def _is_private(folder: str, uid: int) -> bool:
-    """Tell whether nobody else can have put something there: all may write to /tmp."""
+    """Return whether no other user can have created or modified a folder in /tmp."""
     try:
         status = os.lstat(folder)
     except OSError:
@@ -216,7 +230,7 @@ def _has_layers(run_root: str) -> bool:
 
 
 def _given_options(environ: Mapping[str, str], options: Sequence[str] | None) -> list[str] | None:
-    """Return the options that replace those of the files, if any do; of the variable's those that are known here."""
+    """Return the options that replace those of the configuration, or None. Unknown ones in STORAGE_OPTS are ignored."""
     if options is not None:
         return [option for option in options if option]
     if "STORAGE_OPTS" not in environ:
@@ -226,7 +240,7 @@ def _given_options(environ: Mapping[str, str], options: Sequence[str] | None) ->
 
 
 def _options(settings: Settings, uid: int) -> list[str]:
-    """Return the options of the files; what is said of one driver comes after what is said of all, and counts."""
+    """Return the options of the configuration. Those for one driver come last, so that they take precedence."""
     found = [f"additionalimagestore={path}" for path in settings.texts("options.additionalimagestores")]
     for key in sorted(KNOWN):
         for table in ("", "overlay.", "vfs."):
@@ -245,7 +259,7 @@ def _without_metacopy(option: str) -> str:
 
 
 def _split_options(options: Sequence[str]) -> tuple[list[str], dict[str, str]]:
-    """Return the image stores, and the other options by their names; of one name the last counts."""
+    """Return the image stores and the other options by name. The last option of a name takes precedence."""
     image_stores: list[str] = []
     rest: dict[str, str] = {}
     for option in options:

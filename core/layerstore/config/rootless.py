@@ -1,9 +1,9 @@
-"""Entering the user and mount namespace in which an ordinary user's Podman keeps its layers.
+"""Enters the user and mount namespaces in which rootless Podman keeps its layers.
 
-In it the user is root over his subordinate IDs, may mount overlays, and may read and delete what containers own. It is
-that of Podman's pause process where there is one, so that mounts are shared with Podman; else a new one, made as
-containers/storage does (pkg/unshare) and ending with this process. See user_namespaces(7), setns(2), newuidmap(1) and,
-for Podman's files, its pkg/rootless.
+There the user is root over a range of subordinate IDs, may mount overlays, and may read and delete the files of
+containers. If Podman's pause process is running, its namespaces are joined, so that mounts are shared with Podman.
+Otherwise new ones are created as containers/storage does (pkg/unshare), which end with this process. See
+user_namespaces(7), setns(2), newuidmap(1) and, for the files of Podman, its pkg/rootless.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ ROOTLESS_GID = "_CONTAINERS_ROOTLESS_GID"
 _NEW_USER, _NEW_MOUNTS = 0x10000000, 0x00020000  # CLONE_NEWUSER, CLONE_NEWNS
 _RECURSIVE, _SLAVE = 0x4000, 0x80000  # MS_REC, MS_SLAVE
 _OWNER_OF, _USER_OF = 0xB704, 0xB701  # NS_GET_OWNER_UID, NS_GET_USERNS: ioctl_ns(2)
-_NAMESPACES = -10003  # FD_NSFS_ROOT: namespaces by their file handles, since Linux 6.18
+_NAMESPACES = -10003  # FD_NSFS_ROOT: opens namespaces by file handle, since Linux 6.18
 _HANDLE = struct.Struct("=Ii128s")
 _SHOWN = 300
 
@@ -38,23 +38,27 @@ _PAUSE_NAMES = {"catatonit", "podman pause", "podman", "podman-pause"}
 
 
 class Entry(Enum):
-    """What came of entering."""
+    """The outcome of `enter`."""
 
     NOT_NEEDED = "not needed"
-    """Root, or in a namespace already (`podman unshare`)."""
+    """This process is root, or already in a user namespace (`podman unshare`)."""
     JOINED = "joined"
-    """In Podman's namespace: both see each other's mounts, also after this process has ended."""
+    """In Podman's namespaces. Mounts are shared with Podman and outlive this process."""
     OWN = "own"
-    """In a new namespace: mounts in it are seen by this process and its children only, and end with them."""
+    """In new namespaces. Mounts are visible only to this process and its children, and end with them."""
     UNAVAILABLE = "unavailable"
-    """Still outside; nothing has changed."""
+    """No namespace can be entered. Nothing was changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entered:
-    """What came of `enter`. `pid` is that of the pause process that was joined, 0 where there is none.
+    """The result of `enter`.
 
-    `reason` and `hint` say for people why there is no namespace, and what can be done about it.
+    Attributes:
+        how: The outcome.
+        pid: The PID of the pause process that was joined, or 0.
+        reason: Why no namespace can be entered, for people.
+        hint: How to fix that, for people.
     """
 
     how: Entry
@@ -71,26 +75,29 @@ class _Unavailable(Exception):
 
 
 def needed(environ: MutableMapping[str, str] | None = None) -> bool:
-    """Tell whether `enter` would do anything: this is an ordinary user, outside of such a namespace."""
+    """Return whether `enter` would do anything: this is an ordinary user outside of a rootless user namespace."""
     environ = os.environ if environ is None else environ
     return os.geteuid() != 0 and not environ.get(CONFIGURED)
 
 
 def enter(environ: MutableMapping[str, str] | None = None) -> Entered:
-    """Enter the namespaces, for good; be root in them, and say so to children in the environment.
+    """Enter the namespaces for the rest of this process, and become root in them.
 
-    To be called before any thread starts, and before files are opened that are meant to lie outside. The working
-    folder stays. Looks for Podman's files by `environ` (XDG_RUNTIME_DIR, TMPDIR) and writes to it.
+    Call this before starting threads and before opening files that must be outside. The working directory is kept.
+
+    Args:
+        environ: The environment, by default that of this process. XDG_RUNTIME_DIR and TMPDIR locate the files of
+            Podman. On success, variables that tell child processes about the namespace are added.
 
     Raises:
-        RuntimeError: there are threads already; the kernel would refuse.
-        StoreAccess: half of the way was gone when the kernel refused the rest; this process is of no use any more.
+        RuntimeError: Threads are running, so the kernel would refuse.
+        StoreAccess: The kernel refused after one namespace was entered. This process must exit.
     """
     environ = os.environ if environ is None else environ
     if not needed(environ):
         return Entered(Entry.NOT_NEEDED)
     if len(os.listdir("/proc/self/task")) > 1:
-        raise RuntimeError("a user namespace must be entered before threads start")
+        raise RuntimeError("a user namespace must be entered before threads are started")
     uid, gid = os.geteuid(), os.getegid()
     with contextlib.ExitStack() as stack:
         joined = _podmans(environ, uid, stack)
@@ -114,7 +121,7 @@ def enter(environ: MutableMapping[str, str] | None = None) -> Entered:
 def _podmans(
     environ: MutableMapping[str, str], uid: int, stack: contextlib.ExitStack
 ) -> tuple[int, tuple[int, int]] | None:
-    """Find Podman's namespaces; return the PID of the pause process (0: it has none) and both, open."""
+    """Return the PID of Podman's pause process, or 0 if it has none, and descriptors of its namespaces."""
     for folder in _state_folders(environ, uid):
         for find in (_by_handle, _by_pid):
             with contextlib.suppress(OSError, ValueError):
@@ -127,9 +134,9 @@ def _podmans(
 
 
 def _state_folders(environ: MutableMapping[str, str], uid: int) -> Iterator[str]:
-    """Yield where Podman may have noted its namespace, but no folder that others may write to."""
+    """Yield the folders in which Podman may have recorded its namespaces, except those that others can write to."""
     runtime = environ.get("XDG_RUNTIME_DIR")
-    temporary = environ.get("TMPDIR") or "/tmp"  # noqa: S108 - where Podman looks; only a private folder counts
+    temporary = environ.get("TMPDIR") or "/tmp"  # noqa: S108 - as in Podman; the folder in it must be private
     others = [f"/run/user/{uid}", *(os.path.join(temporary, name.format(uid)) for name in _RUN_FOLDERS)]
     for folder in dict.fromkeys([*([runtime] if runtime else []), *others]):
         with contextlib.suppress(OSError):
@@ -139,7 +146,7 @@ def _state_folders(environ: MutableMapping[str, str], uid: int) -> Iterator[str]
 
 
 def _by_pid(folder: str, uid: int) -> tuple[int, int, int]:
-    """Open the namespaces of the process that `pause.pid` names, if it is that process still."""
+    """Open the namespaces of the process in `pause.pid`, if that is still the pause process."""
     with open(os.path.join(folder, "pause.pid"), encoding="ascii") as file:
         pid = int(file.read(32))
     if pid <= 1 or os.stat(f"/proc/{pid}").st_uid != uid or not _is_pause(pid):
@@ -154,7 +161,7 @@ def _by_pid(folder: str, uid: int) -> tuple[int, int, int]:
 
 
 def _is_pause(pid: int) -> bool:
-    """Tell whether a process is Podman's; its number may have gone to another one since it was noted."""
+    """Return whether a process is Podman's pause process. Its PID may have been reused."""
     with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
         if file.read().strip() in _PAUSE_NAMES:
             return True
@@ -163,7 +170,7 @@ def _is_pause(pid: int) -> bool:
 
 
 def _by_handle(folder: str, uid: int) -> tuple[int, int, int]:
-    """Open the namespaces whose file handles `ns_handles` has: Podman of 2026 keeps no process for them."""
+    """Open the namespaces whose file handles are in `ns_handles`. Podman of 2026 needs no pause process for them."""
     del uid
     with open(os.path.join(folder, "ns_handles"), "rb") as file:
         content = file.read()
@@ -185,7 +192,7 @@ def _open_handle(handle: bytes) -> int:
 
 
 def _is_ours(users: int, mounts: int, uid: int) -> bool:
-    """Tell whether a user namespace is another than ours, made by this user, and that of a mount namespace."""
+    """Return whether a user namespace is not ours, was created by this user, and owns the mount namespace."""
     buffer = bytearray(4)
     fcntl.ioctl(users, _OWNER_OF, buffer)
     if int.from_bytes(buffer, "little" if struct.pack("=H", 1) == b"\1\0" else "big") != uid:
@@ -199,7 +206,7 @@ def _is_ours(users: int, mounts: int, uid: int) -> bool:
 
 
 def _join(descriptors: tuple[int, int]) -> None:
-    """Enter a user and a mount namespace, and be root there."""
+    """Enter a user and a mount namespace, and become root there."""
     users, mounts = descriptors
     here = os.getcwd()
     try:
@@ -208,9 +215,9 @@ def _join(descriptors: tuple[int, int]) -> None:
         os.setresgid(0, 0, 0)
         os.setresuid(0, 0, 0)
     except OSError as error:
-        reason = f"the kernel lets this user into the namespace of Podman only halfway ({error.strerror})"
-        raise StoreAccess("/proc/self/ns", reason, "run it inside `podman unshare`") from error
-    with contextlib.suppress(OSError):  # the namespace may lack what was mounted since it was made
+        reason = f"the kernel lets this user enter only one of Podman's namespaces ({error.strerror})"
+        raise StoreAccess("/proc/self/ns", reason, "run it in `podman unshare`") from error
+    with contextlib.suppress(OSError):  # the namespace may lack a newer mount
         os.chdir(here)
 
 
@@ -218,9 +225,10 @@ def _join(descriptors: tuple[int, int]) -> None:
 
 
 def _new(uid: int, gid: int, stack: contextlib.ExitStack) -> tuple[int, int]:
-    """Make namespaces with all of the user's IDs; return them, open.
+    """Create namespaces with all IDs of the user, and return descriptors of them.
 
-    A child makes them and this process enters once the maps are there: whatever fails, this process stays as it was.
+    A child process creates them, and this process enters only after the ID maps are written. So this process is
+    unchanged if any step fails.
     """
     programs = [_program(name) for name in ("newuidmap", "newgidmap")]
     ranges = [_ranges(kind, uid) for kind in ("uid", "gid")]
@@ -247,9 +255,9 @@ def _new(uid: int, gid: int, stack: contextlib.ExitStack) -> tuple[int, int]:
 
 
 def _forked() -> tuple[int, int, int]:
-    """Start the child that makes the namespaces; return its PID, and the pipes from and to it.
+    """Start the child that creates the namespaces, and return its PID and the pipes from and to it.
 
-    It answers with an error number (0: done) after each of its two steps, and ends when its pipe is closed.
+    It answers with an error number, or 0, after each of its two steps. It exits when its pipe is closed.
     """
     answer, answers = os.pipe()
     orders, go_on = os.pipe()
@@ -260,7 +268,7 @@ def _forked() -> tuple[int, int, int]:
             os.close(answer)
             _answer(answers, "unshare", ctypes.c_int(_NEW_USER | _NEW_MOUNTS))
             if os.read(orders, 1):
-                # What is mounted outside shall go on to appear in here, and nothing the other way round.
+                # Mounts outside become visible inside, but not the other way round.
                 _answer(answers, "mount", None, b"/", None, ctypes.c_ulong(_RECURSIVE | _SLAVE), None)
                 os.read(orders, 1)
         finally:
@@ -282,12 +290,12 @@ def _program(name: str) -> str:
     found = shutil.which(name)
     if found is None:
         hint = "install the package uidmap (Debian, Ubuntu) or shadow-utils (Fedora, RHEL)"
-        raise _Unavailable(f"the program {name} is missing, which gives a namespace its subordinate IDs", hint)
+        raise _Unavailable(f"the program {name} is missing, which maps subordinate IDs into a user namespace", hint)
     return found
 
 
 def _ranges(kind: str, uid: int) -> list[tuple[int, int]]:
-    """Return the user's subordinate IDs of one kind, "uid" or "gid": first ID and count of each range."""
+    """Return the first ID and the size of each range of the user's subordinate IDs, where `kind` is "uid" or "gid"."""
     import pwd
 
     try:
@@ -305,52 +313,50 @@ def _ranges(kind: str, uid: int) -> list[tuple[int, int]]:
     found = found or _by_getsubids(kind, user)
     if not found:
         option = f"--add-sub{kind}s {after}-{after + 65_535}"
-        hint = f"as root, usermod {option} {user} adds some (--add-subuids and --add-subgids take both)"
+        hint = f"as root, run: usermod {option} {user} (--add-subuids and --add-subgids can be combined)"
         raise _Unavailable(f"the user {user} has no subordinate IDs in /etc/sub{kind}", hint)
     return found
 
 
 def _by_getsubids(kind: str, user: str) -> list[tuple[int, int]]:
-    """Ask the system's own program, which knows of directories of users, too; lines are "0: user 100000 65536"."""
+    """Ask getsubids, which also knows network directories. Its lines look like "0: user 100000 65536"."""
     program = shutil.which("getsubids")
     if program is None:
         return []
     command = [program, *(["-g"] if kind == "gid" else []), user]
     with contextlib.suppress(OSError, subprocess.SubprocessError, ValueError):
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)  # noqa: S603 - PATH's
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)  # noqa: S603 - from PATH
         lines = [line.split() for line in done.stdout.splitlines()]
         return [(int(words[-2]), int(words[-1])) for words in lines if len(words) == 4]
     return []
 
 
 def _map(program: str, child: int, own: int, spans: list[tuple[int, int]]) -> None:
-    """Have the set-user-ID program write a map: this user is 0, the subordinate IDs follow from 1."""
+    """Write an ID map with the set-user-ID program: this user becomes 0, subordinate IDs follow from 1."""
     arguments, inside = [0, own, 1], 1
     for first, count in spans:
         arguments += [inside, first, count]
         inside += count
     command = [program, str(child), *map(str, arguments)]
     try:
-        done = subprocess.run(  # noqa: S603 - the user's own PATH says which program it is
+        done = subprocess.run(  # noqa: S603 - from the user's own PATH
             command, capture_output=True, text=True, errors="replace", timeout=30, check=False
         )
     except (OSError, subprocess.SubprocessError) as error:
-        raise _Unavailable(f"{program} does not run ({error})", "install it anew") from error
+        raise _Unavailable(f"{program} cannot be run ({error})", "reinstall it") from error
     if done.returncode:
         said = " ".join(done.stderr.split())[:_SHOWN] or f"exit status {done.returncode}"
-        hint = (
-            "look whether it is set-user-ID root (or has the capability cap_setuid or cap_setgid), and at /etc/subuid"
-        )
-        raise _Unavailable(f"{program} gave no subordinate IDs: {said}", f"{hint} and /etc/subgid")
+        hint = "check that it is set-user-ID root (or has cap_setuid or cap_setgid), and /etc/subuid and /etc/subgid"
+        raise _Unavailable(f"{program} could not map subordinate IDs: {said}", hint)
 
 
 def _refused(number: int) -> _Unavailable:
-    hint = "as root, look at the settings user.max_user_namespaces, kernel.unprivileged_userns_clone and "
-    hint += "kernel.apparmor_restrict_unprivileged_userns (sysctl); in a container, run that with more rights"
-    word = os.strerror(number) if number > 0 else "the process that was to make it died"
+    hint = "as root, check the sysctls user.max_user_namespaces, kernel.unprivileged_userns_clone and "
+    hint += "kernel.apparmor_restrict_unprivileged_userns; in a container, give it more privileges"
+    word = os.strerror(number) if number > 0 else "the child process died"
     if number == errno.ENOSPC:
-        word = "there are as many as are allowed"
-    return _Unavailable(f"this system gives an ordinary user no user namespace ({word})", hint)
+        word = "the limit of namespaces is reached"
+    return _Unavailable(f"this system does not let ordinary users create a user namespace ({word})", hint)
 
 
 def _call(function: str, *arguments: object) -> int:

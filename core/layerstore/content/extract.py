@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from layerstore.archive.pack import Packer
 from layerstore.archive.root import Root
-from layerstore.content.files import FileEntry, LayerFiles
+from layerstore.content.files import LayerFiles
 from layerstore.content.union import Node
 from layerstore.errors import LayerStoreError, NotSupported, TargetExists, UnusableFile
 from layerstore.linux import xattrs
@@ -202,8 +202,8 @@ class _Extraction:
             while levels:
                 check_stop(self._should_stop, _WHAT)
                 folder, rest = levels[-1]
-                node, entry = next(rest, (None, None))
-                if node is None or entry is None:
+                node = next(rest, None)
+                if node is None:
                     self._finish_folder(folder, target.fd)
                     levels.pop()
                     if levels:
@@ -213,17 +213,17 @@ class _Extraction:
                 else:
                     listed = self._enter(folder, node)
                     if listed is not None:
-                        os.mkdir(entry.name, stat.S_IRWXU, dir_fd=target.fd)
-                        target.push(entry.name)
+                        os.mkdir(node.name, stat.S_IRWXU, dir_fd=target.fd)
+                        target.push(node.name)
                         levels.append(listed)
 
-    def _files_of(self, folder: Node) -> list[tuple[Node, FileEntry]]:
-        """Return what is in a folder, the files before the folders."""
+    def _files_of(self, folder: Node) -> list[Node]:
+        """Return what is in a folder, files before folders."""
         with self._files.trouble(folder.path):
-            found = list(self._files.children(folder))
-        return sorted(found, key=lambda item: item[0].is_folder)
+            found = self._files.union.children(folder)
+        return sorted(found, key=lambda node: node.is_folder)
 
-    def _enter(self, folder: Node, node: Node) -> tuple[Node, Iterator[tuple[Node, FileEntry]]] | None:
+    def _enter(self, folder: Node, node: Node) -> tuple[Node, Iterator[Node]] | None:
         """Return a folder and what is in it; None, and a line among the skipped, where it cannot be read."""
         try:
             with self._files.trouble(node.path):
@@ -264,7 +264,7 @@ class _Extraction:
         folder, name = stack.enter_context(self._files.union.holder(node.places[0]))
         if not stat.S_ISREG(node.status.st_mode):
             return _Source(folder, name)
-        content = self._files.open(node)
+        content = self._files.union.open(node)
         stack.callback(os.close, content)
         metadata = content
         if len(node.places) > 1:
@@ -301,7 +301,7 @@ class _Extraction:
 def _packed(files: LayerFiles, top: Node, packer: Packer) -> Generator[bytes]:
     """Yield the pieces of a tar of a file or folder, without its end."""
     skip = len(top.path.rpartition("/")[0]) + 1
-    levels = [(top, _nodes(files, top) if top.path == "/" else iter((top,)))]
+    levels = [(top, iter(files.union.children(top)) if top.path == "/" else iter((top,)))]
     while levels:
         folder, rest = levels[-1]
         node = next(rest, None)
@@ -317,11 +317,7 @@ def _packed(files: LayerFiles, top: Node, packer: Packer) -> Generator[bytes]:
             with files.union.holder(node.places[0]) as (at, name):
                 yield from packer.add(at, os.fsencode(name), os.fsencode(node.path[skip:]))
             if node.is_folder:
-                levels.append((node, _nodes(files, node)))
-
-
-def _nodes(files: LayerFiles, folder: Node) -> Iterator[Node]:
-    return iter([node for node, _ in files.children(folder)])
+                levels.append((node, iter(files.union.children(node))))
 
 
 @contextmanager

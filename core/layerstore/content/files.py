@@ -22,8 +22,7 @@ from layerstore.drivers.overlay.whiteouts import is_whiteout
 from layerstore.drivers.stack import Stack
 from layerstore.errors import LayerStoreError
 from layerstore.idmap import NO_MAPS, IDMappings, Owner, Unmapped
-from layerstore.linux import xattrs
-from layerstore.linux.folders import check_stop, open_regular
+from layerstore.linux.folders import check_stop
 from layerstore.model import ChangeKind, Progress, ShouldStop
 
 _LOOKS = 30_000
@@ -128,7 +127,7 @@ class LayerFiles:
         self.layer = stack.folders[0][0]
         self.stack = stack
         self.maps = maps
-        self.union = Union(stack)
+        self.union = Union(stack, may_chmod=may_chmod)
         self._ids = [layer for layer, _ in stack.folders]
         self._older = older if stack.marks is None else ()
         self._copies = Union(Stack((*stack.folders, *self._older)))
@@ -140,7 +139,7 @@ class LayerFiles:
             folder = self.union.resolve(path)
             if not folder.is_folder:
                 raise OSError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
-            found = self.children(folder)
+            found = self._children(folder)
             if not self._older:
                 return [entry for _, entry in found]
             origins = self._origins(folder.path, {entry.name: node.status for node, entry in found}, _LOOKS)
@@ -168,24 +167,11 @@ class LayerFiles:
             node = self.union.resolve(path)
             if not stat.S_ISREG(node.status.st_mode):
                 raise OSError(errno.EINVAL, f"it is a {_kind(node.status).value}, and only files have a content")
-            descriptor = self.open(node)
+            descriptor = self.union.open(node)
             try:
                 return os.pread(descriptor, size, offset)
             finally:
                 os.close(descriptor)
-
-    def open(self, node: Node) -> int:
-        """Return a descriptor of a regular file's content, which the caller closes.
-
-        Raises:
-            OSError: its content is in a layer that is not there (EIO), or it cannot be read.
-        """
-        with self.union.holder(node.places[-1]) as (folder, name):
-            descriptor = open_regular(folder, name, may_chmod=self._may_chmod)
-        if self.union.marks is not None and self.union.marks.metacopy in xattrs.names(descriptor):
-            os.close(descriptor)
-            raise OSError(errno.EIO, "its content is in a layer below (metacopy) that does not have it")
-        return descriptor
 
     def occurrences(self, path: str) -> Sequence[Occurrence]:
         """Return in which layers a path occurs, the lowest first.
@@ -227,7 +213,7 @@ class LayerFiles:
         """
         with self.trouble(path):
             top = self.union.resolve(path)
-            levels = [(top, iter(self.children(top)))]
+            levels = [(top, iter(self._children(top)))]
         done = 0
         while levels:
             check_stop(should_stop, "looking through the files")
@@ -245,7 +231,7 @@ class LayerFiles:
             try:
                 with self.trouble(node.path):
                     node = self.union.whole(folder, node)
-                    levels.append((node, iter(self.children(node))))
+                    levels.append((node, iter(self._children(node))))
             except LayerStoreError as error:
                 if on_error is None:
                     raise
@@ -266,17 +252,11 @@ class LayerFiles:
             if wanted in (entry.path if "/" in wanted else entry.name).casefold():
                 yield entry
 
-    def children(self, folder: Node) -> Sequence[tuple[Node, FileEntry]]:
-        """Return what is in a folder, in the order of `list`, with the nodes to go on from; see `Union.whole`."""
-        found = [(node, self._entry(node)) for node in self.union.scan(folder)]
-        found.sort(key=lambda item: (not item[0].is_folder, os.fsencode(item[0].path)))
-        return found
-
     @contextmanager
     def kept(self) -> Iterator[LayerFiles]:
         """Yield the same for many look-ups in a row by one thread: it keeps folders open until the end of the block."""
         files = LayerFiles(self.stack, self._older, may_chmod=self._may_chmod)
-        files.union = union = KeptUnion(self.stack)
+        files.union = union = KeptUnion(self.stack, may_chmod=self._may_chmod)
         try:
             yield files
         finally:
@@ -285,6 +265,9 @@ class LayerFiles:
     def trouble(self, path: str) -> AbstractContextManager[None]:
         """Turn an `OSError` of a block into one that names the path and the layer."""
         return trouble(self.layer, self.union.folders[0], path)
+
+    def _children(self, folder: Node) -> Sequence[tuple[Node, FileEntry]]:
+        return [(node, self._entry(node)) for node in self.union.children(folder)]
 
     def _entry(self, node: Node, origin: tuple[str | None, bool | None] | None = None) -> FileEntry:
         status = node.status

@@ -21,7 +21,7 @@ from layerstore.drivers.overlay.whiteouts import is_whiteout
 from layerstore.drivers.stack import Stack
 from layerstore.errors import LayerStoreError, NoSuchFile, StoreAccess, UnusableFile
 from layerstore.linux import xattrs
-from layerstore.linux.folders import OPEN_FOLDER
+from layerstore.linux.folders import OPEN_FOLDER, open_regular
 
 _KEPT = 64
 
@@ -53,8 +53,13 @@ class Node:
     seen: list[Place] = field(default_factory=list)
 
     @property
+    def name(self) -> str:
+        """The last part of the path."""
+        return self.path.rpartition("/")[2]
+
+    @property
     def is_folder(self) -> bool:
-        """True for a folder."""
+        """Whether it is a folder."""
         return stat.S_ISDIR(self.status.st_mode)
 
 
@@ -74,12 +79,13 @@ class Hit(NamedTuple):
 class Union:
     """The file system that a stack makes up. Methods raise `OSError` of what they could not do; see `Node`."""
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: Stack, *, may_chmod: bool = False) -> None:
         self.folders = [folder for _, folder in stack.folders]
         self.marks = stack.marks
         self.prefix = os.fsdecode(PREFIX) if stack.named_whiteouts else ""
         """What begins the names of files that hide others; "" where none do."""
         self._roots = [Place(index, "") for index in range(len(self.folders))]
+        self._may_chmod = may_chmod
 
     def root(self) -> Node:
         """Return the root."""
@@ -215,6 +221,23 @@ class Union:
                 hidden.update(name.removeprefix(self.prefix) for name in hides)
         return list(found.values())
 
+    def children(self, folder: Node) -> list[Node]:
+        """Return what `scan` does, folders first and sorted by the bytes of the names."""
+        return sorted(self.scan(folder), key=lambda node: (not node.is_folder, os.fsencode(node.path)))
+
+    def open(self, node: Node) -> int:
+        """Return a descriptor of a regular file's content, which the caller closes.
+
+        Raises:
+            OSError: The content is in a layer that is missing (EIO), or cannot be read.
+        """
+        with self.holder(node.places[-1]) as (folder, name):
+            descriptor = open_regular(folder, name, may_chmod=self._may_chmod)
+        if self.marks is not None and self.marks.metacopy in xattrs.names(descriptor):
+            os.close(descriptor)
+            raise OSError(errno.EIO, "its content is in a lower layer (metacopy) that does not have it")
+        return descriptor
+
     def whole(self, folder: Node, node: Node) -> Node:
         """Return a node of `scan` with all its places; `folder` is the one that was scanned."""
         status = node.status
@@ -281,8 +304,8 @@ class Union:
 class KeptUnion(Union):
     """A union that keeps the folders open that it used last, for many look-ups in a row. Not for several threads."""
 
-    def __init__(self, stack: Stack) -> None:
-        super().__init__(stack)
+    def __init__(self, stack: Stack, *, may_chmod: bool = False) -> None:
+        super().__init__(stack, may_chmod=may_chmod)
         self._open: dict[Place, int] = {}
 
     def close(self) -> None:

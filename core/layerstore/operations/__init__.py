@@ -1,1 +1,1 @@
-"""Everything that changes a store, under its locks."""
+"""The operations that change a store, each under the locks it needs."""

@@ -1,4 +1,4 @@
-"""Making layers and filling them: record incomplete, work, complete."""
+"""Creates layers and applies diffs: record the layer as incomplete, do the work, clear the mark."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from layerstore.errors import (
 from layerstore.idmap import NO_MAPS, IDMappings
 from layerstore.linux.atomic import PendingFile
 from layerstore.model import INCOMPLETE_FLAG, Layer, Progress, ShouldStop
+from layerstore.operations import recover
 from layerstore.operations.mount import refuse_under_mounts
 from layerstore.operations.replace import replace_content
 from layerstore.operations.transaction import Transaction
@@ -35,7 +36,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A diff to apply: the stream, and how to follow and stop the work on it."""
+    """A diff to apply, and the callbacks of the caller."""
 
     stream: BinaryIO
     progress: Progress | None = None
@@ -44,7 +45,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class NewLayer:
-    """What a new layer is to be; `maps` None stands for those of the parent."""
+    """The arguments for a new layer; see `LayerStore.create`."""
 
     id: str | None = None
     parent: str | None = None
@@ -56,10 +57,14 @@ class NewLayer:
     maps: IDMappings | None = None
 
     def draft(self, tx: Transaction) -> Layer:
-        """Return the record to begin with, marked incomplete. The parent may lie in an image store.
+        """Return the initial record of the layer, marked incomplete. The parent may be in an image store.
 
         Raises:
-            ParentUnknown, DuplicateID, DuplicateName, NotSupported: the layer cannot be made so.
+            ParentUnknown: There is no such parent.
+            DuplicateID: The ID is taken by a layer, or by files without a record.
+            DuplicateName: Another layer has one of the names.
+            UnusableID: The ID is not a valid folder name.
+            NotSupported: The ID maps are not those of the parent.
         """
         records, all_records = tx.records, tx.all_records
         layer_id = self.id or fresh_id(all_records)
@@ -95,14 +100,14 @@ class NewLayer:
         maps = IDMappings.of(parent)
         if self.maps is not None and self.maps != maps:
             raise NotSupported(
-                f"layer {parent.id[:16]} has other ID maps, and its files the owners that go with them: only Podman "
-                "makes copies with new owners (podman create --uidmap --gidmap)"
+                f"layer {parent.id[:16]} has other ID maps, which its files' owners depend on: use "
+                "podman create --uidmap --gidmap, which copies the layer with new owners"
             )
         return maps
 
 
 def fresh_id(records: Records) -> str:
-    """Return a random ID that no layer has: 64 hexadecimal digits, as pkg/stringid makes them."""
+    """Return an unused random ID of 64 hexadecimal digits, as pkg/stringid generates them."""
     while True:
         layer_id = os.urandom(32).hex()
         if layer_id not in records.by_id:
@@ -110,17 +115,17 @@ def fresh_id(records: Records) -> str:
 
 
 def check_id(layer_id: str) -> None:
-    """Refuse an ID for a new layer that would be hidden, or odd on a screen, as the name of a folder."""
+    """Raise `UnusableID` unless the ID is a visible, printable folder name that a new layer can have."""
     if layer_id.startswith(".") or not layer_id.isprintable():
         raise UnusableID(layer_id)
     file_name(layer_id)
 
 
 def put(tx: Transaction, new: NewLayer, source: Source | None) -> tuple[Layer, int]:
-    """Make a layer, fill it from `source` if there is one, and return it with the bytes of its files.
+    """Create a layer, apply a diff to it if there is one, and return it with the size of its files in bytes.
 
-    Whatever goes wrong, no trace of the layer stays; where even cleaning up fails it stays marked incomplete, and the
-    next one who writes to the store removes it.
+    On any error the layer is removed. If that fails too, it stays marked incomplete and the next writer removes it.
+    Without a diff the size is -1.
     """
     layer = new.draft(tx)
     tx.save({}, [layer])
@@ -148,30 +153,28 @@ def put(tx: Transaction, new: NewLayer, source: Source | None) -> tuple[Layer, i
 
 
 def apply_diff(tx: Transaction, layer: Layer, source: Source) -> int:
-    """Apply a diff on top of what the layer holds; return the bytes of the files in it.
+    """Apply a diff on top of a layer's content, and return the size of the files in the diff in bytes.
 
-    The work is done on a copy under an ID of its own, which takes the layer's place at the end: until then, and after
-    any failure or crash, the layer is as it was; see `replacing`.
+    The diff is applied to a copy with its own ID, which replaces the layer at the end (see `replace`). Until then, and
+    after any failure or crash, the layer is unchanged.
 
     Raises:
-        LayerInUse: the layer, or one based on it, is mounted or lived in.
+        LayerInUse: The layer or one based on it is mounted, or processes use its files.
     """
     refuse_under_mounts(tx, layer.id)
-    staged = Layer(
-        id=fresh_id(tx.records), parent=layer.parent, created=datetime.now(UTC), flags={INCOMPLETE_FLAG: True}
-    )
-    tx.save({}, [staged])
+    copy = Layer(id=fresh_id(tx.records), parent=layer.parent, created=datetime.now(UTC), flags={INCOMPLETE_FLAG: True})
+    tx.save({}, [copy])
     try:
-        tx.driver.clone(layer.id, staged.id, should_stop=source.should_stop)
-        size, result = _fill(tx, staged.id, layer, source)
-        replace_content(tx, layer, staged, _outcome(result))
+        tx.driver.clone(layer.id, copy.id, should_stop=source.should_stop)
+        size, result = _fill(tx, copy.id, layer, source)
+        replace_content(tx, layer, copy, _outcome(result))
     finally:
-        _discard(tx, staged)
+        _discard(tx, copy)
     return size
 
 
 def _fill(tx: Transaction, layer_id: str, like: Layer, source: Source) -> tuple[int, IngestResult]:
-    """Unpack a diff into a layer that has the parent and the maps of `like`."""
+    """Apply a diff to a layer that has the parent and ID maps of `like`."""
     from layerstore.operations.ingest import Ingest
 
     with (
@@ -185,7 +188,7 @@ def _fill(tx: Transaction, layer_id: str, like: Layer, source: Source) -> tuple[
 
 
 def _outcome(result: IngestResult) -> dict[str, Any]:
-    """Return the record's values, by JSON key, for a diff that was applied (applyDiffWithOptions in layers.go)."""
+    """Return the values that an applied diff sets in the record, by JSON key (applyDiffWithOptions in layers.go)."""
     return {
         "compressed-diff-digest": result.compressed_digest,
         "compressed-size": result.compressed_size,
@@ -200,7 +203,7 @@ def _outcome(result: IngestResult) -> dict[str, Any]:
 def _discard(tx: Transaction, layer: Layer) -> None:
     try:
         now = tx.records.by_id[layer.id]
-        tx.settle(now)
+        recover.settle(tx, now)
         tx.remove(now)
     except (LayerStoreError, OSError):
-        _log.exception("layer %s stays marked incomplete; it could not be removed after a failure", layer.id)
+        _log.exception("could not remove layer %s after a failure; the next write will retry", layer.id)

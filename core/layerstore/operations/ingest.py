@@ -1,7 +1,7 @@
-"""A tar stream, compressed or not, on its way into a layer: decompressed, hashed, split, given out entry by entry.
+"""Reads a diff: decompresses and hashes a tar stream, records its tar-split and yields its entries.
 
-Three threads share the work, pieces of 1 MiB between them: one reads and decompresses, one hashes, and the caller's own
-parses, checksums and writes files. The C code that they spend their time in releases the interpreter's lock.
+Three threads share the work and pass pieces of 1 MiB: one reads and decompresses, one hashes, and the caller's thread
+parses, checksums and writes files. They run in parallel because the C code that does the work releases the GIL.
 """
 
 from __future__ import annotations
@@ -32,19 +32,27 @@ _STREAM, _PLAIN = 0, 1
 
 
 class Source(Protocol):
-    """What a diff is read from: any binary file, pipe or file-like object."""
+    """A binary file, pipe or file-like object to read a diff from."""
 
     def read(self, size: int, /) -> bytes | None:
-        """Return up to `size` bytes, b"" at the end, None where it will not wait for what has not come yet."""
+        """Return up to `size` bytes, b"" at the end, or None if a non-blocking source has no data yet."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class IngestResult:
-    """What is known about a diff once it has come in; the fields are those of a layer's record.
+    """The facts about a diff that the record of a layer keeps.
 
-    Digests are "sha256:" and 64 hex digits, sizes are in bytes; `compressed_*` is about the stream as it came,
-    `diff_*` about the tar in it. `uids` and `gids` are the owners of all entries that are not whiteouts, ascending.
+    Digests are "sha256:" and 64 hexadecimal digits, sizes are in bytes.
+
+    Attributes:
+        compression: The compression of the stream.
+        compressed_digest: The digest of the stream as it was read.
+        compressed_size: The size of the stream as it was read.
+        diff_digest: The digest of the uncompressed tar.
+        diff_size: The size of the uncompressed tar.
+        uids: The owners of all entries except whiteouts, ascending.
+        gids: The groups of all entries except whiteouts, ascending.
     """
 
     compression: Compression
@@ -57,15 +65,18 @@ class IngestResult:
 
 
 class Ingest:
-    """Reads a diff from `source` and writes its tar-split to `tar_split`, both binary; neither is closed.
+    """Reads a diff and writes its tar-split, without closing either file.
 
-    Use it as a context manager, take all `entries`, then ask for the `result`. The threads start and end with the
-    context; about 20 MiB are on their way at most. A source that is a path is opened, and closed at the end.
+    Use it as a context manager: iterate over all `entries`, then get the `result`. The threads live as long as the
+    context, and buffer at most about 20 MiB. Leaving the context waits for a `read` in progress. A `read` of a pipe,
+    socket or terminal starts only when data is ready, but a `read` of another object may block for as long as it likes.
 
-    `progress` is called from the thread that takes the entries, about once a MiB, with the bytes of the source; their
-    total is None where the source cannot tell. `should_stop` is asked as often, and every 0.1 s while the source has
-    nothing to give. Leaving the context waits for a `read` that is under way: one of a pipe, socket or terminal is only
-    begun when there is something to read, but that of another object can block as long as it likes.
+    Args:
+        source: The diff: a binary file, or a path to open and close.
+        tar_split: The binary file to write the tar-split to.
+        progress: Called about once per MiB in the thread that iterates over the entries, with bytes of the source. The
+            total is None if the source does not know its size.
+        should_stop: Polled as often, and every 0.1 s while the source has no data.
     """
 
     def __init__(
@@ -94,7 +105,7 @@ class Ingest:
         with ExitStack() as stack:
             if isinstance(source, str | PathLike):
                 source = stack.enter_context(open(source, "rb", buffering=0))
-            self._total = _bytes_to_come(source)
+            self._total = _remaining_bytes(source)
             self._hashes = HashThread(streams=2)
             stack.callback(self._hashes.close)
             self._reader = threading.Thread(target=self._run, args=(source,), name="layerstore-read", daemon=True)
@@ -109,12 +120,12 @@ class Ingest:
         self._cleanup.close()
 
     def entries(self) -> Iterator[TarEntry]:
-        """Yield the entries, once. When they are exhausted the source has been read to its end, and all is checked.
+        """Yield the entries, once. After the last one, the whole source has been read and verified.
 
         Raises:
-            BadArchive: The stream is no tar, or is damaged; nothing about the rest of it is known then.
-            Cancelled: `should_stop` said so.
-            OSError: The source could not be read. Whatever else its `read` raises arrives here, too.
+            BadArchive: The stream is not a tar, or is damaged.
+            Cancelled: `should_stop` returned True.
+            OSError: The source cannot be read. Any other exception of its `read` is raised too.
         """
         owners = self._owners
         for entry in self._split.entries():
@@ -125,13 +136,13 @@ class Ingest:
         self._complete = True
 
     def result(self) -> IngestResult:
-        """Return what was found; `entries` must be exhausted.
+        """Return the facts about the diff.
 
         Raises:
-            RuntimeError: It is not.
+            RuntimeError: `entries` is not exhausted.
         """
         if not self._complete:
-            raise RuntimeError("the entries have not all been taken")
+            raise RuntimeError("not all entries have been read")
         plain = _STREAM if self._compression is Compression.NONE else _PLAIN
         digests, sizes = self._hashes.digests, self._hashes.sizes
         return IngestResult(
@@ -147,11 +158,11 @@ class Ingest:
     def _end_reader(self) -> None:
         self._stop.set()
         self._plain.close()
-        self._hashes.close()  # else it could be this that the reader waits for
+        self._hashes.close()  # the reader may be waiting for it
         self._reader.join()
 
     def _pieces(self) -> Iterator[bytes]:
-        """Take the plain pieces from the reading thread."""
+        """Yield the uncompressed pieces from the reading thread."""
         while True:
             self._check()
             try:
@@ -171,12 +182,12 @@ class Ingest:
             self._progress(self._told, self._total)
 
     def _run(self, source: Source) -> None:
-        """Read, decompress and pass on: the work of the reading thread."""
+        """Read, decompress and pass on pieces, in the reading thread."""
         try:
             self._pump(source)
         except ChannelClosed:
             pass
-        except BaseException as error:  # noqa: BLE001 - it is raised again by the thread that takes the entries
+        except BaseException as error:  # noqa: BLE001 - raised again in the thread that iterates over the entries
             self._plain.fail(error)
         else:
             self._plain.finish()
@@ -199,7 +210,7 @@ class Ingest:
                 self._plain.put(piece)
 
     def _counted(self, first: bytes, pieces: Iterator[bytes]) -> Iterator[bytes]:
-        """Count and hash the stream as it comes."""
+        """Count and hash the pieces of the stream."""
         piece = first
         while piece:
             self._read += len(piece)
@@ -213,10 +224,10 @@ def _is_whiteout(name: bytes) -> bool:
 
 
 def _read_pieces(source: Source, stop: threading.Event) -> Generator[bytes]:
-    """Yield what the source has, up to 1 MiB at a time, until its end or `stop`."""
-    descriptor = _waiting_descriptor(source)
+    """Yield pieces of up to 1 MiB until the source ends or `stop` is set."""
+    descriptor = _pollable_descriptor(source)
     if descriptor is not None:
-        yield from _read_as_it_comes(source, descriptor, stop)
+        yield from _read_polled(source, descriptor, stop)
         return
     while not stop.is_set():
         piece = source.read(PIECE)
@@ -228,8 +239,8 @@ def _read_pieces(source: Source, stop: threading.Event) -> Generator[bytes]:
             return
 
 
-def _read_as_it_comes(source: Source, descriptor: int, stop: threading.Event) -> Iterator[bytes]:
-    """Yield what comes out of a pipe: what is there is put together, and nothing waits for what is not there yet."""
+def _read_polled(source: Source, descriptor: int, stop: threading.Event) -> Iterator[bytes]:
+    """Yield pieces of a pipe: join all data that is available, and never wait to fill a piece."""
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
     read = source.read1 if isinstance(source, io.BufferedReader) else source.read
@@ -248,11 +259,11 @@ def _read_as_it_comes(source: Source, descriptor: int, stop: threading.Event) ->
             return
 
 
-def _waiting_descriptor(source: Source) -> int | None:
-    """Return the descriptor of a pipe, socket or terminal, which can be waited for; None for anything else.
+def _pollable_descriptor(source: Source) -> int | None:
+    """Return the descriptor of a pipe, socket or terminal, which can be polled, or None for anything else.
 
-    Only Python's own files count: what another object's `fileno` has to do with its `read` is not known. A buffered
-    one may hold bytes that its descriptor does not show; these come with the next ones, or with the end.
+    Only Python's own files are polled, since the `fileno` of other objects may not match their `read`. Bytes in the
+    buffer of a buffered file, which polling does not see, are returned with the next data or at the end.
     """
     raw = source.raw if isinstance(source, io.BufferedReader) else source
     if not isinstance(raw, io.FileIO):
@@ -263,8 +274,8 @@ def _waiting_descriptor(source: Source) -> int | None:
     return None
 
 
-def _bytes_to_come(source: object) -> int | None:
-    """Return the bytes between the source's position and its end, None if it has no positions."""
+def _remaining_bytes(source: object) -> int | None:
+    """Return the number of bytes up to the end of the source, or None if it is not seekable."""
     if not isinstance(source, io.IOBase):
         return None
     try:

@@ -1,6 +1,7 @@
-"""Mounting layers, counted in mountpoints.json so that several users of a mount do not end it for each other.
+"""Mounts and unmounts layers.
 
-The count is what people asked for, the kernel's mount table what there is; `survey` compares them.
+mountpoints.json counts the users of each mount, so that the first one to unmount does not break it for the others. The
+file records what was requested and the kernel's mount table what is there. `survey` compares the two.
 """
 
 from __future__ import annotations
@@ -18,15 +19,17 @@ from layerstore.records.mountpoints import MountTable
 from layerstore.records.references import References, chain
 from layerstore.records.table import Parents
 
-_ENTER = "run layertui inside it (podman unshare, nsenter), or end what runs there (podman stop, podman unmount)"
+_ENTER = "run layertui in it (podman unshare, nsenter), or stop what uses it (podman stop, podman unmount)"
 
 
 @dataclass(frozen=True, slots=True)
 class MountUsers:
-    """Who would notice if a layer's mount ended.
+    """The users of a layer's mount.
 
-    `state` is None where there is none; `containers` have the layer as their own; `processes` are those that this user
-    may see.
+    Attributes:
+        state: The mount, or None if the layer is not mounted.
+        containers: The names of the containers whose own layer it is.
+        processes: The processes that use its files, as far as this user may see them.
     """
 
     state: MountState | None
@@ -35,10 +38,10 @@ class MountUsers:
 
 
 def mount(tx: Transaction, layer: Layer, mount_label: str) -> Path:
-    """Mount the layer, or count one more user of its mount (the seed's Mount).
+    """Mount the layer, or count one more user of its mount (Mount).
 
     Raises:
-        LayerInUse: it is mounted in another mount namespace; to mount it here as well would mix up its files.
+        LayerInUse: It is mounted in another mount namespace. A second mount there would damage its files.
     """
     backend = tx.backend
     with backend.mounts_lock.write() as held:
@@ -48,8 +51,8 @@ def mount(tx: Transaction, layer: Layer, mount_label: str) -> Path:
             backend.mounts_file.save(held, [MountPoint(layer.id, present.path, present.count + 1)])
             return Path(present.path)
         if not mounted:
-            _refuse_elsewhere(backend, layer.id, "mounted twice, its files may be damaged")
-        # A count that outlived its mount, as after a boot, counts for nothing.
+            _refuse_elsewhere(backend, layer.id, "a second mount could damage its files")
+        # A stale entry, for example after a reboot, is overwritten.
         path = tx.driver.get(layer.id, mount_label=mount_label or layer.mount_label, volatile=layer.volatile)
         try:
             backend.mounts_file.save(held, [MountPoint(layer.id, os.path.normpath(path), 1)])
@@ -60,13 +63,13 @@ def mount(tx: Transaction, layer: Layer, mount_label: str) -> Path:
 
 
 def unmount(tx: Transaction, ref_or_path: str, *, force: bool) -> bool:
-    """Count one user less, and unmount when it was the last or `force` says so; tell whether it is still mounted.
+    """Count one user less, unmount after the last one or with `force`, and return whether the layer is still mounted.
 
-    A layer that is not mounted stays so and is no error; a count that outlived its mount goes.
+    Unmounting a layer that is not mounted is not an error. A stale entry is removed.
 
     Raises:
-        LayerUnknown: this is neither a layer nor the path of a mount.
-        LayerInUse: processes are in it, or it is mounted in another mount namespace; nothing was changed.
+        LayerUnknown: This is neither a layer nor the path of a mount.
+        LayerInUse: Processes use it, or it is mounted in another mount namespace. Nothing was changed.
     """
     backend = tx.backend
     with backend.mounts_lock.write() as held:
@@ -78,7 +81,7 @@ def unmount(tx: Transaction, ref_or_path: str, *, force: bool) -> bool:
             backend.mounts_file.save(held, [MountPoint(layer_id, present.path, present.count - 1)])
             return True
         if present is not None and not mounted:
-            _refuse_elsewhere(backend, layer_id, "it cannot be ended from here")
+            _refuse_elsewhere(backend, layer_id, "it cannot be unmounted from this one")
         try:
             tx.driver.put(layer_id)
         except LayerInUse as error:
@@ -89,10 +92,10 @@ def unmount(tx: Transaction, ref_or_path: str, *, force: bool) -> bool:
 
 
 def survey(backend: Backend) -> dict[str, MountState]:
-    """Compare mountpoints.json with the kernel; return every layer that either says is mounted, by ID.
+    """Return every mount that mountpoints.json or the kernel lists, by layer ID.
 
-    Other mount namespaces are looked at only if a line has no mount here. Where the driver takes no mounts (vfs) a line
-    is as good as the layer's folder.
+    Other mount namespaces are searched only if an entry has no mount in this one. For a driver without mounts (vfs), an
+    entry is valid as long as the layer's folder exists.
     """
     lines = backend.mounts().by_id
     if backend.layout.driver != "overlay":
@@ -108,15 +111,15 @@ def survey(backend: Backend) -> dict[str, MountState]:
 
 
 def kernel_stamp(backend: Backend) -> object:
-    """Return what differs after a layer's mount began or ended in this mount namespace, whoever did it."""
+    """Return a stamp that changes when any process mounts or unmounts a layer in this mount namespace."""
     return tuple(overlay_mounts(_home(backend))) if backend.layout.driver == "overlay" else ()
 
 
 def clear_stale(tx: Transaction, ref_or_path: str | None) -> list[MountState]:
-    """Take away the lines of mounts that the kernel does not have, of one layer or of all; return them.
+    """Remove the stale entries of one layer, or of all if None, and return them.
 
     Raises:
-        LayerUnknown: this is neither a layer nor the ID or the path of a line.
+        LayerUnknown: This is neither a layer nor the ID or path of an entry.
     """
     backend = tx.backend
     with backend.mounts_lock.write() as held:
@@ -129,27 +132,31 @@ def clear_stale(tx: Transaction, ref_or_path: str | None) -> list[MountState]:
 
 
 def users(backend: Backend, layer_id: str, references: References) -> MountUsers:
-    """Find who uses a layer's mount: containers by their records, processes by looking at all that run."""
+    """Return who uses a layer's mount. Examines all processes that this user may see."""
     state = survey(backend).get(layer_id)
     containers = tuple(label for label, tops in references.container_tops if layer_id in tops)
     return MountUsers(state, containers, tuple(processes_in(place_of(backend, layer_id))))
 
 
 def refuse_living(backend: Backend, layer_id: str, state: MountState | None) -> None:
-    """Raise `LayerInUse` if processes live in a layer, or if its mount cannot be ended here: no force helps then."""
+    """Raise `LayerInUse` if processes use a layer, or if it is mounted in another mount namespace.
+
+    Neither can be overridden with force.
+    """
     if state is None or state.place is not MountPlace.HERE:
-        _refuse_elsewhere(backend, layer_id, "it cannot be ended from here")
+        _refuse_elsewhere(backend, layer_id, "it cannot be unmounted from this one")
     place = place_of(backend, layer_id)
     processes = processes_in(place)
     if processes:
-        hint = "stop them first (podman stop), or leave the folder"
+        hint = "stop them first (podman stop), or leave the folder and close its files"
         raise LayerInUse(layer_id, mounts=(place.path,), processes=tuple(map(str, processes)), hint=hint)
 
 
 def refuse_under_mounts(tx: Transaction, layer_id: str) -> None:
-    """Raise `LayerInUse` if other content in the layer would take away files that somebody has before his eyes.
+    """Raise `LayerInUse` if replacing the layer's folder would take files away from a mount or a process.
 
-    An overlay whose lower folder changes places shows nothing any more; with vfs it is the processes in the layer.
+    An overlay mount whose lower folder is replaced shows an empty folder. With vfs, only processes that use the layer's
+    own folder are affected.
     """
     backend, mounts = tx.backend, survey(tx.backend)
     if backend.layout.driver != "overlay":
@@ -159,7 +166,7 @@ def refuse_under_mounts(tx: Transaction, layer_id: str) -> None:
     parents = ChainMap(backend.reference_files.load_transient().parents, Parents(tx.records.layers))  # type: ignore[arg-type]
     seen = [state.path for state in mounts.values() if not state.stale and layer_id in chain(parents, state.id)]
     if seen:
-        hint = "they would show an empty folder: unmount them first (podman stop, podman unmount)"
+        hint = "these mounts would become empty; unmount them first (podman stop, podman unmount)"
         raise LayerInUse(layer_id, mounts=seen, hint=hint)
 
 
@@ -180,7 +187,7 @@ def place_of(backend: Backend, layer_id: str) -> Place:
 
 
 def _find(tx: Transaction, table: MountTable, ref_or_path: str) -> str:
-    """Return the ID of a layer, or of a line by its path or ID: the record may be gone."""
+    """Return the ID of a layer, or of an entry by path or ID, since the layer's record may be gone."""
     try:
         return tx.records.find(ref_or_path).id
     except LayerUnknown:
@@ -200,7 +207,7 @@ def _home(backend: Backend) -> str:
 
 
 def _away(backend: Backend, layer_id: str) -> int:
-    """Return a process in whose mount namespace, not this one, the layer is mounted; 0 if there is none."""
+    """Return a process in another mount namespace in which the layer is mounted, or 0."""
     return elsewhere(_home(backend), {layer_id}).get(layer_id, 0) if backend.layout.driver == "overlay" else 0
 
 
@@ -214,5 +221,5 @@ def _refuse_elsewhere(backend: Backend, layer_id: str, consequence: str) -> None
 
 def _with_processes(backend: Backend, error: LayerInUse) -> LayerInUse:
     processes = tuple(str(process) for process in processes_in(place_of(backend, error.layer)))
-    hint = "leave the folder and close the files in it, then try again" if processes else ""
+    hint = "leave the folder and close its files, then try again" if processes else ""
     return LayerInUse(error.layer, mounts=error.mounts, processes=processes, hint=hint)

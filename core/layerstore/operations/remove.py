@@ -1,4 +1,4 @@
-"""Deleting layers: what stands in the way, and in which order."""
+"""Deletes layers, after checking that nothing depends on them."""
 
 from __future__ import annotations
 
@@ -15,10 +15,14 @@ from layerstore.records.references import References
 
 @dataclass(frozen=True, slots=True)
 class Dependents:
-    """All that depends on a layer: IDs of its children, names of images and containers, paths of its mounts.
+    """Everything that depends on a layer: a snapshot, with the limits of `References` and `MountState`.
 
-    Children are those of the records and, of a store with `transient_store`, those below the run root. Mounts that are
-    on file only do not count. A snapshot, with the limits of `References` and `MountState`.
+    Attributes:
+        layer: The ID of the layer.
+        children: The IDs of the layers based on it, including those of a store with `transient_store`.
+        images: The names of the images that need it.
+        containers: The names of the containers that need it.
+        mounts: The paths at which it is mounted. Stale mounts are left out.
     """
 
     layer: str
@@ -28,7 +32,7 @@ class Dependents:
     mounts: tuple[str, ...] = ()
 
     def refuse(self, *, force: bool) -> None:
-        """Raise `LayerInUse` where the layer must not go; `force` overrides all but children."""
+        """Raise `LayerInUse` if anything depends on the layer. `force` overrides everything except children."""
         if self.children or (not force and (self.images or self.containers or self.mounts)):
             raise LayerInUse(
                 self.layer,
@@ -40,7 +44,7 @@ class Dependents:
 
 
 def dependents(records: Records, references: References, mounts: Mapping[str, MountState], layer_id: str) -> Dependents:
-    """Collect what depends on the layer. A count that outlived its mount does not."""
+    """Return everything that depends on the layer."""
     mount = mounts.get(layer_id)
     return Dependents(
         layer_id,
@@ -52,9 +56,9 @@ def dependents(records: Records, references: References, mounts: Mapping[str, Mo
 
 
 def delete(tx: Transaction, layer: Layer, *, force: bool) -> None:
-    """Delete one layer, or raise `LayerInUse` and change nothing.
+    """Delete a layer, or raise `LayerInUse` and change nothing.
 
-    `force` ends its mount first, but not under processes that live in it, nor in another mount namespace.
+    With `force` it is unmounted first, unless processes use it or it is mounted in another mount namespace.
     """
     backend = tx.backend
     mounts = survey(backend)
@@ -67,24 +71,24 @@ def delete(tx: Transaction, layer: Layer, *, force: bool) -> None:
 
 
 def wipe(tx: Transaction, *, force: bool, should_stop: ShouldStop | None) -> None:
-    """Delete all layers, children before parents; refuse before the first if one must not go."""
+    """Delete all layers, children before parents, or raise `LayerInUse` before any is deleted."""
     backend = tx.backend
     records, mounts = tx.records, survey(backend)
     references = backend.references(records)
     for layer in records.layers:
         found = dependents(records, references, mounts, layer.id)
-        replace(found, children=references.unlisted_children(layer.id)).refuse(force=force)  # the others go, too
+        replace(found, children=references.unlisted_children(layer.id)).refuse(force=force)  # all other children go too
         if found.mounts or found.containers:
             refuse_living(backend, layer.id, mounts.get(layer.id))
     for layer_id in children_first(records, [layer.id for layer in records.layers]):
         if should_stop is not None and should_stop():
-            raise Cancelled("wiping the store", "the layers that are still there are whole")
+            raise Cancelled("wiping the store", "the remaining layers are intact")
         unmount(tx, layer_id, force=True)
         tx.remove(records.by_id[layer_id])
 
 
 def children_first(records: Records, ids: list[str]) -> list[str]:
-    """Return `ids` so that no layer comes before a layer based on it; those in a circle come in any order."""
+    """Return `ids` sorted so that children come before their parents. Layers in a circle come in any order."""
     wanted = set(ids)
     depth: dict[str, int] = {}
     for layer_id in ids:

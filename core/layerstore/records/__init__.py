@@ -1,1 +1,1 @@
-"""The JSON files of a store, and who uses its layers."""
+"""The JSON files of a store: layers, mounts, and the images and containers that use layers."""

@@ -1,4 +1,4 @@
-"""The blobs that are kept with a layer: what partial pulls need again, such as a layer's table of contents."""
+"""The named data items of a layer, such as the table of contents that partial pulls reuse."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PLAIN = re.compile(r"[.0-9a-z]*")
 
 
 def blob_sizes(layout: Layout, layer: Layer) -> dict[str, int | None]:
-    """Return the bytes of each of the layer's blobs; None for one whose file is gone, or cannot be looked at."""
+    """Return the size in bytes of each data item, or None if its file is missing or inaccessible."""
     try:
         folder = layout.big_data(layer.id)
     except UnusableID:
@@ -23,10 +23,10 @@ def blob_sizes(layout: Layout, layer: Layer) -> dict[str, int | None]:
 
 
 def blob_name(key: str) -> str:
-    """Return the name of a blob's file (makeBigDataBaseName in store.go); odd keys give what can be no name.
+    """Return the file name for a key (makeBigDataBaseName in store.go). It need not be a valid name.
 
-    It is the key, or base64 of it where the key has more than digits, small letters and dots before its last character,
-    which the peer does not look at.
+    A key of digits, lowercase letters and dots is used as it is, any other key as "=" and its base64. As in
+    containers/storage, the last character of the key is not examined.
     """
     return key if _PLAIN.fullmatch(key[:-1]) else f"={base64.b64encode(os.fsencode(key)).decode()}"
 

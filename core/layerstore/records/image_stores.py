@@ -1,9 +1,9 @@
-"""Additional image stores: stores of others, whose layers are seen beside a store's own and never changed.
+"""Additional image stores: read-only stores whose layers appear beside a store's own.
 
-They are what `additionalimagestores` and `imagestore` of storage.conf name (containers/storage, store.go): often on a
-network share, or on a file system that cannot be written. Whoever looks for a layer finds the store's own first, then
-those of the image stores in their order; a layer of the store may be based on one of theirs. One that cannot be read
-is left out and reported, for the store is of use without it.
+They are named by `additionalimagestores` and `imagestore` in storage.conf (see store.go of containers/storage), and are
+often on a network share or a read-only file system. Layers are looked up in the store itself first, then in its image
+stores in order. A layer of the store may be based on a layer of an image store. An image store that cannot be read is
+skipped and reported.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from layerstore.records.records import Problem, RecordFiles
 from layerstore.records.references import ReferenceFiles, UsersOfLayers
 
 PROBLEM = "image-store"
-"""The kind of the problem that an image store cannot be read; it is about no layer."""
+"""The kind of `Problem` for an image store that cannot be read."""
 
 State = tuple[bytes, tuple[FileStamp, FileStamp]]
-"""The token and the stamp of a store's records: what differs after a write."""
+"""The token and stamp of the records of a store, which change with every write."""
 
 
 @dataclass(slots=True)
 class ImageStore:
-    """The files of one of them. Nothing of it is ever written, no lock file either."""
+    """The files of one image store. Nothing in it is ever written, not even a lock file."""
 
     layout: Layout
     lock_timeout: float
@@ -46,16 +46,17 @@ class ImageStore:
 
     @property
     def path(self) -> str:
-        """Its graph root."""
+        """The graph root."""
         return self.layout.graph_root
 
     def check(self, held: Held | None) -> State:
-        """Return the state of its records, after reading them if they changed.
+        """Return the state of the records, after reading them if they changed.
 
         Raises:
-            LayerStoreError, OSError: they cannot be read; `explained` says it in plain words.
+            LayerStoreError: The records are invalid, or belong to another driver.
+            OSError: The records cannot be read. `explained` puts it in plain words.
         """
-        self._look()
+        self._check_folder()
         state = b"" if held is None else held.token(), self.record_files.stamp()
         if state != self._good:
             self.record_files.load(read_only=True)
@@ -63,27 +64,27 @@ class ImageStore:
         return state
 
     def users(self) -> UsersOfLayers:
-        """Return its images; raises what `check` does."""
-        self._look()
+        """Return the images. Raises the same errors as `check`."""
+        self._check_folder()
         return self.reference_files.load_images()
 
     def stamp(self) -> object:
-        """Return what differs after somebody wrote to it, took it away or put it back."""
+        """Return a stamp that changes when the image store is written, removed or restored."""
         try:
             return self.layers_lock.peek(), self.record_files.stamp(), self.reference_files.stamp()
         except (LayerStoreError, OSError) as error:
             return str(error)
 
-    def _look(self) -> None:
-        """Refuse what is no store of this driver; a folder without any store counts as an empty one."""
+    def _check_folder(self) -> None:
+        """Reject a store of another driver. A folder without any store counts as an empty one."""
         os.listdir(self.path)
         others = drivers_in(self.path)
         if others and self.layout.driver not in others:
-            raise LayerStoreError(f"it has no store of the {self.layout.driver} driver, but of {', '.join(others)}")
+            raise LayerStoreError(f"it has no store of the {self.layout.driver} driver, only of {', '.join(others)}")
 
 
 class ImageStores:
-    """All of a store's image stores, in their order. A path that comes twice counts once, the store's own never."""
+    """The image stores of a store, in order. Duplicates and the store's own graph root are ignored."""
 
     def __init__(self, layout: Layout, paths: Sequence[str], *, lock_timeout: float) -> None:
         seen = {os.path.realpath(layout.graph_root)}
@@ -99,22 +100,22 @@ class ImageStores:
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """Their graph roots."""
+        """The graph roots."""
         return tuple(store.path for store in self._stores)
 
     def store_of(self, layer: Layer) -> ImageStore | None:
-        """Return the store that a layer lies in; None for a layer of the store itself."""
+        """Return the image store that has the layer, or None for a layer of the store itself."""
         return next((store for store in self._stores if store.path == layer.image_store), None)
 
     @contextmanager
     def reading(self, timeout: float | None = None) -> Iterator[list[Held | None]]:
-        """Hold the layers locks of all of them for reading, so that nothing below a layer goes meanwhile.
+        """Hold the layers locks of all image stores for reading, so that no parent of a layer goes away.
 
-        One without a lock file, or whose lock cannot be taken, as on some network shares, is read without: so does
-        containers/storage where it cannot make the file.
+        An image store without a lock file, or on a file system without locks, is read without one. containers/storage
+        does the same if it cannot create the file.
 
         Raises:
-            LockTimeout: somebody kept writing to one of them.
+            LockTimeout: A lock was not free in time.
         """
         with ExitStack() as stack:
             yield [self._enter(stack, store, timeout) for store in self._stores]
@@ -129,7 +130,7 @@ class ImageStores:
             return None
 
     def detached_read(self, stack: ExitStack) -> None:
-        """Hold the same locks until `stack` is closed, in whatever thread."""
+        """Hold the same locks until `stack` is closed, which any thread may do."""
         for store in self._stores:
             try:
                 stack.callback(store.layers_lock.detached_read())
@@ -139,7 +140,7 @@ class ImageStores:
                 continue
 
     def readable(self, helds: Sequence[Held | None]) -> list[tuple[ImageStore, State]]:
-        """Return those whose records can be read, with their states."""
+        """Return the image stores whose records can be read, with their states."""
         found = []
         for store, held in zip(self._stores, helds, strict=True):
             try:
@@ -148,44 +149,49 @@ class ImageStores:
                 continue
         return found
 
-    def problems(self, helds: Sequence[Held | None]) -> list[Problem]:
-        """Return which of them cannot be read, and why."""
-        found = []
-        for store, held in zip(self._stores, helds, strict=True):
-            try:
-                store.check(held)
-                store.users()
-            except LockTimeout:
-                raise
-            except (LayerStoreError, OSError) as error:
-                found.append(Problem("", PROBLEM, f"image store {store.path} cannot be read: {explained(error)}"))
-        return found
+    def survey(self) -> tuple[UsersOfLayers, list[Problem]]:
+        """Return the images of all image stores, and a problem for each image store that cannot be read.
+
+        Raises:
+            LockTimeout: A lock was not free in time.
+        """
+        images: UsersOfLayers = []
+        problems = []
+        with self.reading() as helds:
+            for store, held in zip(self._stores, helds, strict=True):
+                errors = []
+                try:
+                    images += store.users()
+                except LockTimeout:
+                    raise
+                except (LayerStoreError, OSError) as error:
+                    errors.append(error)
+                try:
+                    store.check(held)
+                except (LayerStoreError, OSError) as error:
+                    errors.append(error)
+                if errors:
+                    text = f"image store {store.path} cannot be read: {explained(errors[-1])}"
+                    problems.append(Problem("", PROBLEM, text))
+        return images, problems
 
     def users(self) -> UsersOfLayers:
-        """Return the images of all that can be read."""
-        found: UsersOfLayers = []
-        for store in self._stores:
-            try:
-                found += store.users()
-            except LockTimeout:
-                raise
-            except (LayerStoreError, OSError):
-                continue
-        return found
+        """Return the images of all image stores that can be read."""
+        return self.survey()[0]
 
     def stamp(self) -> tuple[object, ...]:
-        """Return what differs after somebody wrote to one of them. Takes no lock."""
+        """Return a stamp that changes when one of the image stores is written. Takes no lock."""
         return tuple(store.stamp() for store in self._stores)
 
 
 def explained(error: Exception) -> str:
-    """Say in plain words why an image store cannot be read."""
+    """Return in plain words why an image store cannot be read."""
     if isinstance(error, LayerStoreError) or not isinstance(error, OSError):
         return str(error)
     if isinstance(error, FileNotFoundError):
         return "the folder is missing"
     if isinstance(error, NotADirectoryError):
-        return "it is no folder"
+        return "it is not a folder"
     if isinstance(error, PermissionError):
-        return "this user may not look into it"
+        return "this user may not list it"
     return error.strerror or str(error)

@@ -1,4 +1,4 @@
-"""Where a store keeps its files."""
+"""The paths of a store's files, and the drivers that have a store below a graph root."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from layerstore.errors import NotSupported, StoreAccess, StoreMissing, UnusableI
 DRIVERS = ("overlay", "vfs")
 """The drivers that this package knows, the best first."""
 
-_NAME_MAX = 200  # the longest suffix of a file named by an ID fits into the file system's 255, too
+_NAME_MAX = 200  # bytes, so that the name plus the longest suffix fits into the 255 of a file system
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,67 +24,67 @@ class Layout:
 
     @property
     def layers(self) -> str:
-        """The folder of the layers' records."""
+        """The folder of the layer records."""
         return os.path.join(self.graph_root, f"{self.driver}-layers")
 
     @property
     def run_layers(self) -> str:
-        """The folder of what does not outlive a boot."""
+        """The folder of the records that a reboot clears."""
         return os.path.join(self.run_root, f"{self.driver}-layers")
 
     @property
     def graph_lock(self) -> str:
-        """The lock over the driver's own mounts and folders, taken before the layers lock."""
+        """The lock of the driver's mounts and folders, taken before the layers lock."""
         return os.path.join(self.graph_root, "storage.lock")
 
     @property
     def layers_lock(self) -> str:
-        """The lock over both files of records."""
+        """The lock of layers.json and volatile-layers.json."""
         return os.path.join(self.layers, "layers.lock")
 
     @property
     def layers_json(self) -> str:
-        """The records of layers that outlive a crash."""
+        """The records of layers that survive a crash."""
         return os.path.join(self.layers, "layers.json")
 
     @property
     def volatile_json(self) -> str:
-        """The records of containers' writable layers, written without fsync."""
+        """The records of the writable layers of containers, written without fsync."""
         return os.path.join(self.layers, "volatile-layers.json")
 
     @property
     def mounts_lock(self) -> str:
-        """The lock over mountpoints.json, taken inside the layers lock."""
+        """The lock of mountpoints.json, taken while the layers lock is held."""
         return os.path.join(self.run_layers, "mountpoints.lock")
 
     @property
     def mounts_json(self) -> str:
-        """Which layers are mounted, where, and how many times."""
+        """The mounts of layers and their counts."""
         return os.path.join(self.run_layers, "mountpoints.json")
 
     def tar_split(self, layer_id: str) -> str:
-        """The tar-split data of a layer."""
+        """Return the path of a layer's tar-split."""
         return os.path.join(self.layers, f"{file_name(layer_id)}.tar-split.gz")
 
     def big_data(self, layer_id: str) -> str:
-        """The folder of a layer's named blobs."""
+        """Return the folder of a layer's named data items."""
         return os.path.join(self.layers, file_name(layer_id))
 
     @property
     def layers_aside(self) -> str:
-        """Where containers/storage, since 1.59, moves tar-split and big data of a layer that it deletes."""
+        """The folder to which containers/storage 1.59 and later move the data of a layer before deleting it."""
         return os.path.join(self.layers, "tmp")
 
     def references(self, kind: str) -> str:
-        """The folder of the images' or containers' records; `kind` is "images" or "containers"."""
+        """Return the folder of the records of "images" or "containers"."""
         return os.path.join(self.graph_root, f"{self.driver}-{kind}")
 
 
 def file_name(layer_id: str) -> str:
-    """Return the ID if it can be a file's name. An ID from a record may be anything; no path is made of others.
+    """Return the ID if it is a valid file name. Records may hold any ID, so every path is built from this.
 
     Raises:
-        UnusableID: it cannot.
+        UnusableID: It is not.
     """
     bad = not layer_id or layer_id in {".", ".."} or "/" in layer_id or "\0" in layer_id
     if bad or len(os.fsencode(layer_id)) > _NAME_MAX:
@@ -93,13 +93,13 @@ def file_name(layer_id: str) -> str:
 
 
 def drivers_in(graph_root: str | Path) -> list[str]:
-    """Return the names of all drivers that have a store below `graph_root`, known to this package or not."""
+    """Return the names of all drivers that have a store below `graph_root`, supported or not."""
     try:
         entries = os.listdir(graph_root)
     except (FileNotFoundError, NotADirectoryError):
         return []
     except PermissionError as error:
-        raise StoreAccess(graph_root, "this user may not look into it", "use sudo, or a store of your own") from error
+        raise StoreAccess(graph_root, "this user may not list it", "use sudo, or open a store of your own") from error
     suffix = "-layers"
     return sorted(name.removesuffix(suffix) for name in entries if name.endswith(suffix) and name != suffix)
 

@@ -1,4 +1,4 @@
-"""mountpoints.json: which layers are mounted, where, and how many times that was asked for."""
+"""mountpoints.json: which layers are mounted, where, and how many users each mount has."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from msgspec import Raw
 from layerstore.errors import NotSupported
 from layerstore.linux.atomic import write_file
 from layerstore.linux.lockfile import Held
-from layerstore.model import BAD_JSON, MountPoint
+from layerstore.model import BAD_JSON, Layer, MountPoint
 from layerstore.records.layout import Layout
 from layerstore.records.readfile import FileStamp, corrupt, file_stamp, read_if_there
 
@@ -29,40 +29,47 @@ _raws_decoder = msgspec.json.Decoder(list[Raw] | None)
 
 @dataclass(frozen=True, slots=True)
 class MountTable:
-    """The lines of the file, by layer ID and by path."""
+    """The entries of the file, by layer ID."""
 
     by_id: dict[str, MountPoint]
 
     def at(self, path: str) -> MountPoint | None:
-        """Return the mount whose path this is, "." and ".." and doubled slashes aside."""
+        """Return the mount at a path, after normalizing the path."""
         clean = os.path.normpath(path)
         return next((mount for mount in self.by_id.values() if mount.path == clean), None)
 
+    def applied_to(self, layer: Layer) -> Layer:
+        """Return the layer with the path and count of its mount."""
+        mount = self.by_id.get(layer.id)
+        if mount is None:
+            return layer
+        return msgspec.structs.replace(layer, mount_point=mount.path, mount_count=mount.count)
+
 
 class MountsFile:
-    """The file below the run root. Reading wants any lock on mountpoints.lock, writing the write lock."""
+    """The file below the run root. Hold mountpoints.lock to read it, and its write lock to write it."""
 
     def __init__(self, layout: Layout) -> None:
         self._path = layout.mounts_json
 
     def stamp(self) -> FileStamp:
-        """Return what differs after the file was replaced."""
+        """Return a stamp that changes when the file is replaced."""
         return file_stamp(self._path)
 
     def load(self) -> MountTable:
-        """Read the file; one that is missing or empty, as after a boot, holds no mounts.
+        """Read the file. A missing or empty file, as after a reboot, lists no mounts.
 
         Raises:
-            StoreCorrupt: it is no JSON array of mounts.
+            StoreCorrupt: It is not a JSON array of mounts.
         """
         mounts = (MountPoint(line.id, os.path.normpath(line.path), line.count) for line, _ in self._read())
         return MountTable({mount.id: mount for mount in mounts if mount.path != "." and mount.count > 0})
 
     def save(self, held: Held, changed: Iterable[MountPoint]) -> None:
-        """Put the given mounts in place of the lines of the same layers; a count of 0 takes the line away.
+        """Replace the entries of these layers, keeping all others byte for byte. A count of 0 removes the entry.
 
         Raises:
-            NotSupported: a path is not UTF-8, which the file cannot hold; nothing was changed.
+            NotSupported: A path is not UTF-8, so the file cannot hold it. Nothing was changed.
         """
         new = {mount.id: mount for mount in changed}
         lines = [_encode(mount) for mount in new.values() if mount.count > 0]
@@ -85,5 +92,5 @@ def _encode(mount: MountPoint) -> bytes:
     try:
         return msgspec.json.encode({"id": mount.id, "path": mount.path, "count": mount.count})
     except UnicodeEncodeError as error:
-        text = f"{mount.path} is not UTF-8, and a mount there cannot be counted: move the store to another folder"
+        text = f"cannot record the mount at {mount.path}: the path is not UTF-8; move the store to another folder"
         raise NotSupported(text) from error

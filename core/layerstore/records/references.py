@@ -1,4 +1,4 @@
-"""Which images and containers use a layer: images.json, containers.json and volatile-containers.json."""
+"""images.json, containers.json and volatile-containers.json: the images and containers that use layers."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from layerstore.records.readfile import FileStamp, corrupt, file_stamp, read_if_
 _Record = TypeVar("_Record")
 
 
-class _User(msgspec.Struct, gc=False):
-    """An image's or a container's record, as much of it as says which layers it needs (images.go, containers.go)."""
+class LayerUser(msgspec.Struct, gc=False):
+    """The part of an image's or container's record that names its layers (images.go, containers.go)."""
 
     id: str
     names: tuple[str, ...] | None = None
@@ -30,14 +30,16 @@ class _User(msgspec.Struct, gc=False):
 
     @property
     def labels(self) -> tuple[str, ...]:
+        """The names, or the short ID if there is none."""
         return self.names or (self.id[:12],)
 
     @property
     def layers(self) -> tuple[str, ...]:
+        """The IDs of the topmost layers. Some may be ""."""
         return (self.layer, *(self.mapped_layers or ()))
 
 
-UsersOfLayers = list[_User]
+UsersOfLayers = list[LayerUser]
 """Images or containers, in the order of their files."""
 
 
@@ -47,27 +49,37 @@ class _Below(msgspec.Struct, gc=False):
 
 
 class Transient(NamedTuple):
-    """What a store with `transient_store` keeps below its run root: containers, and their layers' parents by ID.
+    """The records that a store with `transient_store` keeps only below its run root.
 
-    These layers are in no other file (newLayerStore and newContainerStore in containers/storage).
+    See newLayerStore and newContainerStore in containers/storage.
+
+    Attributes:
+        containers: The containers.
+        parents: The parent of each of their layers, by ID.
     """
 
     containers: UsersOfLayers
     parents: dict[str, str]
 
 
-_users_decoder = msgspec.json.Decoder(list[_User] | None)
+_users_decoder = msgspec.json.Decoder(list[LayerUser] | None)
 _below_decoder = msgspec.json.Decoder(list[_Below] | None)
 
 
 @dataclass(frozen=True)
 class References:
-    """Who uses which layers, by images.json, containers.json, volatile-containers.json and a transient store's files.
+    """The images and containers that use the layers of a store: a snapshot.
 
-    A user of a layer also uses all its ancestors; names are in the order of the files, and may be anything. `parents`
-    gives each layer's parent by ID, `unlisted` those of layers that only files below the run root name. A snapshot: not
-    known are users in other graph roots that have this one as an image store, and images of image stores that cannot be
-    read.
+    An image or container uses its topmost layers and all their ancestors. Names are in the order of the files and are
+    not validated. Users in other stores that have this one as an additional image store are not known, nor are the
+    images of image stores that cannot be read.
+
+    Attributes:
+        parents: The parent of each layer, by ID.
+        image_tops: Each name of an image, with the IDs of its topmost layers.
+        container_tops: Each name of a container, with the IDs of its topmost layers.
+        unlisted: The parent of each layer that only files below the run root list, by ID (see `transient_store` in
+            containers-storage.conf(5)).
     """
 
     parents: Mapping[str, str]
@@ -75,36 +87,28 @@ class References:
     container_tops: tuple[tuple[str, tuple[str, ...]], ...] = ()
     unlisted: Mapping[str, str] = field(default_factory=dict)
 
-    @classmethod
-    def of(
-        cls, parents: Mapping[str, str], images: Iterable[_User], containers: Iterable[_User], transient: Transient
-    ) -> References:
-        """Put together who uses which layers; `parents` gives each layer's parent."""
-        chained = ChainMap(transient.parents, parents) if transient.parents else parents  # type: ignore[arg-type]
-        return cls(chained, _tops(images), _tops([*containers, *transient.containers]), transient.parents)
-
     def images(self, layer_id: str) -> tuple[str, ...]:
-        """Return all names of all images that need this layer; a nameless image is its short ID."""
+        """Return the names of all images that use the layer, with the short ID for an image without a name."""
         return self._images.get(layer_id, ())
 
     def containers(self, layer_id: str) -> tuple[str, ...]:
-        """Return the names of all containers that need this layer."""
+        """Return the names of all containers that use the layer."""
         return self._containers.get(layer_id, ())
 
     def used(self, layer_id: str) -> bool:
-        """Tell whether an image or a container needs this layer."""
+        """Return whether an image or container uses the layer."""
         return layer_id in self._images or layer_id in self._containers
 
     def top_images(self, layer_id: str) -> tuple[str, ...]:
-        """Return the names of the images whose topmost layer this is."""
+        """Return the names of the images that have the layer as a topmost layer."""
         return tuple(label for label, tops in self.image_tops if layer_id in tops)
 
     def unlisted_children(self, layer_id: str) -> tuple[str, ...]:
-        """Return the IDs of the layers based on this one that are not among the store's own records."""
+        """Return the IDs of the children of the layer that only files below the run root list."""
         return tuple(child for child, parent in self.unlisted.items() if parent == layer_id)
 
     def without_layer(self, known: Container[str]) -> dict[str, tuple[str, ...]]:
-        """Return the IDs of layers that users need though they are not among the known ones, each with its users."""
+        """Return the users of each layer that is not among the known ones, by ID."""
         lost: dict[str, tuple[str, ...]] = {}
         for what, tops in (("image", self.image_tops), ("container", self.container_tops)):
             for label, layers in tops:
@@ -122,10 +126,21 @@ class References:
         return _spread(self.container_tops, self.parents)
 
 
-class ReferenceFiles:
-    """The files of images and containers beside a layer store; a store without them has no users.
+def references_of(
+    parents: Mapping[str, str],
+    images: Iterable[LayerUser],
+    containers: Iterable[LayerUser],
+    transient: Transient,
+) -> References:
+    """Return the references that these records make, where `parents` has the parent of each layer by ID."""
+    chained = ChainMap(transient.parents, parents) if transient.parents else parents  # type: ignore[arg-type]
+    return References(chained, _tops(images), _tops([*containers, *transient.containers]), transient.parents)
 
-    With `read_only` those below a run root that this user may not look into count as missing.
+
+class ReferenceFiles:
+    """The records of images and containers beside a layer store. Files that do not exist count as empty.
+
+    With `read_only`, so do files below a run root that this user may not access.
     """
 
     def __init__(self, layout: Layout, *, lock_timeout: float, read_only: bool = False) -> None:
@@ -143,18 +158,20 @@ class ReferenceFiles:
         self._transient_lock = LockFile(transient_lock, timeout=lock_timeout, optional=True)
 
     def stamp(self) -> tuple[FileStamp, ...]:
-        """Return what differs after any of the files was replaced."""
+        """Return a stamp that changes when any of the files is replaced."""
         transient = (self._transient_containers, self._transient_layers)
         return tuple(file_stamp(path) for path in (self._images, *self._containers, *transient))
 
-    def load(self, parents: Mapping[str, str], *, others: Sequence[_User] = ()) -> References:
-        """Read the files under their locks. `parents` gives each layer's parent, `others` are images of other stores.
+    def load(self, parents: Mapping[str, str], *, others: Sequence[LayerUser] = ()) -> References:
+        """Read the files under their locks.
 
-        An image that is in this store and in others counts as this store has it.
+        Args:
+            parents: The parent of each layer, by ID.
+            others: The images of other stores. An image that this store has too is taken from this store.
 
         Raises:
-            StoreCorrupt: a file is there but is no JSON array of records.
-            LockTimeout: another process kept a lock too long.
+            StoreCorrupt: A file is not a JSON array of records.
+            LockTimeout: A lock was not free in time.
         """
         images = self.load_images()
         seen = {image.id for image in images}
@@ -162,20 +179,20 @@ class ReferenceFiles:
             if image.id not in seen:
                 seen.add(image.id)
                 images.append(image)
-        return References.of(parents, images, self.load_containers(), self.load_transient())
+        return references_of(parents, images, self.load_containers(), self.load_transient())
 
     def load_images(self) -> UsersOfLayers:
-        """Read images.json under its lock; raises what `load` does."""
+        """Read images.json under its lock. Raises the same errors as `load`."""
         with self._images_lock.read():
             return _load(self._images)
 
     def load_containers(self) -> UsersOfLayers:
-        """Read both files of containers under their lock; raises what `load` does."""
+        """Read both files of containers under their lock. Raises the same errors as `load`."""
         with self._containers_lock.read():
             return [user for path in self._containers for user in _load(path)]
 
     def load_transient(self) -> Transient:
-        """Read the files below the run root, the containers' under their lock; raises what `load` does."""
+        """Read the files below the run root. Raises the same errors as `load`."""
         try:
             with self._transient_lock.read():
                 containers = _load(self._transient_containers)
@@ -201,12 +218,12 @@ def _decoded(path: str, decoder: msgspec.json.Decoder[list[_Record] | None]) -> 
         raise corrupt(path, data, error) from error
 
 
-def _tops(users: Iterable[_User]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+def _tops(users: Iterable[LayerUser]) -> tuple[tuple[str, tuple[str, ...]], ...]:
     return tuple((label, tuple(filter(None, user.layers))) for user in users for label in user.labels)
 
 
 def chain(parents: Mapping[str, str], layer_id: str) -> Iterator[str]:
-    """Yield a layer and those that it is based on, each once: the parents may be a circle."""
+    """Yield the ID of a layer and of its ancestors, each once even if the parents form a circle."""
     seen: set[str] = set()
     while layer_id and layer_id not in seen:
         seen.add(layer_id)
@@ -215,12 +232,12 @@ def chain(parents: Mapping[str, str], layer_id: str) -> Iterator[str]:
 
 
 def _spread(tops: tuple[tuple[str, tuple[str, ...]], ...], parents: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
-    """Give each user's label to its top layers and to all their ancestors."""
+    """Return the users of each layer: those that have it as a topmost layer or as an ancestor of one."""
     labels: dict[str, list[str]] = {}
     for label, layers in tops:
         for layer_id in dict.fromkeys(below for top in layers for below in chain(parents, top)):
             labels.setdefault(layer_id, []).append(label)
-    alike: dict[tuple[str, ...], tuple[str, ...]] = {}  # layers of a chain have the same users: one tuple serves them
+    alike: dict[tuple[str, ...], tuple[str, ...]] = {}  # most layers of a chain have the same users, so share the tuple
     found = {}
     for layer_id, users in labels.items():
         key = tuple(users)

@@ -1,8 +1,8 @@
-"""A store's records in memory, kept small: columns of what a list shows, and the rest on disk until it is asked for.
+"""The records of a store as a compact table.
 
-A hundred thousand decoded records take a hundred megabytes, of which a list shows a few. So a large file is decoded
-once, record by record, for its columns alone; later a whole `Layer` is decoded from its place in that very file, which
-stays open: whoever saves puts another file in its place and leaves this one as it was.
+100,000 decoded records take 100 MB, most of which a list never shows. A large file is therefore decoded once, for the
+columns of the table. A whole `Layer` is decoded on demand from the same file, which stays open. That is safe because
+writers replace the file and never modify it in place.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from layerstore.errors import StoreCorrupt
 from layerstore.model import BAD_JSON, Layer
 
 NO_PARENT = -1
-"""In `LayerTable.parents`: the layer has none."""
+"""The value in `LayerTable.parents` of a layer without a parent."""
 LOST_PARENT = -2
-"""In `LayerTable.parents`: the layer has one that has no record; `lost_parents` names it."""
+"""The value in `LayerTable.parents` of a layer whose parent, named in `lost_parents`, has no record."""
 UNKNOWN_SIZE = -1
-"""In `LayerTable.sizes`: the record does not state it."""
+"""The value in `LayerTable.sizes` of a layer whose record has no size."""
 
-_KEPT = 4096  # records up to which they are simply kept decoded
-_AT_ONCE = 512  # records decoded in one go: other threads wait meanwhile
+_KEPT = 4096  # records of a file that is small enough to keep them decoded
+_AT_ONCE = 512  # records decoded in one call, which blocks other threads
 _layer_decoder = msgspec.json.Decoder(Layer)
 _raws_decoder = msgspec.json.Decoder(list[Raw] | None)
 _id, _parent, _size, _digest = map(attrgetter, ("id", "parent", "diff_size", "diff_digest"))
@@ -40,20 +40,24 @@ _BETWEEN = b" \t\r\n,["
 _OPEN = ord("{")
 
 
-class State(IntFlag):
-    """What `LayerTable.states` tells of a layer."""
+class LayerState(IntFlag):
+    """The bits of `LayerTable.states`."""
 
     INCOMPLETE = 1
     VOLATILE = 2
     READ_ONLY = 4
 
 
+State = LayerState
+"""The former name of `LayerState`, for callers that have not been renamed yet."""
+
+
 class RecordText:
-    """The records of one file: where each stands, and the open file to read it from again.
+    """The records of one file: the position of each, and the open file to read it from again.
 
     Raises:
-        BAD_JSON: `data` is no JSON array; also from `first_reading`.
-        StoreCorrupt: a value in a record has the wrong type; also from `first_reading`.
+        BAD_JSON: `data` is not a JSON array. `first_reading` raises it too.
+        StoreCorrupt: A value in a record has the wrong type. `first_reading` raises it too.
     """
 
     def __init__(
@@ -62,9 +66,9 @@ class RecordText:
         self.path = path
         self.volatile = volatile
         self.image_store = image_store
-        """The additional image store that the file belongs to; "" for the store's own."""
+        """The graph root of the additional image store that the file belongs to, or "" for the store itself."""
         self.layers: list[Layer] | None = None
-        """All records, where they are few."""
+        """All records, if there are few enough to keep them."""
         self._starts = array("q")
         self._lengths = array("i")
         self._raws: Sequence[Raw] = _raws_decoder.decode(data) or [] if data else []
@@ -77,7 +81,7 @@ class RecordText:
             self._raws = ()
 
     def first_reading(self) -> Iterator[list[Layer]]:
-        """Yield all records once, many at a time, noting where each stands; forgets the text on the way."""
+        """Yield all records in batches, once. Notes the position of each and then drops the text."""
         if self.layers is not None:
             yield self.layers
             return
@@ -94,23 +98,23 @@ class RecordText:
             yield layers
 
     def _places(self) -> Iterable[int]:
-        """Return where each record stands."""
+        """Return the position of each record."""
         data, count = self._data, len(self._lengths)
-        if len(data) == sum(self._lengths) + count + 1:  # as Go writes them, with one character before and after each
+        if len(data) == sum(self._lengths) + count + 1:  # compact, as Go writes it
             return accumulate([length + 1 for length in self._lengths[: count - 1]], initial=1)
         return self._searched(data)
 
     def _searched(self, data: bytes) -> Iterator[int]:
         place = 0
         for length in self._lengths:
-            place += 1  # past a bracket or a comma
+            place += 1  # skip the bracket or comma
             while data[place] != _OPEN and data[place] in _BETWEEN:
                 place += 1
             yield place
             place += length
 
     def layer(self, number: int) -> Layer:
-        """Return one record, decoded."""
+        """Return one decoded record."""
         if self.layers is not None:
             return self.layers[number]
         text = os.pread(self._descriptor, self._lengths[number], self._starts[number])
@@ -120,7 +124,7 @@ class RecordText:
             raise self.changed() from error
 
     def reader(self) -> Callable[[int], Layer]:
-        """Return a quicker `layer` for who wants them all: it holds the whole text."""
+        """Return a faster version of `layer` for reading all records, which holds the whole text in memory."""
         if self.layers is not None or not self._starts:
             return self.layer
         text = memoryview(os.pread(self._descriptor, self._starts[-1] + self._lengths[-1], 0))
@@ -135,17 +139,17 @@ class RecordText:
         return layer
 
     def changed(self) -> StoreCorrupt:
-        """Return the error for a file that is not what it was."""
-        hint = "reload; whoever writes to it should put a new file in its place"
-        return StoreCorrupt(self.path, "it was changed in place while it was in use", hint=hint)
+        """Return the error for a file that was modified in place."""
+        hint = "reload; programs that write to it must replace the file"
+        return StoreCorrupt(self.path, "it was modified in place while in use", hint=hint)
 
     def _parsed(self, text: bytes | memoryview | Raw, number: int) -> Layer:
         try:
             layer = _layer_decoder.decode(text)
         except msgspec.ValidationError:
-            # Go's decoder takes null for any value; this one wants it gone first.
+            # Go's decoder accepts null for any value, this one does not.
             layer = self._parsed_leniently(text, number)
-        if layer.mount_point or layer.mount_count or layer.image_store:  # a file has no say in these
+        if layer.mount_point or layer.mount_count or layer.image_store:  # not part of a record
             force_setattr(layer, "mount_point", "")
             force_setattr(layer, "mount_count", 0)
             force_setattr(layer, "image_store", "")
@@ -156,23 +160,28 @@ class RecordText:
             values = msgspec.json.decode(text, type=dict[str, Any])
             return msgspec.convert({key: value for key, value in values.items() if value is not None}, Layer)
         except msgspec.ValidationError as error:
-            hint = "the file was left as it is; mend it by hand or put a backup in its place"
+            hint = "it was left unchanged; fix it by hand or restore a backup"
             raise StoreCorrupt(self.path, f"record {number + 1}: {error}", hint=hint) from error
 
 
 class LayerTable(Sequence[Layer]):
-    """All layers of a store, in the order of the records and each ID once; a snapshot, safe to hand to other threads.
+    """All layers of a store as columns: a snapshot that is safe to pass to another thread.
 
-    Columns have one value a layer, by its position:
+    The table is also a sequence of `Layer`, in the order of the records and with each ID once. Mount points are not
+    filled in. Getting a layer raises `StoreCorrupt` if another program modified the file in place.
 
-    ids: the full IDs.
-    parents: the parents' positions, or `NO_PARENT` or `LOST_PARENT`.
-    sizes: bytes of the diff, or `UNKNOWN_SIZE`.
-    states: `State` bits.
-    names, lost_parents: by position, only where there are any.
-
-    Raises:
-        StoreCorrupt: from looking at a layer, if somebody changed the file in place.
+    Attributes:
+        ids: The full ID of each layer.
+        parents: The position of each layer's parent, or `NO_PARENT` or `LOST_PARENT`.
+        sizes: The size of each diff in bytes, or `UNKNOWN_SIZE`.
+        states: The `LayerState` bits of each layer.
+        names: The names of layers that have any, by position.
+        lost_parents: The ID of the parent of each `LOST_PARENT` layer, by position.
+        positions: The position of each ID.
+        duplicates: The IDs that several records of one store have. The first record takes precedence.
+        holders: The position of the layer that each name belongs to. In one store the last layer that claims a name
+            has it, among several stores the layer of the first store.
+        outnamed: The positions of layers that lost a name to a later layer.
     """
 
     def __init__(self, texts: Sequence[RecordText], *, read_only: bool) -> None:
@@ -184,20 +193,18 @@ class LayerTable(Sequence[Layer]):
         self.lost_parents: dict[int, str] = {}
         self.positions: dict[str, int] = {}
         self.duplicates: frozenset[str] = frozenset()
-        """IDs that several records of one store have; the first one counts."""
         self.holders: dict[str, int] = {}
-        """The position of each name's holder: of several in one store the last one, of several stores the first."""
-        self.robbed: set[int] = set()
-        """Positions of layers one of whose names has gone to a later one."""
+        self.outnamed: set[int] = set()
         self._texts = texts
-        self._origins = bytearray()  # number of the text that each layer stands in
-        self._numbers = array("i")  # and of its record there
+        self._origins = bytearray()  # for each layer the index of its text
+        self._numbers = array("i")  # and the index of its record there
         self._read(read_only=read_only)
 
     def _read(self, *, read_only: bool) -> None:
         duplicates: set[str] = set()
         for origin, text in enumerate(self._texts):
-            state = State.VOLATILE * text.volatile | State.READ_ONLY * (read_only or text.image_store != "")
+            read_only_bit = LayerState.READ_ONLY * (read_only or text.image_store != "")
+            state = LayerState.VOLATILE * text.volatile | read_only_bit
             number = 0
             for several in text.first_reading():
                 layers, numbers = several, cast("Sequence[int]", range(number, number + len(several)))
@@ -213,17 +220,17 @@ class LayerTable(Sequence[Layer]):
         self.duplicates = frozenset(duplicates)
         for position, parent in list(self.lost_parents.items()):
             found = self.positions.get(parent)
-            if found is not None:  # it stood further down
+            if found is not None:  # the parent came later in the file
                 self.parents[position] = found
                 del self.lost_parents[position]
 
     def _known(self, layers: Sequence[Layer]) -> bool:
-        """Tell whether any of the IDs was there before, or is there twice."""
+        """Return whether any of the IDs is already in the table or occurs twice."""
         ids = {*map(_id, layers)}
         return len(ids) < len(layers) or not self.positions.keys().isdisjoint(ids)
 
     def _doubled(self, layers: Sequence[Layer], text: RecordText) -> set[str]:
-        """Return the IDs that come again in the store that `text` belongs to."""
+        """Return the IDs that occur more than once in the store that `text` belongs to."""
         doubled, here = set(), set()
         for layer in layers:
             before = self.positions.get(layer.id)
@@ -244,7 +251,7 @@ class LayerTable(Sequence[Layer]):
         self.parents.extend([positions.get(parent, LOST_PARENT) if parent else NO_PARENT for parent in parents])
         for position, layer in [(at, layer) for at, layer in enumerate(layers, start) if layer.names or layer.flags]:
             if layer.incomplete:
-                self.states[position] |= State.INCOMPLETE
+                self.states[position] |= LayerState.INCOMPLETE
             if layer.names:
                 self.names[position] = layer.names
             for name in layer.names:
@@ -260,7 +267,7 @@ class LayerTable(Sequence[Layer]):
             if self.image_store(holder) != self.image_store(position):
                 return
             self.names[holder] = tuple(other for other in self.names[holder] if other != name)
-            self.robbed.add(holder)
+            self.outnamed.add(holder)
         self.holders[name] = position
 
     def __len__(self) -> int:
@@ -284,33 +291,33 @@ class LayerTable(Sequence[Layer]):
             yield self._finished(position, self._texts[origin], readers[origin](number))
 
     def _finished(self, position: int, text: RecordText, layer: Layer) -> Layer:
-        """Add to a record what it does not say itself, or has no say in."""
+        """Set the fields that are not part of the record, and the names the layer really has."""
         if layer.id != self.ids[position]:
             raise text.changed()
         state = self.states[position]
-        force_setattr(layer, "read_only", bool(state & State.READ_ONLY))
-        force_setattr(layer, "volatile", bool(state & State.VOLATILE))
+        force_setattr(layer, "read_only", bool(state & LayerState.READ_ONLY))
+        force_setattr(layer, "volatile", bool(state & LayerState.VOLATILE))
         if text.image_store:
             force_setattr(layer, "image_store", text.image_store)
-        if position in self.robbed:
+        if position in self.outnamed:
             force_setattr(layer, "names", self.names[position])
         return layer
 
     @cached_property
     def created(self) -> array[float]:
-        """Seconds since 1970, by position; 0 where the record does not say. Made of all records when first asked for.
+        """The creation time of each layer in seconds since 1970, or 0 if unknown. Decodes all records on first use.
 
         Raises:
-            StoreCorrupt: see above.
+            StoreCorrupt: Another program modified the file in place.
         """
         return array("d", [0 if layer.created is None else layer.created.timestamp() for layer in self])
 
     def image_store(self, position: int) -> str:
-        """Return the additional image store that a layer lies in; "" for a layer of the store itself."""
+        """Return the graph root of the image store that has the layer, or "" for a layer of the store itself."""
         return self._texts[self._origins[position]].image_store
 
     def nearest(self, ids: Sequence[str]) -> Sequence[str]:
-        """Return those of the IDs whose layers lie in the first store that has any of them."""
+        """Return those of the IDs whose layers are in the first store that has any of them."""
         if len(ids) < 2:
             return ids
         places = {layer_id: self.image_store(self.positions[layer_id]) for layer_id in ids}
@@ -318,13 +325,13 @@ class LayerTable(Sequence[Layer]):
         return [layer_id for layer_id in ids if places[layer_id] == first]
 
     def parent_of(self, position: int) -> str:
-        """Return the ID of a layer's parent, with a record or without; "" where there is none."""
+        """Return the ID of the parent of a layer, with or without a record, or "" if the layer has none."""
         parent = self.parents[position]
         return self.ids[parent] if parent >= 0 else self.lost_parents.get(position, "")
 
 
 class Found(Mapping[str, Layer]):
-    """Layers by ID or by name: positions, and the table that has them."""
+    """A mapping from IDs or names to layers, decoded on demand."""
 
     def __init__(self, table: LayerTable, positions: Mapping[str, int]) -> None:
         self._table = table
@@ -344,7 +351,7 @@ class Found(Mapping[str, Layer]):
 
 
 class Parents(Mapping[str, str]):
-    """The ID of each layer's parent, of those that have one."""
+    """A mapping from the ID of each layer that has a parent to the ID of the parent."""
 
     def __init__(self, table: LayerTable) -> None:
         self._table = table

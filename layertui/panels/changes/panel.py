@@ -19,11 +19,10 @@ from layertui.jobs.runner import Job, to_come
 from layertui.keys.sentences import key_of, with_keys
 from layertui.model.rows import LayerRow
 from layertui.model.view import StoreView
-from layertui.panels.browser import Browser
+from layertui.panels.base import Browser, Panel
 from layertui.panels.changes.jobs import changes_job, filter_changes_job
 from layertui.panels.changes.model import ChangeFilter, ChangeTree, build_change_tree
 from layertui.panels.changes.tree import ChangesTree
-from layertui.panels.widget import Panel
 from layertui.text.format import size_text
 from layertui.text.safe import safe
 from layertui.widgets.cells import Line, cut_name

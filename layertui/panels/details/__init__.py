@@ -8,7 +8,7 @@ from layertui.panels.base import PanelInfo
 from layertui.panels.details.actions import FIELDS_ACTIONS
 
 if TYPE_CHECKING:
-    from layertui.panels.widget import Panel
+    from layertui.panels.base import Panel
 
 
 def _load() -> type[Panel]:

@@ -6,10 +6,9 @@ from textual.app import ComposeResult
 
 from layertui.jobs.runner import Job
 from layertui.model.summary import Details, summarize
-from layertui.panels.browser import Browser
+from layertui.panels.base import Browser, Panel
 from layertui.panels.details.fields import FieldList
 from layertui.panels.details.jobs import Places, places_job
-from layertui.panels.widget import Panel
 
 
 class DetailsPanel(Panel):

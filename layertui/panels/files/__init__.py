@@ -9,7 +9,7 @@ from layertui.panels.base import PanelInfo, Sign
 from layertui.panels.files.actions import FILES_ACTIONS, PREVIEW_ACTIONS
 
 if TYPE_CHECKING:
-    from layertui.panels.widget import Panel
+    from layertui.panels.base import Panel
 
 
 def _load() -> type[Panel]:

@@ -6,30 +6,40 @@ import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from layertui.keys.actions import Action, Actions
-from layertui.panels.browser import Browser
+from layertui.panels.base import Browser
 from layertui.text.format import plural, size_text
 
 if TYPE_CHECKING:
     from layerstore.content.extract import Extracted
     from layerstore.content.files import FileEntry, Occurrence
     from layertui.dialogs.extract import ExtractRequest
-    from layertui.panels.files.panel import FilesPanel
 
 
-def _panel(browser: Browser) -> FilesPanel:
-    return cast("FilesPanel", browser.panel)
+class _Files(Protocol):
+    """The Files panel, as far as its actions work with it."""
+
+    layer_id: str
+
+    @property
+    def entry(self) -> FileEntry | None:
+        """The file under the cursor."""
+        ...
+
+
+def _files(browser: Browser) -> _Files:
+    return cast("_Files", browser.panel)
 
 
 def _no_file(browser: Browser) -> str:
-    panel = _panel(browser)
-    return "" if panel.layer_id and panel.view.entry is not None else "There is no file here"
+    files = _files(browser)
+    return "" if files.layer_id and files.entry is not None else "There is no file here"
 
 
 def _entry(browser: Browser) -> FileEntry:
-    entry = _panel(browser).view.entry
+    entry = _files(browser).entry
     assert entry is not None
     return entry
 
@@ -44,7 +54,7 @@ def where(browser: Browser) -> None:
     from layertui.dialogs.occurrences import OccurrencesDialog  # noqa: PLC0415 - late: few need it
     from layertui.panels.files.jobs import occurrences_job  # noqa: PLC0415
 
-    layer_id, path = _panel(browser).layer_id, _entry(browser).path
+    layer_id, path = _files(browser).layer_id, _entry(browser).path
 
     def found(occurrences: Sequence[Occurrence]) -> None:
         row = browser.view.get(layer_id)
@@ -59,7 +69,7 @@ def extract(browser: Browser) -> None:
     """Ask where to, and extract the file or folder under the cursor."""
     from layertui.dialogs.extract import ExtractDialog  # noqa: PLC0415 - late: few need it
 
-    layer_id, entry = _panel(browser).layer_id, _entry(browser)
+    layer_id, entry = _files(browser).layer_id, _entry(browser)
     dialog = ExtractDialog(entry, browser.title_of(layer_id), Path.cwd(), is_root=os.geteuid() == 0)
     browser.ask(dialog, partial(_extract, browser, layer_id, entry.path))
 

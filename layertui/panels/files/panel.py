@@ -11,11 +11,12 @@ from textual.app import ComposeResult
 from textual.timer import Timer
 from textual.widget import Widget
 
+from layerstore import FileEntry
 from layertui.jobs.runner import Job, JobState, to_come
 from layertui.keys.sentences import key_of
 from layertui.model.rows import LayerRow
 from layertui.model.view import StoreView
-from layertui.panels.browser import Browser
+from layertui.panels.base import Browser, Panel
 from layertui.panels.files import jobs
 from layertui.panels.files.model import FileTree, Folder, Found, build_file_tree, outer_folders
 from layertui.panels.files.preview import PreviewView
@@ -23,7 +24,6 @@ from layertui.panels.files.preview_model import Start, is_binary
 from layertui.panels.files.syntax import Tones, language_of
 from layertui.panels.files.tree import FilesTree, Origins
 from layertui.panels.files.view import FilesView
-from layertui.panels.widget import Panel
 from layertui.text.format import plural
 from layertui.text.safe import safe
 from layertui.widgets.filter_bar import FilterBar
@@ -76,6 +76,11 @@ class FilesPanel(Panel):
     def view(self) -> FilesView:
         """The tree and the preview."""
         return self.query_one(FilesView)
+
+    @property
+    def entry(self) -> FileEntry | None:
+        """The file under the cursor."""
+        return self.view.entry
 
     @property
     def filter_bar(self) -> FilterBar:

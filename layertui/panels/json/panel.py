@@ -8,11 +8,10 @@ from textual.widgets import Static
 
 from layertui.keys.sentences import with_keys
 from layertui.model.view import StoreView
-from layertui.panels.browser import Browser
+from layertui.panels.base import Browser, Panel
 from layertui.panels.json.jobs import Record, record_job
 from layertui.panels.json.model import JsonText
 from layertui.panels.json.tree import STEP, JsonTree, JsonValue
-from layertui.panels.widget import Panel
 from layertui.text.format import plural, size_text
 from layertui.text.safe import safe
 

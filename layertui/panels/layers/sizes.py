@@ -7,7 +7,7 @@ from collections.abc import Callable
 from layerstore import DiskUsage
 from layertui.jobs.runner import Job
 from layertui.model.rows import LayerRow
-from layertui.panels.browser import Browser
+from layertui.panels.base import Browser
 from layertui.panels.layers.jobs import measure_job
 
 

@@ -7,10 +7,9 @@ from textual.app import ComposeResult
 from layertui.jobs.runner import Job
 from layertui.model.query import Listing
 from layertui.model.view import StoreView
-from layertui.panels.browser import Browser
+from layertui.panels.base import Browser, Panel
 from layertui.panels.lineage.jobs import lineage_job
 from layertui.panels.lineage.tree import LineageTree
-from layertui.panels.widget import Panel
 
 
 class LineagePanel(Panel):

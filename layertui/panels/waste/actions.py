@@ -2,25 +2,40 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import Protocol, cast
 
 from layertui.keys.actions import Action, Actions
-from layertui.panels.browser import Browser
+from layertui.panels.base import Browser
 
-if TYPE_CHECKING:
-    from layertui.panels.waste.panel import WastePanel
+
+class _Lines(Protocol):
+    """The Waste panel, as far as its actions work with it."""
+
+    @property
+    def layer_id(self) -> str | None:
+        """The layer of the line under the cursor, None while there is a note."""
+        ...
+
+    @property
+    def path(self) -> str | None:
+        """The path under the cursor, None on the line of a layer and while there is a note."""
+        ...
+
+
+def _lines(browser: Browser) -> _Lines:
+    return cast("_Lines", browser.panel)
 
 
 def _no_line(browser: Browser) -> str:
-    return "There are no lines here" if cast("WastePanel", browser.panel).layer_id is None else ""
+    return "There are no lines here" if _lines(browser).layer_id is None else ""
 
 
 def copy(browser: Browser) -> None:
     """Copy the path under the cursor, or the layer's ID on the line of a layer."""
-    panel = cast("WastePanel", browser.panel)
-    text = panel.path or panel.layer_id
+    line = _lines(browser)
+    text = line.path or line.layer_id
     if text is not None:
-        browser.copy(text, "path" if panel.path else "ID")
+        browser.copy(text, "path" if line.path else "ID")
 
 
 _OPEN = "Show the layers with this path; on a layer, go to it"

@@ -15,11 +15,10 @@ from layertui.jobs.runner import Job, JobState
 from layertui.keys.sentences import with_keys
 from layertui.model.rows import LayerRow
 from layertui.model.view import StoreView
-from layertui.panels.browser import Browser
+from layertui.panels.base import Browser, Panel
 from layertui.panels.waste.jobs import waste_job
 from layertui.panels.waste.model import WasteTable, by_layer, by_path
 from layertui.panels.waste.tree import WasteSummary, WasteTree
-from layertui.panels.widget import Panel
 from layertui.text.format import plural, size_text
 from layertui.text.safe import safe
 from layertui.widgets.tree.tree import VirtualTree

@@ -2,15 +2,57 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 from layertui.keys.actions import Action, Actions
 
-if TYPE_CHECKING:
-    from layertui.screens.check.screen import CheckScreen
+
+class _Findings(Protocol):
+    """The list of findings."""
+
+    @property
+    def markable(self) -> bool:
+        """Whether the finding under the cursor can be marked."""
+        ...
+
+    @property
+    def chosen(self) -> Any:
+        """The marked findings, or the one under the cursor, that a repair can do something about."""
+        ...
 
 
-def _checking(screen: CheckScreen) -> str:
+class Checking(Protocol):
+    """The check screen, as far as its actions work with it."""
+
+    @property
+    def findings(self) -> _Findings:
+        """The list of findings."""
+        ...
+
+    @property
+    def checking(self) -> bool:
+        """Whether a check is running."""
+        ...
+
+    @property
+    def running(self) -> list[Any]:
+        """The jobs that can be stopped."""
+        ...
+
+    def start(self, *, deep: bool) -> None:
+        """Start a check."""
+        ...
+
+    def plan(self) -> None:
+        """Plan a repair."""
+        ...
+
+    def cancel_job(self) -> None:
+        """Stop the newest job."""
+        ...
+
+
+def _checking(screen: Checking) -> str:
     return "A check is running: {check.cancel} stops it" if screen.checking else ""
 
 

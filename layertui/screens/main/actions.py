@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from layertui.keys.actions import Action, Actions, Need
 from layertui.panels import PANELS
-from layertui.panels.browser import Browser
+from layertui.panels.base import Browser
 from layertui.panels.layers.actions.apply import APPLY
 from layertui.panels.layers.actions.compare import COMPARE, COMPARE_MARKED, SWAP
 from layertui.panels.layers.actions.copy import COPY

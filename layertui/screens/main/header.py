@@ -116,7 +116,7 @@ class HeaderBar(OneLine):
     async def on_click(self, event: events.Click) -> None:
         """Open the check screen if the problems were clicked."""
         if event.x in self._problems_at:
-            await self.run_action("screen.check")
+            await self.run_action("screen.perform('store.check')")
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
         """List the problems in a tooltip."""

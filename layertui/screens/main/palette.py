@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, cast
+from typing import Protocol, cast
 
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 from textual.dom import DOMNode
 
 from layertui.keys.actions import APP_ACTIONS, TREE_ACTIONS, Actions
-from layertui.keys.keymap import all_actions, first_key
+from layertui.keys.keymap import Keymap, all_actions, first_key
+from layertui.panels.base import Panel
 from layertui.panels.layers.actions.marks import LIST_ACTIONS
 from layertui.screens.main.actions import MAIN_ACTIONS
-
-if TYPE_CHECKING:
-    from layertui.screens.main.screen import LayersScreen
 
 LEFT_OUT = frozenset(
     {
@@ -28,6 +26,25 @@ LEFT_OUT = frozenset(
 
 MOTIONS = frozenset({"move", "page", "edge", "sibling", "out", "in", "sideways"})
 """Action methods that only move the cursor, which are useless in the palette as well."""
+
+
+class _MainScreen(Protocol):
+    """The main screen, as far as the palette works with it."""
+
+    @property
+    def keymap(self) -> Keymap:
+        """The keys that the user remapped."""
+        ...
+
+    @property
+    def layer_tree(self) -> DOMNode:
+        """The list of layers."""
+        ...
+
+    @property
+    def panel(self) -> Panel:
+        """The panel that is shown."""
+        ...
 
 
 class LayerCommands(Provider):
@@ -48,13 +65,13 @@ class LayerCommands(Provider):
 
     def _commands(self) -> Iterator[tuple[str, str, Callable[[], object], str]]:
         """Yield the label, the key, the function and the help of each action."""
-        screen = cast("LayersScreen", self.screen)
+        screen = cast("_MainScreen", self.screen)
         known, focus = all_actions(), screen.panel.focus_target
         in_panel = tuple(
             action for bound in focus.BINDINGS if (action := known.get(str(getattr(bound, "id", "")))) is not None
         )
         places: list[tuple[DOMNode, Actions]] = [
-            (screen, MAIN_ACTIONS),
+            (self.screen, MAIN_ACTIONS),
             (screen.layer_tree, LIST_ACTIONS),
             (screen.layer_tree, TREE_ACTIONS),
             (focus, in_panel),

@@ -26,10 +26,9 @@ from layertui.model.order import Order
 from layertui.model.query import Listing
 from layertui.model.view import StoreView
 from layertui.panels import PANELS
-from layertui.panels.browser import Browser
+from layertui.panels.base import Browser, Panel
 from layertui.panels.layers.sizes import Sizes
 from layertui.panels.layers.tree import LayerTree, LayerTreeHeader
-from layertui.panels.widget import Panel
 from layertui.screens.main.actions import MAIN_ACTIONS
 from layertui.screens.main.header import Following, HeaderBar
 from layertui.screens.main.palette import LayerCommands
@@ -84,7 +83,7 @@ class LayersScreen(TypedScreen):
         self.text = ""
         self.order = past.order or settings.view.sort
         self.browser = Browser(self, self, store, jobs)
-        self.browser.sizes = Sizes(self.browser, self._size_measured)
+        self.sizes = self.browser.sizes = Sizes(self.browser, self._size_measured)
         self._follow_job: Job[Any] | None = None
         self._settle: Timer | None = None
         self._focus_comes = False
@@ -231,7 +230,7 @@ class LayersScreen(TypedScreen):
 
     def show_view(self, listing: Listing) -> None:
         """Show the store as it was read."""
-        self.view = listing.view.with_sizes(self.browser.sizes.measured)
+        self.view = listing.view.with_sizes(self.sizes.measured)
         header = self.query_one(HeaderBar)
         header.view, header.following = self.view, Following.ON
         for panel in self._panels():
@@ -276,7 +275,7 @@ class LayersScreen(TypedScreen):
         """Show the layer under the cursor in the panel."""
         row = self.layer_tree.cursor_row
         if row is not None:
-            self.browser.sizes.want(row)
+            self.sizes.want(row)
         self.panel.show(self.browser)
         self.query_one("#panels", Pane).put_title(safe(row.title) if row is not None else "")
         self.query_one(KeyBar).refresh()
@@ -297,7 +296,7 @@ class LayersScreen(TypedScreen):
         tree.focus()
 
     def _size_measured(self, layer_id: str) -> None:
-        view = self.view.with_sizes(self.browser.sizes.measured)
+        view = self.view.with_sizes(self.sizes.measured)
         if view is not self.view:
             self.view = self.query_one(HeaderBar).view = view
             self.relist()
@@ -323,12 +322,12 @@ class LayersScreen(TypedScreen):
                 header.following = Following.FAILED
                 self.browser.say(f"Cannot follow the store: {error}", "error")
 
-        job = follow_job(self.store, self.view, self.text, self.order, self.browser.sizes.measured)
+        job = follow_job(self.store, self.view, self.text, self.order, self.sizes.measured)
         self._follow_job = self.jobs.submit(job, self, followed, failed)
 
     def reload(self) -> None:
         """Read the store again, and drop everything that was cached."""
-        self.browser.sizes.forget()
+        self.sizes.forget()
         for panel in self._panels():
             panel.forget()
         header = self.query_one(HeaderBar)
@@ -338,7 +337,7 @@ class LayersScreen(TypedScreen):
             header.following = Following.FAILED
             self.browser.show_error(error)
 
-        job = load_job(self.store, self.text, self.order, self.browser.sizes.measured)
+        job = load_job(self.store, self.text, self.order, self.sizes.measured)
         self.jobs.submit(job, self, self.show_view, failed)
 
     def action_reload(self) -> None:

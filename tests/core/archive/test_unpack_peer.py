@@ -10,7 +10,7 @@ from pathlib import Path
 from layerstore.archive.read import TarReader
 from layerstore.archive.unpack import unpack
 from layerstore.drivers.vfs import VfsDriver
-from support.needs import make_tar
+from support.tars import make_tar
 from support.trees import Peer, picture
 
 MTIME = 1_600_000_000

@@ -13,9 +13,10 @@ import pytest
 from layerstore import Cancelled, LayerStore, LayerUnknown
 from layerstore.check.findings import Kind, Severity
 from layerstore.drivers import staging
-from support.needs import make_tar, need_root
+from support.needs import need_root
 from support.places import BASE, OVERLAY_DAMAGE, Damage, Place, swap
 from support.stacks import random_layer
+from support.tars import make_tar
 
 
 def test_a_healthy_store_has_no_findings(place: Place) -> None:

@@ -13,8 +13,10 @@ import pytest
 from layerstore import LayerStore, StoreReadOnly
 from layerstore.check.findings import Kind
 from layerstore.check.repair import Outcome, RepairStep
-from support.needs import make_tar, need_program, need_root, unmount_below
+from support.mounts import unmount_below
+from support.needs import need_program, need_root
 from support.places import OVERLAY_DAMAGE, Place
+from support.tars import make_tar
 
 
 def plan(place: Place, **options: bool) -> list[RepairStep]:

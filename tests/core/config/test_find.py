@@ -1,4 +1,4 @@
-"""The store is looked for where Podman looks."""
+"""`find_store` returns the store that Podman would use."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from layerstore import StoreCorrupt, StoreMissing, find_store
 from layerstore.config import find as config_module
 from layerstore.config.find import user_id
 from layerstore.drivers.options import DriverOptions
-from support.needs import need_program, need_root, unmount_below
+from support.mounts import unmount_below
+from support.needs import need_program, need_root
 from support.trees import NOBODY, as_nobody
 
 
@@ -22,20 +23,20 @@ def no_system_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(config_module, "VENDOR_CONFIG", str(tmp_path / "vendor.conf"))
 
 
-def test_defaults_of_root() -> None:
+def test_defaults_for_root() -> None:
     place = find_store(environ={}, uid=0)
     assert (place.graph_root, place.run_root) == ("/var/lib/containers/storage", "/run/containers/storage")
     assert place.driver is None
 
 
-def test_defaults_of_a_user(tmp_path: Path) -> None:
+def test_defaults_for_a_user(tmp_path: Path) -> None:
     place = find_store(environ={"HOME": "/home/u", "XDG_RUNTIME_DIR": str(tmp_path)}, uid=1000)
     assert place.graph_root == "/home/u/.local/share/containers/storage"
     assert place.run_root == f"{tmp_path}/containers"
     assert find_store(environ={"HOME": "/h", "XDG_DATA_HOME": "/d"}, uid=1000).graph_root == "/d/containers/storage"
 
 
-def test_the_system_file_counts_before_the_vendors(tmp_path: Path) -> None:
+def test_the_file_of_the_system_takes_precedence_over_that_of_the_vendor(tmp_path: Path) -> None:
     (tmp_path / "vendor.conf").write_text('[storage]\ndriver="vfs"\ngraphroot="/v"\n')
     assert find_store(environ={}, uid=0).graph_root == "/v"
     (tmp_path / "etc.conf").write_text('[storage]\ndriver="overlay2"\nrunroot="/r"\ngraphroot="/e"\n')
@@ -44,19 +45,19 @@ def test_the_system_file_counts_before_the_vendors(tmp_path: Path) -> None:
     assert place.source.endswith("etc.conf")
 
 
-def test_a_users_file_and_variables_in_it(tmp_path: Path) -> None:
+def test_variables_in_the_file_of_a_user_are_expanded(tmp_path: Path) -> None:
     (tmp_path / "containers").mkdir()
     (tmp_path / "containers/storage.conf").write_text('[storage]\nrootless_storage_path="$HOME/s/$UID"\n')
     environ = {"XDG_CONFIG_HOME": str(tmp_path), "HOME": "/home/u"}
     assert find_store(environ=environ, uid=1000).graph_root == "/home/u/s/1000"
 
 
-def test_the_administrators_path_for_users(tmp_path: Path) -> None:
+def test_the_path_that_the_administrator_sets_for_users(tmp_path: Path) -> None:
     (tmp_path / "etc.conf").write_text('[storage]\ngraphroot="/root-only"\nrootless_storage_path="/srv/$UID"\n')
     assert find_store(environ={"HOME": "/h"}, uid=7).graph_root == "/srv/7"
 
 
-def test_environment_and_flags_have_the_last_word(tmp_path: Path) -> None:
+def test_environment_and_arguments_take_precedence(tmp_path: Path) -> None:
     named = tmp_path / "named.conf"
     named.write_text('[storage]\ngraphroot="/named"\ndriver="overlay"\n')
     environ = {"CONTAINERS_STORAGE_CONF": str(named), "STORAGE_DRIVER": "vfs"}
@@ -68,14 +69,14 @@ def test_environment_and_flags_have_the_last_word(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["[storage", "[storage]\ngraphroot=5\n", "storage=5"])
-def test_a_broken_file_is_named(tmp_path: Path, text: str) -> None:
+def test_an_invalid_file_is_named(tmp_path: Path, text: str) -> None:
     path = tmp_path / "etc.conf"
     path.write_text(text)
     with pytest.raises(StoreCorrupt, match=r"etc\.conf"):
         find_store(environ={}, uid=0)
 
 
-# Several files, one over the other
+# Several files
 
 
 def write(path: Path, text: str) -> None:
@@ -83,7 +84,7 @@ def write(path: Path, text: str) -> None:
     path.write_text(f"[storage]\n{text}\n")
 
 
-def test_the_users_file_counts_first_also_for_root(tmp_path: Path) -> None:
+def test_the_file_of_the_user_takes_precedence_for_root_too(tmp_path: Path) -> None:
     write(tmp_path / "home/.config/containers/storage.conf", 'graphroot="/of-the-user"')
     write(tmp_path / "etc.conf", 'graphroot="/e"\nrunroot="/r"')
     place = find_store(environ={"HOME": str(tmp_path / "home")}, uid=0)
@@ -91,7 +92,7 @@ def test_the_users_file_counts_first_also_for_root(tmp_path: Path) -> None:
     assert find_store(environ={"HOME": "/nowhere"}, uid=0).graph_root == "/e"
 
 
-def test_drop_ins_come_after_by_name_and_of_one_name_that_of_the_later_folder(tmp_path: Path) -> None:
+def test_drop_ins_apply_by_name_and_later_folders_replace_files_of_the_same_name(tmp_path: Path) -> None:
     write(tmp_path / "vendor.conf", 'graphroot="/v"\nrunroot="/vr"\ndriver="vfs"')
     write(tmp_path / "vendor.conf.d/20-root.conf", 'graphroot="/vendor-20"')
     write(tmp_path / "etc.conf.d/10-first.conf", 'graphroot="/etc-10"\nrunroot="/etc-10-run"')
@@ -111,7 +112,7 @@ def test_drop_ins_come_after_by_name_and_of_one_name_that_of_the_later_folder(tm
     assert find_store(environ={"HOME": str(tmp_path / "home")}, uid=0).graph_root == "/own"
 
 
-def test_a_named_file_is_read_alone_and_an_override_over_everything(tmp_path: Path) -> None:
+def test_a_named_file_is_read_alone_and_an_override_last(tmp_path: Path) -> None:
     write(tmp_path / "etc.conf.d/10.conf", 'runroot="/dropped-in"')
     write(tmp_path / "named.conf", 'graphroot="/named"')
     write(tmp_path / "last.conf", 'graphroot="/last"')
@@ -129,7 +130,7 @@ def test_a_named_file_is_read_alone_and_an_override_over_everything(tmp_path: Pa
 # Ordinary users
 
 
-def test_a_folder_for_everybody_counts_for_a_user_who_can_use_it(tmp_path: Path) -> None:
+def test_a_folder_for_all_users_applies_if_the_user_can_use_it(tmp_path: Path) -> None:
     def work(home: Path) -> list[str]:
         config_module.SYSTEM_CONFIG = str(home / "etc.conf")
         config_module.VENDOR_CONFIG = str(home / "vendor.conf")
@@ -146,7 +147,7 @@ def test_a_folder_for_everybody_counts_for_a_user_who_can_use_it(tmp_path: Path)
     assert found == ["~/.local/share/containers/storage", f"~/shared/{NOBODY}", "~/containers", "containers/storage"]
 
 
-def test_inside_a_user_namespace_the_user_counts_who_made_it(tmp_path: Path) -> None:
+def test_in_a_user_namespace_the_store_is_that_of_its_creator(tmp_path: Path) -> None:
     environ = {"HOME": "/home/u", "XDG_RUNTIME_DIR": str(tmp_path), "_CONTAINERS_ROOTLESS_UID": "1000"}
     assert user_id(environ) == os.geteuid()
     environ["_CONTAINERS_USERNS_CONFIGURED"] = "done"
@@ -157,14 +158,14 @@ def test_inside_a_user_namespace_the_user_counts_who_made_it(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("folder", ["storage-run-{}", "podman-run-{}", "containers-user-{}"])
-def test_without_a_runtime_folder_the_run_root_is_where_data_is(tmp_path: Path, folder: str) -> None:
+def test_without_a_runtime_folder_the_run_root_is_where_there_is_data(tmp_path: Path, folder: str) -> None:
     uid = os.geteuid() or 54321
     environ = {"HOME": "/h", "TMPDIR": str(tmp_path)}
     default = f"{tmp_path}/storage-run-{uid}/containers"
     runtime = tmp_path / folder.format(uid)
     assert find_store(environ=environ, uid=uid).run_root == default
     (runtime / "containers" / "overlay-layers").mkdir(parents=True)
-    runtime.chmod(0o777)  # anybody may have made what is in there
+    runtime.chmod(0o777)  # any user may have created what is in it
     assert find_store(environ=environ, uid=uid).run_root == default
     runtime.chmod(0o700)
     assert find_store(environ=environ, uid=uid).run_root == f"{runtime}/containers"
@@ -218,7 +219,7 @@ def test_a_later_list_replaces_or_appends(tmp_path: Path) -> None:
     assert find_store(environ={"HOME": "/nowhere"}, uid=0).image_stores == ("/three",)
 
 
-def test_the_environment_and_the_caller_replace_the_options(tmp_path: Path) -> None:
+def test_options_of_the_environment_and_the_caller_replace_those_of_files(tmp_path: Path) -> None:
     write(tmp_path / "etc.conf", EVERYTHING.replace('imagestore = "/images"', ""))
     environ = {"HOME": "/nowhere", "STORAGE_OPTS": "overlay.mountopt=noexec,overlay.size=1G,imagestore=/three"}
     place = find_store(environ=environ, uid=0)
@@ -250,7 +251,7 @@ def test_a_wrong_type_is_named_with_its_file(tmp_path: Path, text: str, key: str
     assert caught.value.file == str(tmp_path / "etc.conf.d/one.conf")
 
 
-def test_podman_finds_the_same(tmp_path: Path) -> None:
+def test_podman_finds_the_same_store(tmp_path: Path) -> None:
     need_root()
     program = need_program("podman")
     named = tmp_path / "named.conf"

@@ -1,4 +1,4 @@
-"""Entering Podman's namespace, or one of our own, as a real ordinary user with real stores of Podman and Buildah."""
+"""Enter namespaces as a real ordinary user, with stores made by Podman and Buildah."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ seen = {"how": entered.how.name, "pid": entered.pid, "merged": merged, "names": 
 
 @pytest.fixture
 def user(the_user: User) -> Iterator[User]:
-    """Yield the user, without a pause process and with his usual configuration."""
+    """Yield the user, without a pause process and with the default configuration."""
     the_user.end_pause()
     yield the_user
     the_user.end_pause()
@@ -57,25 +57,25 @@ def user(the_user: User) -> Iterator[User]:
 
 
 def pause(user: User) -> int:
-    """Have Podman make its namespace; return the PID of the process that keeps it."""
+    """Let Podman create its namespaces, and return the PID of its pause process."""
     user.run("podman", "unshare", "true")
     return int(user.pause_file().read_text())
 
 
-def test_podman_s_namespace_is_joined_and_mounts_are_shared(user: User) -> None:
+def test_podmans_namespaces_are_joined_and_mounts_are_shared(user: User) -> None:
     pid = pause(user)
     seen = user.python(OPEN + MOUNT_TOP + "tell(seen)")
     assert (seen["how"], seen["pid"]) == ("JOINED", pid)
     assert (seen["names"], seen["kind"], seen["owner"]) == (["d", "link", "two"], "overlay", [7, 8])
     assert user.run("podman", "unshare", "ls", seen["merged"]).split() == ["d", "link", "two"]
     assert user.run("podman", "unshare", "cat", f"{seen['merged']}/d/new") == "new\n"
-    assert user.run("ls", seen["merged"]) == ""  # outside nobody sees it
+    assert user.run("ls", seen["merged"]) == ""  # not visible outside
     told = user.python(OPEN + f"store = open_store()\ntell([store.unmount({seen['id']!r}), store.mounts()])")
     assert told == [False, []]
     assert user.run("podman", "unshare", "ls", seen["merged"]) == ""
 
 
-def test_podman_s_mount_is_seen_and_counted(user: User) -> None:
+def test_a_mount_of_podman_is_found_and_counted(user: User) -> None:
     pause(user)
     where = user.run("podman", "unshare", "podman", "image", "mount", "base").strip()
     code = "store = open_store()\ntell([[m.path, m.count, m.place.name] for m in store.mounts()])"
@@ -89,7 +89,7 @@ tell([store.mount(layer), store.unmount(layer), store.unmount(layer), os.listdir
 
 
 @pytest.mark.parametrize("joined", [True, False])
-def test_every_diff_is_the_one_that_came_in(user: User, joined: bool) -> None:
+def test_every_diff_is_the_original_one(user: User, joined: bool) -> None:
     if joined:
         pause(user)
     layers = user.python(OPEN + LOOK + "tell(found)")
@@ -102,7 +102,7 @@ def test_every_diff_is_the_one_that_came_in(user: User, joined: bool) -> None:
     assert "user.overlay.opaque" in os.listxattr(marks)
 
 
-def test_what_we_make_is_podman_s_too(user: User) -> None:
+def test_layers_that_we_create_belong_to_podmans_ids(user: User) -> None:
     pause(user)
     code = """
 from io import BytesIO
@@ -133,7 +133,7 @@ tell([ours.id, *names, status.st_uid, status.st_gid, store.unmount(ours.id)])
     assert not diff.exists()
 
 
-def test_without_podman_there_is_a_namespace_of_our_own(user: User) -> None:
+def test_without_podman_new_namespaces_are_created(user: User) -> None:
     code = (
         MOUNT_TOP
         + """
@@ -156,13 +156,13 @@ tell([seen, environ, child, os.getuid(), os.getgid(), os.getcwd(), open("/proc/s
     assert user.python(OPEN + "tell([m.place.name for m in open_store().mounts()])") == ["STALE"]
 
 
-def test_podman_without_a_runtime_folder_is_found(user: User) -> None:
-    """It then works below TMPDIR, as after `su`; a folder of everybody's that has one of the user's in it."""
+def test_podmans_namespaces_are_found_without_a_runtime_folder(user: User) -> None:
+    """Podman then uses a private folder in TMPDIR, as after `su`."""
     temporary = user.place / "tmp"
     temporary.mkdir()
     temporary.chmod(0o1777)
     environ = {"XDG_RUNTIME_DIR": "", "TMPDIR": temporary}
-    remembered = user.graph / "libpod/bolt_state.db"  # Podman's word on where it worked the first time
+    remembered = user.graph / "libpod/bolt_state.db"  # records the folders of the first run
     remembered.unlink(missing_ok=True)
     user.run("podman", "unshare", "true", **environ)
     (file,) = temporary.glob("*/libpod/tmp/pause.pid")
@@ -175,7 +175,7 @@ def test_podman_without_a_runtime_folder_is_found(user: User) -> None:
 
 
 @pytest.mark.parametrize("what", ["other", "root", "gone", "nonsense"])
-def test_a_stale_pause_pid_is_not_followed(user: User, what: str) -> None:
+def test_a_stale_pause_pid_is_ignored(user: User, what: str) -> None:
     other = subprocess.Popen(user.command("sleep", "60"), start_new_session=True)
     try:
         pid = {"other": other.pid, "root": os.getpid(), "gone": 4_194_303, "nonsense": "x" * 100}[what]
@@ -187,7 +187,7 @@ def test_a_stale_pause_pid_is_not_followed(user: User, what: str) -> None:
         user.pause_file().unlink()
 
 
-def test_a_pause_file_that_others_can_write_is_not_followed(user: User) -> None:
+def test_a_pause_file_that_others_can_write_is_ignored(user: User) -> None:
     pause(user)
     user.runtime.chmod(0o777)
     try:
@@ -197,7 +197,7 @@ def test_a_pause_file_that_others_can_write_is_not_followed(user: User) -> None:
     assert user.python(OPEN + "tell(entered.how.name)") == "JOINED"
 
 
-def test_namespaces_that_podman_keeps_by_their_handles_are_joined(user: User) -> None:
+def test_namespaces_with_file_handles_are_joined(user: User) -> None:
     pause(user)
     code = """
 import ctypes, struct
@@ -234,7 +234,7 @@ tell([len(content), os.readlink("/proc/self/ns/user")])
 UNAVAILABLE = OPEN + "tell([entered.how.name, entered.reason, entered.hint, os.getuid(), dict(os.environ)])"
 
 
-def test_without_newuidmap_it_is_said(user: User) -> None:
+def test_a_missing_newuidmap_is_reported(user: User) -> None:
     how, reason, hint, uid, environ = user.python(UNAVAILABLE, PATH="/nowhere")
     assert (how, uid) == ("UNAVAILABLE", user.uid)
     assert "newuidmap is missing" in reason
@@ -242,7 +242,7 @@ def test_without_newuidmap_it_is_said(user: User) -> None:
     assert not any(key.startswith("_CONTAINERS") for key in environ)
 
 
-def test_without_subordinate_ids_it_is_said(user: User) -> None:
+def test_missing_subordinate_ids_are_reported(user: User) -> None:
     lines = Path("/etc/subuid").read_text().splitlines()
     first, count = next(line.split(":")[1:] for line in lines if line.startswith(f"{user.name}:"))
     span = f"{first}-{int(first) + int(count) - 1}"
@@ -257,7 +257,7 @@ def test_without_subordinate_ids_it_is_said(user: User) -> None:
     assert user.name in hint
 
 
-def test_a_newuidmap_that_refuses_is_quoted_and_nothing_stays_behind(user: User) -> None:
+def test_a_failing_newuidmap_is_quoted_and_leaves_no_process(user: User) -> None:
     user.write(user.home / "bin/newuidmap", "#!/bin/sh\necho no such luck >&2\nexit 1\n")
     (user.home / "bin/newuidmap").chmod(0o755)
     how, reason, _, uid, _ = user.python(UNAVAILABLE, PATH=f"{user.home}/bin:/usr/bin:/bin")
@@ -266,19 +266,19 @@ def test_a_newuidmap_that_refuses_is_quoted_and_nothing_stays_behind(user: User)
     assert user.processes() == []
 
 
-def test_a_kernel_that_refuses_is_quoted(user: User) -> None:
+def test_a_refusal_of_the_kernel_is_quoted(user: User) -> None:
     how, reason, hint, uid, _ = user.python(UNAVAILABLE, chroot=True)
     assert (how, uid) == ("UNAVAILABLE", user.uid)
-    assert "no user namespace (Operation not permitted)" in reason
+    assert "create a user namespace (Operation not permitted)" in reason
     assert "max_user_namespaces" in hint
 
 
-def test_in_a_namespace_nothing_is_needed(user: User) -> None:
+def test_nothing_is_needed_in_a_namespace(user: User) -> None:
     code = OPEN + "tell([entered.how.name, os.getuid(), place.graph_root])"
     assert user.python(code, within=("podman", "unshare")) == ["NOT_NEEDED", 0, str(user.graph)]
 
 
-def test_root_and_threads() -> None:
+def test_root_and_processes_in_a_namespace_need_nothing() -> None:
     if os.geteuid() == 0:
         assert rootless.enter({}) == rootless.Entered(rootless.Entry.NOT_NEEDED)
     assert rootless.enter({rootless.CONFIGURED: "done"}).how is rootless.Entry.NOT_NEEDED
@@ -297,7 +297,7 @@ except RuntimeError as error:
 event.set()
 """
     text, uid = user.python(code)
-    assert "before threads start" in text
+    assert "before threads are started" in text
     assert uid == user.uid
 
 
@@ -306,6 +306,7 @@ def test_fuse_by_storage_conf(user: User) -> None:
     pause(user)
     seen, layers = user.python(OPEN + MOUNT_TOP + LOOK + "tell([seen, found])")
     assert (seen["kind"], seen["names"], seen["owner"]) == ("fuse.fuse-overlayfs", ["d", "link", "two"], [7, 8])
+    assert len(layers) == 2
     assert all(layer["digest"] == layer["recorded"] for layer in layers)
     assert {"DELETE /one", "ADD /d/new", "MODIFY /two"} <= set(layers[1]["changes"])
     assert user.run("podman", "unshare", "ls", seen["merged"]).split() == ["d", "link", "two"]
@@ -314,7 +315,7 @@ def test_fuse_by_storage_conf(user: User) -> None:
 
 
 def test_fuse_without_a_namespace(user: User) -> None:
-    """It is mounted and unmounted by fusermount3, which is set-user-ID root."""
+    """fusermount3, which is set-user-ID root, mounts and unmounts."""
     programs = user.place / "programs"
     programs.mkdir(exist_ok=True)
     for name in ("fuse-overlayfs", "fusermount3"):

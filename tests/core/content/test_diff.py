@@ -19,8 +19,7 @@ from layerstore.archive.root import Root
 from layerstore.content.diff import DiffReader, Options, from_chunks, from_tar_split
 from layerstore.errors import Cancelled, DamagedLayer, StoreCorrupt
 from layerstore.model import Compression, Layer
-from support.needs import make_tar
-from support.tars import split
+from support.tars import make_tar, split
 
 FILES = {"small": b"small", "dir/big": os.urandom(3 << 20), "dir/other": b"other" * 500, "z": b"last"}
 TAR = make_tar(FILES) + b"behind"

@@ -18,8 +18,9 @@ from layerstore.content.files import FileEntry, FileKind, LayerFiles
 from layerstore.drivers.stack import Stack
 from layerstore.errors import NoSuchFile, TargetExists, UnusableFile
 from layerstore.model import ChangeKind
-from support.needs import make_tar, need_root
+from support.needs import need_root
 from support.stacks import put_stack
+from support.tars import make_tar
 from support.trees import as_nobody, picture
 
 ADD, MODIFY, DELETE = ChangeKind.ADD, ChangeKind.MODIFY, ChangeKind.DELETE
@@ -144,13 +145,13 @@ def test_a_link_put_in_the_way_meanwhile_leads_nowhere(files: LayerFiles, tmp_pa
     folder.rename(tmp_path / "aside")
     folder.symlink_to(tmp_path / "host")
     with pytest.raises(NotADirectoryError):
-        files.open(node)
+        files.union.open(node)
     folder.unlink()
     (tmp_path / "aside").rename(folder)
     (folder / "d").unlink()
     (folder / "d").symlink_to(tmp_path / "host/d")
     with pytest.raises(OSError, match="not a regular file"):
-        files.open(node)
+        files.union.open(node)
 
 
 def test_names_that_are_no_text_and_paths_longer_than_the_system_takes(store: LayerStore, tmp_path: Path) -> None:

@@ -12,11 +12,14 @@ from pathlib import Path
 import pytest
 
 from layerstore import Cancelled, LayerStore, NotSupported
+from layerstore.content.chain import folders_of
 from layerstore.content.waste import WasteReport, waste
 from layerstore.errors import UnusableFile
 from layerstore.model import ChangeKind
-from support.needs import Content, make_tar, need_program, need_root, unmount_below
+from support.mounts import unmount_below
+from support.needs import need_program, need_root
 from support.stacks import put_stack
+from support.tars import Content, make_tar
 
 ADD, MODIFY, DELETE = ChangeKind.ADD, ChangeKind.MODIFY, ChangeKind.DELETE
 
@@ -167,7 +170,7 @@ def test_it_can_be_watched_and_stopped(store: LayerStore) -> None:
 def test_a_layer_that_is_gone_is_an_error(store: LayerStore) -> None:
     top = put(store, {"a": b"1"}, {"b": b"2"})
     with store._backend.reading() as records:
-        folders = store._stack(records, top)
+        folders = folders_of(store._backend.driver, records, records.find(top))
     store.delete(top)
     with pytest.raises(UnusableFile, match="gone"):
         waste(*folders)

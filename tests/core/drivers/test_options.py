@@ -13,7 +13,8 @@ import pytest
 
 from layerstore import LayerStore, NotSupported
 from layerstore.drivers.options import DriverOptions
-from support.needs import need_program, need_root, unmount_below
+from support.mounts import unmount_below
+from support.needs import need_program, need_root
 
 
 @pytest.fixture(autouse=True)

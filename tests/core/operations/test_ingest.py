@@ -1,4 +1,4 @@
-"""A diff that comes in: every kind of source and of failure, and what is known about it in the end."""
+"""`Ingest` with every kind of source and of failure, and the facts that it returns."""
 
 from __future__ import annotations
 
@@ -21,8 +21,7 @@ import pytest
 from layerstore.errors import BadArchive, Cancelled
 from layerstore.model import Compression
 from layerstore.operations.ingest import Ingest, IngestResult, Source
-from support.needs import make_tar
-from support.tars import END, chunked, entry, joined
+from support.tars import END, chunked, entry, joined, make_tar
 
 TAR = make_tar({"d": None, "d/a": b"one" * 1000, "d/b": os.urandom(3 << 20), "l": "d/a"})
 COMPRESS = {
@@ -34,14 +33,14 @@ COMPRESS = {
 
 
 @pytest.fixture(autouse=True)
-def no_thread_stays() -> Iterator[None]:
+def no_thread_is_left() -> Iterator[None]:
     before = set(threading.enumerate())
     yield
     assert {thread for thread in threading.enumerate() if thread.name.startswith("layerstore")} - before == set()
 
 
 def ingest(source: Source | str | Path, **options: Any) -> tuple[IngestResult, bytes, dict[bytes, bytes]]:
-    """Take a diff in; return its result, its tar-split and the files in it."""
+    """Read a diff, and return its result, its tar-split and the files in it."""
     out = io.BytesIO()
     with Ingest(source, out, **options) as work:
         files = {found.name.rstrip(b"/"): b"".join(found.pieces()) for found in work.entries()}
@@ -54,7 +53,7 @@ def digest(data: bytes) -> str:
 
 
 class Trickle:
-    """A source that gives little at a time, and nothing now and then."""
+    """A source that returns little data at a time, and sometimes none."""
 
     def __init__(self, data: bytes) -> None:
         self._parts: list[bytes | None] = [None, *chunked(data[:20], 3), None, *chunked(data[20:], 700_001)]
@@ -64,7 +63,7 @@ class Trickle:
 
 
 @pytest.mark.parametrize("compression", COMPRESS)
-def test_what_is_known_in_the_end(compression: Compression, tmp_path: Path) -> None:
+def test_the_result_describes_the_stream(compression: Compression, tmp_path: Path) -> None:
     stream = COMPRESS[compression](TAR)
     result, tar_split, files = ingest(io.BytesIO(stream))
     assert result == IngestResult(compression, digest(stream), len(stream), digest(TAR), len(TAR), (0,), (0,))
@@ -72,7 +71,7 @@ def test_what_is_known_in_the_end(compression: Compression, tmp_path: Path) -> N
     assert joined(tmp_path / "tar-split.gz", files) == TAR
 
 
-def test_every_kind_of_source_gives_the_same(tmp_path: Path) -> None:
+def test_every_kind_of_source_has_the_same_result(tmp_path: Path) -> None:
     file = tmp_path / "diff"
     file.write_bytes(TAR)
     wanted = ingest(io.BytesIO(TAR))
@@ -88,13 +87,13 @@ def test_every_kind_of_source_gives_the_same(tmp_path: Path) -> None:
             assert ingest(process.stdout) == wanted
 
 
-def test_reading_begins_where_the_source_stands() -> None:
+def test_reading_starts_at_the_position_of_the_source() -> None:
     source = io.BytesIO(b"before" + TAR)
     source.seek(6)
     assert ingest(source)[0].diff_digest == digest(TAR)
 
 
-def test_owners_leave_whiteouts_out() -> None:
+def test_owners_of_whiteouts_are_ignored() -> None:
     tar = b"".join(
         (
             entry(b"a", uid=3, gid=9),
@@ -114,7 +113,7 @@ def test_owners_leave_whiteouts_out() -> None:
 @pytest.mark.parametrize("known", [True, False])
 @pytest.mark.parametrize("compression", [Compression.NONE, Compression.GZIP])
 def test_progress_rises_to_the_total(compression: Compression, known: bool) -> None:
-    tar = entry(b"big", os.urandom(1 << 20) * 16) + END  # more than waits between the threads at most
+    tar = entry(b"big", os.urandom(1 << 20) * 16) + END  # more than the threads buffer
     stream = COMPRESS[compression](tar)
     seen: list[tuple[int, int | None]] = []
     thread = set()
@@ -148,7 +147,7 @@ def test_a_bad_stream_is_refused(stream: bytes) -> None:
 
 
 class Broken(io.RawIOBase):
-    """A source that fails after some of the tar."""
+    """A source that fails after a part of the tar."""
 
     def __init__(self, error: BaseException) -> None:
         self._error = error
@@ -168,14 +167,14 @@ def test_an_error_of_the_source_is_raised_to_the_caller(error: BaseException) ->
     assert caught.value is error
 
 
-def test_a_source_that_cannot_be_opened(tmp_path: Path) -> None:
+def test_a_missing_source_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         ingest(tmp_path / "nothing")
 
 
 @pytest.mark.parametrize("buffering", [0, 1 << 16])
 @pytest.mark.parametrize("begun", [b"", TAR[:300], TAR[:2000]], ids=["nothing", "a part", "an entry"])
-def test_a_pipe_that_never_delivers_can_be_cancelled(begun: bytes, buffering: int) -> None:
+def test_waiting_for_a_pipe_can_be_cancelled(begun: bytes, buffering: int) -> None:
     read, write = os.pipe()
     os.write(write, begun)
     asked: list[float] = []
@@ -193,7 +192,7 @@ def test_a_pipe_that_never_delivers_can_be_cancelled(begun: bytes, buffering: in
     assert time.monotonic() - started < 3
 
 
-def test_leaving_early_ends_everything_at_once() -> None:
+def test_leaving_early_does_not_wait_for_a_pipe() -> None:
     read, write = os.pipe()
     try:
         with open(read, "rb", buffering=0) as source:
@@ -205,15 +204,15 @@ def test_leaving_early_ends_everything_at_once() -> None:
         os.close(write)
 
 
-def test_leaving_in_the_middle_ends_a_reader_that_is_ahead() -> None:
+def test_leaving_early_stops_a_reader_that_is_ahead() -> None:
     big = entry(b"big", bytes(40 << 20)) + END
     with Ingest(io.BytesIO(gzip.compress(big, 1)), io.BytesIO()) as work:
         next(work.entries())
-    with Ingest(io.BytesIO(big), io.BytesIO()) as work, pytest.raises(RuntimeError, match="not all been taken"):
+    with Ingest(io.BytesIO(big), io.BytesIO()) as work, pytest.raises(RuntimeError, match="not all entries"):
         work.result()
 
 
-def test_cancel_in_the_middle_of_a_file() -> None:
+def test_reading_a_file_can_be_cancelled() -> None:
     answers = iter([False] * 3)
     with pytest.raises(Cancelled):
         ingest(io.BytesIO(TAR), should_stop=lambda: next(answers, True))
@@ -228,7 +227,7 @@ def test_a_tar_split_that_cannot_be_written_is_an_error() -> None:
         list(work.entries())
 
 
-def test_memory_stays_bounded(tmp_path: Path) -> None:
+def test_memory_use_is_bounded(tmp_path: Path) -> None:
     code = (
         "import sys, resource, os; from layerstore.operations.ingest import Ingest\n"
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"

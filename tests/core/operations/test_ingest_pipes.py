@@ -1,4 +1,4 @@
-"""Diffs that come through pipes and sockets, in their own time."""
+"""`Ingest` with slow pipes and sockets."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ import pytest
 from layerstore.archive.compression import compressor
 from layerstore.model import Compression
 from layerstore.operations.ingest import Ingest, IngestResult
-from support.needs import make_tar
+from support.tars import make_tar
 
-TAR = make_tar({"a": b"alpha" * 1000, "d/b": os.urandom(1 << 20)}) + b"behind the end"
+TAR = make_tar({"a": b"alpha" * 1000, "d/b": os.urandom(1 << 20)}) + b"trailing bytes"
 DIGEST = "sha256:" + hashlib.sha256(TAR).hexdigest()
 
 
@@ -48,7 +48,7 @@ def test_a_slow_pipe_is_read_to_its_end(buffering: int, kind: Compression) -> No
     feeder.start()
     with os.fdopen(read, "rb", buffering=buffering) as source:
         if isinstance(source, io.BufferedReader):
-            source.peek(1)  # what is in the buffer already does not show in the descriptor
+            source.peek(1)  # polling the descriptor does not see bytes in the buffer
         assert ingest(source).diff_digest == DIGEST
     feeder.join()
 

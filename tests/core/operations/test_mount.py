@@ -1,4 +1,4 @@
-"""mountpoints.json against the kernel's mount table, and who works in a mount."""
+"""Mounts: mountpoints.json compared with the kernel, and the processes that use a mount."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from core.conftest import OpenStore
 from layerstore import LayerInUse, LayerStore, LayerUnknown, MountPlace, MountState, StoreReadOnly
 from layerstore.linux.mounttable import KernelMount, Place, Process, command_of, overlay_mounts
-from support.needs import make_tar, need_root, unmount_below
+from support.mounts import unmount_below
+from support.needs import need_root
+from support.stores import OpenStore
+from support.tars import make_tar
 from support.trees import as_nobody
 
 _NEW_MOUNTS = 0x20000  # CLONE_NEWNS
@@ -25,7 +27,7 @@ _PRIVATE = 0x4000 | 1 << 18  # MS_REC, MS_PRIVATE
 
 @pytest.fixture
 def family(store: LayerStore) -> LayerStore:
-    """base <- upper, each with a file."""
+    """Return a store with a layer "base" and a layer "upper" on top of it, each with a file."""
     store.put(make_tar({"a": b"a"}), id="base")
     store.put(make_tar({"b": b"b"}), id="upper", parent="base")
     return store
@@ -33,7 +35,7 @@ def family(store: LayerStore) -> LayerStore:
 
 @pytest.fixture
 def overlay(tmp_path: Path) -> Iterator[LayerStore]:
-    """The same in a store of the overlay driver, below a folder whose name takes escapes."""
+    """Yield the same as an overlay store, below a folder whose name is escaped in mount tables."""
     need_root()
     home = tmp_path / "with space"
     store = LayerStore.open(home / "graph", home / "run", driver="overlay", lock_timeout=2)
@@ -63,7 +65,7 @@ def unmount_by_hand(path: Path) -> None:
 
 @contextmanager
 def another(prepare: Callable[[], object]) -> Iterator[int]:
-    """Run a process that prepares itself, and is then there until the block ends."""
+    """Run another process that calls `prepare` and then waits until the block ends."""
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
@@ -75,7 +77,7 @@ def another(prepare: Callable[[], object]) -> Iterator[int]:
             os._exit(1)
     os.close(write)
     try:
-        assert os.read(read, 1) == b"+", "the other process could not prepare itself"
+        assert os.read(read, 1) == b"+", "the other process failed in `prepare`"
         yield child
     finally:
         os.close(read)
@@ -84,14 +86,14 @@ def another(prepare: Callable[[], object]) -> Iterator[int]:
 
 
 def in_new_namespace() -> ctypes.CDLL:
-    """Go into a mount namespace of one's own, whose mounts nobody else sees."""
+    """Enter a new mount namespace whose mounts are not visible outside, and return the C library."""
     libc = ctypes.CDLL(None, use_errno=True)
     assert libc.unshare(_NEW_MOUNTS) == 0
     assert libc.mount(None, b"/", None, ctypes.c_ulong(_PRIVATE), None) == 0
     return libc
 
 
-def test_a_mount_is_here_and_counted(family: LayerStore) -> None:
+def test_a_mount_is_found_and_counted(family: LayerStore) -> None:
     path = family.mount("upper")
     family.mount("upper")
     assert family.mounts() == [MountState("upper", str(path), 2, MountPlace.HERE)]
@@ -99,7 +101,7 @@ def test_a_mount_is_here_and_counted(family: LayerStore) -> None:
     assert family.mounts() == []
 
 
-def test_a_line_without_a_mount_is_stale_and_depends_on_nothing(overlay: LayerStore) -> None:
+def test_an_entry_without_a_mount_is_stale_and_no_dependent(overlay: LayerStore) -> None:
     path = overlay.mount("upper")
     overlay.mount("upper")
     unmount_by_hand(path)
@@ -110,7 +112,7 @@ def test_a_line_without_a_mount_is_stale_and_depends_on_nothing(overlay: LayerSt
     assert overlay.clear_stale_mounts() == []
 
 
-def test_only_what_is_stale_is_cleared(overlay: LayerStore) -> None:
+def test_only_stale_entries_are_cleared(overlay: LayerStore) -> None:
     overlay.mount("base")
     add_line(overlay, "upper", merged(overlay, "upper"), 1)
     add_line(overlay, "gone", "/gone/merged", 3)
@@ -127,7 +129,7 @@ def test_only_what_is_stale_is_cleared(overlay: LayerStore) -> None:
         overlay.clear_stale_mounts("nothing")
 
 
-def test_a_read_only_opening_clears_nothing(family: LayerStore, open_store: OpenStore) -> None:
+def test_a_read_only_store_clears_nothing(family: LayerStore, open_store: OpenStore) -> None:
     add_line(family, "gone", "/gone", 1)
     look = open_store(read_only=True)
     assert [state.stale for state in look.mounts()] == [True]
@@ -136,14 +138,14 @@ def test_a_read_only_opening_clears_nothing(family: LayerStore, open_store: Open
     assert lines(family)
 
 
-def test_a_stale_count_goes_as_a_whole_when_unmounted(overlay: LayerStore) -> None:
+def test_unmounting_removes_a_stale_entry_whatever_its_count(overlay: LayerStore) -> None:
     add_line(overlay, "upper", merged(overlay, "upper"), 3)
     assert overlay.unmount("upper") is False
     assert lines(overlay) == []
 
 
-def test_a_mount_that_nobody_counted(overlay: LayerStore) -> None:
-    """As after a crash between the mount and its record."""
+def test_a_mount_without_an_entry_is_found_and_counted_again(overlay: LayerStore) -> None:
+    """A crash between the mount and its record leaves such a mount."""
     path = overlay.mount("upper")
     (overlay.run_root / "overlay-layers/mountpoints.json").write_text("[]")
     assert overlay.mounts() == [MountState("upper", str(path), 0, MountPlace.HERE)]
@@ -185,8 +187,8 @@ def test_a_mount_in_another_namespace_is_not_stale(overlay: LayerStore) -> None:
     assert [state.stale for state in overlay.mounts()] == [True]
 
 
-def test_what_lives_in_a_layer_keeps_it_from_deletion(family: LayerStore) -> None:
-    """As a container does: the layer is its root, in a mount namespace of its own."""
+def test_processes_in_a_layer_prevent_its_deletion(family: LayerStore) -> None:
+    """The process is like a container: the layer is its root, in its own mount namespace."""
     need_root()
     path = family.mount("upper")
 
@@ -208,13 +210,13 @@ def test_what_lives_in_a_layer_keeps_it_from_deletion(family: LayerStore) -> Non
         assert family.unmount("upper") is False
         if family.driver_name == "overlay":
             assert family.mounts() == []
-            with pytest.raises(LayerInUse, match="mounted twice"):
+            with pytest.raises(LayerInUse, match="second mount"):
                 family.mount("upper")
     family.delete("upper")
 
 
 @pytest.mark.parametrize("how", ["cwd", "file"])
-def test_a_busy_mount_says_who_is_in_it(overlay: LayerStore, how: str) -> None:
+def test_an_error_about_a_busy_mount_names_its_processes(overlay: LayerStore, how: str) -> None:
     path = overlay.mount("upper")
     with another(lambda: os.chdir(path) if how == "cwd" else os.open(path / "b", os.O_RDONLY)) as pid:
         (process,) = overlay.mount_users("upper").processes
@@ -229,7 +231,7 @@ def test_a_busy_mount_says_who_is_in_it(overlay: LayerStore, how: str) -> None:
     assert not overlay.exists("upper")
 
 
-def test_containers_of_the_layer_are_named_and_those_above_it_are_not(family: LayerStore) -> None:
+def test_containers_of_the_layer_itself_are_its_users(family: LayerStore) -> None:
     folder = family.graph_root / f"{family.driver_name}-containers"
     folder.mkdir(exist_ok=True)
     (folder / "containers.json").write_text('[{"id":"c","names":["web"],"layer":"upper"}]')
@@ -247,7 +249,7 @@ def test_the_stamp_follows_the_kernel(overlay: LayerStore) -> None:
     assert overlay.stamp() != before
 
 
-def test_a_user_sees_his_own_mounts_without_root() -> None:
+def test_an_ordinary_user_sees_own_mounts() -> None:
     def work(home: Path) -> tuple[bool, int, str]:
         store = LayerStore.open(home / "graph", home / "run", driver="vfs")
         store.create(id="a")
@@ -261,7 +263,7 @@ def test_a_user_sees_his_own_mounts_without_root() -> None:
     assert as_nobody(work) == (True, 0, "cwd")
 
 
-def test_no_folder_but_merged_is_taken_for_a_layer(overlay: LayerStore) -> None:
+def test_other_mounts_in_a_layer_are_not_taken_for_its_mount(overlay: LayerStore) -> None:
     inside = overlay.mount("upper") / "b"
     subprocess.run(["mount", "--bind", str(inside), str(inside)], check=True)
     found = overlay_mounts(str(overlay.graph_root / "overlay"))
@@ -279,11 +281,11 @@ def test_no_folder_but_merged_is_taken_for_a_layer(overlay: LayerStore) -> None:
         (KernelMount("/", "0:8", "/", "/home/y/diff"), False),
     ],
 )
-def test_the_root_of_a_container(mount: KernelMount, inside: bool) -> None:
+def test_the_root_of_a_container_is_recognized(mount: KernelMount, inside: bool) -> None:
     assert Place("/home/x/merged", "0:9", "/home/x/diff").is_root(mount) is inside
 
 
-def test_a_root_that_is_only_on_the_same_file_system_is_another(tmp_path: Path) -> None:
+def test_a_root_on_the_same_file_system_is_not_enough(tmp_path: Path) -> None:
     place = Place("/srv/vfs/dir/x", "8:1", shared=True)
     assert place.is_root(KernelMount("/", "8:1", "/srv/vfs/dir/x"))
     assert place.is_root(KernelMount("/", "8:1", "/vfs/dir/x"))
@@ -292,8 +294,8 @@ def test_a_root_that_is_only_on_the_same_file_system_is_another(tmp_path: Path) 
     assert not place.is_root(KernelMount("/", "8:2", "/vfs/dir/x"))
 
 
-def test_no_tar_is_applied_under_a_mount(overlay: LayerStore) -> None:
-    """The mounted overlay would have lost the folder below it, and shown nothing at all."""
+def test_no_tar_is_applied_below_a_mount(overlay: LayerStore) -> None:
+    """The mounted overlay would lose its lower folder and become empty."""
     path = overlay.mount("upper")
     for layer in ("base", "upper"):
         with pytest.raises(LayerInUse, match="podman unmount") as caught:
@@ -305,7 +307,7 @@ def test_no_tar_is_applied_under_a_mount(overlay: LayerStore) -> None:
     assert sorted(os.listdir(overlay.mount("upper"))) == ["a", "b", "c"]
 
 
-def test_no_tar_is_applied_under_a_mount_of_a_layer_that_only_the_run_root_names(overlay: LayerStore) -> None:
+def test_no_tar_is_applied_below_a_mount_of_a_transient_layer(overlay: LayerStore) -> None:
     path = overlay.mount("upper")
     records = overlay.graph_root / "overlay-layers/layers.json"
     records.write_text(json.dumps([record for record in json.loads(records.read_text()) if record["id"] == "base"]))
@@ -315,7 +317,7 @@ def test_no_tar_is_applied_under_a_mount_of_a_layer_that_only_the_run_root_names
     assert sorted(os.listdir(path)) == ["a", "b"]
 
 
-def test_no_tar_is_applied_under_processes(tmp_path: Path) -> None:
+def test_no_tar_is_applied_to_a_layer_with_processes(tmp_path: Path) -> None:
     store = LayerStore.open(tmp_path / "g", tmp_path / "r", driver="vfs")
     store.put(make_tar({"a": b"a"}), id="base")
     path = store.mount("base")

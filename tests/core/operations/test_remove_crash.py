@@ -1,4 +1,4 @@
-"""A removal that ends at any step of it leaves the whole layer, or one that the next to load the store removes."""
+"""Crashes at every step of a deletion or replacement leave the layer complete, or to be removed by the next writer."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from typing import Any
 import pytest
 
 from layerstore import Compression, LayerStore
-from support.needs import make_tar, need_program, need_root, unmount_below
+from support.mounts import unmount_below
+from support.needs import need_program, need_root
+from support.tars import make_tar
 
 BASE = make_tar({"etc": None, "etc/keep": b"keep", "etc/gone": b"gone", "bin": None, "bin/tool": b"x" * 9000})
 TOP = make_tar({"etc/.wh.gone": b"", "etc/new": b"new", "more": None, "more/deep": None, "more/deep/file": b"f"})
@@ -25,7 +27,7 @@ DIED = 77
 
 
 def writes(event: str, arguments: tuple[Any, ...]) -> bool:
-    """Tell whether an audit event is about to change a disk."""
+    """Return whether an audit event precedes a change on disk."""
     if event == "open":
         flags = arguments[2]
         return isinstance(flags, int) and bool(flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT))
@@ -33,9 +35,9 @@ def writes(event: str, arguments: tuple[Any, ...]) -> bool:
 
 
 def dies_at(step: int, work: Callable[[], object]) -> bool:
-    """Do the work in another process, which ends as if killed before its so-many-th change; tell whether it got so far.
+    """Run `work` in another process that dies right before its n-th change on disk, and return whether it got there.
 
-    No handler and no `finally` runs then, and what was locked is free.
+    As if it were killed, no exception handler or `finally` block runs, and its locks are released.
     """
     child = os.fork()
     if child == 0:
@@ -76,7 +78,7 @@ def exact(store: LayerStore, layer: str) -> bool:
 
 
 def leftovers(folder: Path, driver: str) -> list[str]:
-    """Return what is on disk of the upper layer, by its ID or its link, and in the folder of what is being deleted."""
+    """Return what is on disk of the upper layer, by ID or link, and what is in the temporary folder for deletions."""
     found = [str(path.relative_to(folder)) for path in (folder / "graph").rglob("*") if path.name.startswith("b" * 64)]
     links = folder / "graph/overlay/l"
     if driver == "overlay":
@@ -94,7 +96,7 @@ def driver(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
 
 def crashes(tmp_path: Path, driver: str, stride: int = 1) -> Iterator[tuple[Path, LayerStore]]:
-    """Yield a store after a deletion that died at each of its steps, and check what holds before anybody repairs."""
+    """Yield a store after a deletion that died, for each of its steps, and check the layers before any recovery."""
     step = 1 - stride
     while True:
         step += stride
@@ -102,18 +104,18 @@ def crashes(tmp_path: Path, driver: str, stride: int = 1) -> Iterator[tuple[Path
         store = make(folder, driver)
         if not dies_at(step, partial(store.delete, "b" * 64)):
             assert not leftovers(folder, driver)
-            assert step > 8, "a removal takes more steps than that"
+            assert step > 8, "a deletion takes more steps than that"
             return
         seen = LayerStore.open(folder / "graph", folder / "run", driver=driver, read_only=True)
         layers = {layer.id: layer for layer in seen.layers()}
         assert exact(seen, "a" * 64)
         if "b" * 64 in layers and not layers["b" * 64].incomplete:
-            assert exact(seen, "b" * 64), "without the flag the layer is whole"
+            assert exact(seen, "b" * 64), "a layer without the flag is complete"
             assert [change.path for change in seen.changes("b" * 64)]
         yield folder, store
 
 
-def test_we_finish_what_died_at_any_step(tmp_path: Path, driver: str) -> None:
+def test_loading_finishes_a_deletion_that_died(tmp_path: Path, driver: str) -> None:
     whole = []
     for folder, store in crashes(tmp_path, driver):
         store.load()
@@ -126,19 +128,19 @@ def test_we_finish_what_died_at_any_step(tmp_path: Path, driver: str) -> None:
         assert [layer.id for layer in store.layers()] == ["a" * 64]
         assert exact(store, "a" * 64)
         store.put(TOP, id="b" * 64, parent="a" * 64)
-        assert exact(store, "b" * 64), "the ID can be had again"
-    assert whole == sorted(whole, reverse=True), "from the flag on there is no way back"
+        assert exact(store, "b" * 64), "the ID can be reused"
+    assert whole == sorted(whole, reverse=True), "once the flag is set, the layer is removed"
     assert {True, False} == set(whole)
 
 
-def test_the_peer_finishes_what_died_at_any_step(tmp_path: Path, driver: str) -> None:
+def test_containers_storage_finishes_a_deletion_that_died(tmp_path: Path, driver: str) -> None:
     need_root()
     program = need_program("containers-storage")
     for folder, store in crashes(tmp_path, driver, 2):
         peer = [program, "-g", folder / "graph", "-R", folder / "run", "-s", driver]
         subprocess.run([*peer, "create-layer", "-i", "c" * 64, "a" * 64], capture_output=True, check=True, timeout=60)
         incomplete = [layer.id for layer in store.layers() if layer.incomplete]
-        assert incomplete == [], "it loaded the store for writing, and so removed it"
+        assert incomplete == [], "containers-storage removed it when it loaded the store for writing"
         listed = subprocess.run([*peer, "layers", "-j"], capture_output=True, check=True, text=True, timeout=60).stdout
         assert ("b" * 64 in listed) == store.exists("b" * 64)
         if store.exists("b" * 64):
@@ -147,12 +149,12 @@ def test_the_peer_finishes_what_died_at_any_step(tmp_path: Path, driver: str) ->
             assert hashlib.sha256(diff).digest() == hashlib.sha256(TOP).digest()
             store.delete("b" * 64)
         store.load()
-        assert not leftovers(folder, driver), "what lay aside, older versions of it leave to us"
+        assert not leftovers(folder, driver), "temporary files, which older versions leave behind"
         unmount_below(folder)
 
 
 def replacements(tmp_path: Path, driver: str) -> Iterator[tuple[Path, LayerStore]]:
-    """Yield a store after `OTHER` was to take the place of `TOP`, which died at each of its steps, but for the last."""
+    """Yield a store after replacing `TOP` with `OTHER` died, for each of its steps, and at last after it succeeded."""
     for step in range(1, 200):
         folder = tmp_path / str(step)
         store = make(folder, driver)
@@ -162,28 +164,36 @@ def replacements(tmp_path: Path, driver: str) -> Iterator[tuple[Path, LayerStore
             return
 
 
+def names_on_disk(folder: Path, driver: str) -> set[str]:
+    """Return the IDs that name a folder of files or a tar-split."""
+    home = folder / "graph" / (driver if driver == "overlay" else f"{driver}/dir")
+    files = {path.name for path in home.iterdir()} - {"l", "tempdirs"}
+    splits = (folder / f"graph/{driver}-layers").glob("*.tar-split.gz")
+    return files | {path.name.removesuffix(".tar-split.gz") for path in splits}
+
+
 def upper(store: LayerStore) -> bytes:
     """Return the diff of the upper layer."""
     with store.diff("b" * 64, compression=Compression.NONE) as reader:
         return reader.read()
 
 
-def test_new_content_takes_the_place_of_the_old_whole_or_not_at_all(tmp_path: Path, driver: str) -> None:
+def test_content_is_replaced_completely_or_not_at_all(tmp_path: Path, driver: str) -> None:
     contents = []
     for folder, store in replacements(tmp_path, driver):
         store.load()
         assert sorted(layer.id for layer in store.layers()) == ["a" * 64, "b" * 64]
-        assert not [name for name in leftovers(folder, driver) if name.endswith("aside")]
+        assert names_on_disk(folder, driver) == {"a" * 64, "b" * 64}, "the copy is gone"
         contents.append(upper(store))
         paths = {change.path for change in store.changes("b" * 64)}
         assert ("/etc/other" in paths) == (contents[-1] == OTHER)
     assert contents[-1] == OTHER
     assert set(contents) == {TOP, OTHER}
-    assert contents == sorted(contents, key=lambda content: content == OTHER), "first the old, then the new"
+    assert contents == sorted(contents, key=lambda content: content == OTHER), "first the old content, then the new one"
 
 
-def test_the_old_content_outlives_a_peer_that_comes_first(tmp_path: Path, driver: str) -> None:
-    """It removes what is marked incomplete, and knows nothing of two layers that are changing places."""
+def test_the_old_content_survives_containers_storage(tmp_path: Path, driver: str) -> None:
+    """containers-storage removes incomplete layers, but does not know about an exchange in progress."""
     need_root()
     program = need_program("containers-storage")
     contents = []
@@ -198,7 +208,7 @@ def test_the_old_content_outlives_a_peer_that_comes_first(tmp_path: Path, driver
     assert contents == sorted(contents, key=lambda content: content == OTHER)
 
 
-def test_what_was_written_aside_long_ago_goes(tmp_path: Path, driver: str) -> None:
+def test_old_temporary_files_are_deleted(tmp_path: Path, driver: str) -> None:
     make(tmp_path, driver)
     old, fresh = (tmp_path / f"graph/{driver}-layers" / name for name in (".tmp-layers.json1", ".tmp-layers.json2"))
     for path in (old, fresh):
@@ -208,8 +218,8 @@ def test_what_was_written_aside_long_ago_goes(tmp_path: Path, driver: str) -> No
     assert (old.exists(), fresh.exists()) == (False, True)
 
 
-def test_a_store_in_use_looks_for_what_lies_aside_when_it_is_due(tmp_path: Path) -> None:
-    """To look at every write would take longer than the write, where there are many layers."""
+def test_temporary_files_are_looked_for_only_when_one_can_be_old(tmp_path: Path) -> None:
+    """With many layers, looking on every write would take longer than the write."""
     make(tmp_path, "vfs")
     almost, later = (tmp_path / "graph/vfs-layers" / name for name in (".tmp-layers.json1", ".tmp-layers.json2"))
     almost.write_bytes(b"[")
@@ -217,7 +227,7 @@ def test_a_store_in_use_looks_for_what_lies_aside_when_it_is_due(tmp_path: Path)
     store = LayerStore.open(tmp_path / "graph", tmp_path / "run", driver="vfs")
     store.set_names("b" * 64, ["x"])
     later.write_bytes(b"[")
-    os.utime(later, (0, 0))  # so old a file cannot come now
+    os.utime(later, (0, 0))  # no new file is that old
     store.set_names("b" * 64, ["y"])
     assert (almost.exists(), later.exists()) == (True, True)
     time.sleep(max(0.0, almost.stat().st_mtime + 3600.1 - time.time()))
@@ -228,12 +238,12 @@ def test_a_store_in_use_looks_for_what_lies_aside_when_it_is_due(tmp_path: Path)
 PEERS = ("temp-dir-123", "temp-dir-lockless", "lock-456")
 
 
-def test_what_the_peers_removal_left_aside_is_deleted(tmp_path: Path, driver: str) -> None:
-    """Its folders (internal/tempdir of containers/storage 1.59) are those of `drivers/tempdirs`, with or without locks.
+def test_temporary_folders_of_containers_storage_are_deleted(tmp_path: Path, driver: str) -> None:
+    """containers/storage 1.59 uses the same folders as `drivers.staging` (internal/tempdir), with or without locks.
 
-    That version is not to be had everywhere, so what it leaves when killed is written here as it writes it: the lock
-    `lock-X`, made first; `temp-dir-X` with `0-ID`, `1-LINK` and, for a layer that came in, `0-addition`. What it moves
-    out of the folder of records goes to `tmp` there.
+    That version is not available everywhere, so the test writes what it leaves when it is killed: `lock-X`, which is
+    created first, and `temp-dir-X` with `0-ID`, `1-LINK` and, for a new layer, `0-addition`. Files from the folder of
+    records are moved to `tmp` in it.
     """
     store = make(tmp_path, driver)
     tempdirs = tmp_path / "graph" / driver / "tempdirs"
@@ -255,7 +265,7 @@ def test_what_the_peers_removal_left_aside_is_deleted(tmp_path: Path, driver: st
     assert exact(store, "b" * 64)
 
 
-def test_the_folder_of_temporary_folders_stays_where_a_newer_peer_uses_it(tmp_path: Path, driver: str) -> None:
+def test_the_tempdirs_folder_is_kept_if_containers_storage_uses_it(tmp_path: Path, driver: str) -> None:
     store = make(tmp_path, driver)
     tempdirs = tmp_path / "graph" / driver / "tempdirs"
     (tmp_path / f"graph/{driver}-layers/tmp").mkdir()

@@ -1,4 +1,4 @@
-"""Additional image stores: seen beside a store's own layers, built upon, never changed."""
+"""Additional image stores: their layers are visible, can be parents, and are never changed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ from layerstore import (
 )
 from layerstore.drivers.overlay.links import Links
 from layerstore.linux.lockfile import LockFile
-from support.needs import make_tar, need_root, unmount_below
+from support.mounts import unmount_below
+from support.needs import need_root
+from support.tars import make_tar
 from support.trees import as_nobody
 
 BASE = make_tar({"etc": None, "etc/one": b"1", "etc/two": b"22", "bin/sh": b"#!"})
@@ -30,7 +32,7 @@ TOP = make_tar({"etc": None, "etc/.wh.two": b"", "etc/three": b"333"})
 
 
 @pytest.fixture(autouse=True)
-def nothing_stays_mounted(tmp_path: Path) -> Iterator[None]:
+def nothing_is_left_mounted(tmp_path: Path) -> Iterator[None]:
     yield
     unmount_below(tmp_path)
 
@@ -50,7 +52,7 @@ def open_at(place: Path, driver: str, *image_stores: Path, **options: object) ->
 
 @pytest.fixture
 def shared(driver: str, tmp_path: Path) -> Path:
-    """Return a store with two layers and an image, made as somebody else's."""
+    """Return the graph root of an image store with two layers and an image."""
     store = open_at(tmp_path / "shared", driver)
     store.put(BASE, id="base", names=["the-base"])
     store.put(TOP, id="top", parent="base")
@@ -78,7 +80,7 @@ def names_in(root: Path) -> set[str]:
     return {str(path.relative_to(root)) for path in root.rglob("*") if not path.is_dir()}
 
 
-def test_their_layers_are_seen_with_the_place_they_lie_in(store: LayerStore, shared: Path) -> None:
+def test_their_layers_are_listed_with_their_image_store(store: LayerStore, shared: Path) -> None:
     store.create(id="mine")
     seen = {layer.id: (layer.read_only, layer.image_store) for layer in store.layers()}
     assert seen == {"mine": (False, ""), "base": (True, str(shared)), "top": (True, str(shared))}
@@ -92,7 +94,7 @@ def test_their_layers_are_seen_with_the_place_they_lie_in(store: LayerStore, sha
     assert [layer.image_store for layer in open_at(shared, store.driver_name).layers()] == ["", ""]
 
 
-def test_looking_at_them_works_and_changes_nothing(store: LayerStore, shared: Path) -> None:
+def test_reading_them_changes_nothing(store: LayerStore, shared: Path) -> None:
     before = everything_below(shared)
     assert [change.path for change in store.changes("top")] == ["/etc", "/etc/three", "/etc/two"]
     with store.diff("top") as diff:
@@ -106,11 +108,11 @@ def test_looking_at_them_works_and_changes_nothing(store: LayerStore, shared: Pa
     ]
     assert store.diff_size("top") == 3
     assert store.usage("base").inodes >= 5
-    assert all(str(path).startswith(f"{shared}/") for path in store.paths("top").values())
+    assert {shared in path.parents for path in store.paths("top").values()} == {True}
     assert everything_below(shared) == before
 
 
-def test_images_of_theirs_use_their_layers_and_containers_of_ours(store: LayerStore, tmp_path: Path) -> None:
+def test_their_images_and_our_containers_use_their_layers(store: LayerStore, tmp_path: Path) -> None:
     store.create(id="mine", parent="top")
     containers = tmp_path / "own" / f"{store.driver_name}-containers"
     containers.mkdir()
@@ -119,7 +121,7 @@ def test_images_of_theirs_use_their_layers_and_containers_of_ours(store: LayerSt
     assert references.images("base") == references.top_images("top") == ("localhost/app",)
     assert references.containers("base") == ("web",)
     assert store.dependents("top").children == ("mine",)
-    # An image that is in both stores counts as ours has it.
+    # An image in both stores is taken from the store itself.
     images = tmp_path / "own" / f"{store.driver_name}-images"
     images.mkdir()
     (images / "images.json").write_text(json.dumps([{"id": "i" * 64, "names": ["renamed"], "layer": "top"}]))
@@ -140,7 +142,7 @@ CHANGES: dict[str, Callable[[LayerStore], object]] = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_change_is_refused_and_the_store_named(store: LayerStore, shared: Path, change: str) -> None:
+def test_a_change_is_refused_and_names_the_image_store(store: LayerStore, shared: Path, change: str) -> None:
     before = everything_below(shared)
     with pytest.raises(StoreReadOnly) as caught:
         CHANGES[change](store)
@@ -150,7 +152,7 @@ def test_a_change_is_refused_and_the_store_named(store: LayerStore, shared: Path
     assert everything_below(shared) == before
 
 
-def test_wiping_and_loading_leave_them_alone(store: LayerStore, shared: Path) -> None:
+def test_wiping_and_loading_do_not_change_them(store: LayerStore, shared: Path) -> None:
     open_at(shared, store.driver_name).set_flag("top", "incomplete", True)
     before = everything_below(shared)
     store.create(id="mine", parent="base")
@@ -162,7 +164,7 @@ def test_wiping_and_loading_leave_them_alone(store: LayerStore, shared: Path) ->
     assert everything_below(shared) == before
 
 
-def test_a_layer_is_made_on_top_of_theirs(store: LayerStore, shared: Path, tmp_path: Path) -> None:
+def test_a_layer_can_be_created_on_top_of_theirs(store: LayerStore, shared: Path, tmp_path: Path) -> None:
     store.put(make_tar({"etc": None, "etc/.wh.one": b"", "etc/four": b"4444"}), id="mine", parent="top")
     assert [change.path for change in store.changes("mine")] == ["/etc", "/etc/four", "/etc/one"]
     assert store.problems() == []
@@ -171,7 +173,7 @@ def test_a_layer_is_made_on_top_of_theirs(store: LayerStore, shared: Path, tmp_p
         assert names_in(path) == {"bin/sh", "etc/three", "etc/four"}
     finally:
         store.unmount("mine")
-    # One on top of that has layers of both stores below it.
+    # A layer on top of that has ancestors in both stores.
     store.create(id="over", parent="mine")
     path = store.mount("over")
     try:
@@ -186,7 +188,7 @@ def test_a_layer_is_made_on_top_of_theirs(store: LayerStore, shared: Path, tmp_p
     assert {layer.id for layer in store.layers()} == {"base", "top"}
 
 
-def test_ids_are_not_used_twice_and_names_of_ours_come_first(store: LayerStore) -> None:
+def test_ids_are_unique_across_stores_and_our_names_take_precedence(store: LayerStore) -> None:
     with pytest.raises(DuplicateID):
         store.create(id="top")
     store.create(id="mine", names=["the-base"])
@@ -197,7 +199,9 @@ def test_ids_are_not_used_twice_and_names_of_ours_come_first(store: LayerStore) 
     assert store.lookup("to") == "topping"
 
 
-def test_the_first_of_several_stores_counts(store: LayerStore, shared: Path, driver: str, tmp_path: Path) -> None:
+def test_the_first_of_several_image_stores_takes_precedence(
+    store: LayerStore, shared: Path, driver: str, tmp_path: Path
+) -> None:
     other = open_at(tmp_path / "other", driver)
     other.put(make_tar({"other": b"1"}), id="base", names=["others"])
     other.create(id="only")
@@ -211,14 +215,16 @@ def test_the_first_of_several_stores_counts(store: LayerStore, shared: Path, dri
         both.get("others")
 
 
-def test_the_stores_own_root_is_no_image_store(driver: str, tmp_path: Path) -> None:
+def test_the_store_itself_is_not_its_image_store(driver: str, tmp_path: Path) -> None:
     open_at(tmp_path / "own", driver).create(id="mine")
     store = open_at(tmp_path / "own", driver, tmp_path / "own", tmp_path / "own" / ".")
     assert store.image_stores == ()
     store.delete("mine")
 
 
-def test_a_missing_store_is_reported_and_no_error(store: LayerStore, shared: Path, driver: str, tmp_path: Path) -> None:
+def test_a_missing_image_store_is_a_problem_and_not_an_error(
+    store: LayerStore, shared: Path, driver: str, tmp_path: Path
+) -> None:
     store.create(id="mine", parent="top")
     stamp = store.stamp()
     gone = shared.rename(tmp_path / "gone")
@@ -237,7 +243,7 @@ def test_a_missing_store_is_reported_and_no_error(store: LayerStore, shared: Pat
 
 @pytest.mark.parametrize("text", ["[{", '[{"id":5}]', "{}"])
 @pytest.mark.parametrize("file", ["{0}-layers/layers.json", "{0}-images/images.json"])
-def test_a_broken_store_is_reported(store: LayerStore, shared: Path, file: str, text: str) -> None:
+def test_an_invalid_image_store_is_a_problem(store: LayerStore, shared: Path, file: str, text: str) -> None:
     path = shared / file.format(store.driver_name)
     path.write_text(text)
     store.create(id="mine")
@@ -247,7 +253,7 @@ def test_a_broken_store_is_reported(store: LayerStore, shared: Path, file: str, 
     assert [str(path) in report.text for report in reports] == [True]
 
 
-def test_what_is_no_store_of_the_driver(driver: str, tmp_path: Path) -> None:
+def test_a_file_or_a_store_of_another_driver_is_a_problem(driver: str, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("")
     other = "vfs" if driver == "overlay" else "overlay"
@@ -256,11 +262,11 @@ def test_what_is_no_store_of_the_driver(driver: str, tmp_path: Path) -> None:
     store.create(id="mine")
     texts = [problem.text for problem in store.problems()]
     assert len(texts) == 2
-    assert texts[0].endswith("file cannot be read: it is no folder")
-    assert texts[1].endswith(f"it has no store of the {driver} driver, but of {other}")
+    assert texts[0].endswith("file cannot be read: it is not a folder")
+    assert texts[1].endswith(f"it has no store of the {driver} driver, only of {other}")
 
 
-def test_no_access_is_reported(tmp_path: Path) -> None:
+def test_an_inaccessible_image_store_is_a_problem(tmp_path: Path) -> None:
     def work(home: Path) -> tuple[list[str], list[str]]:
         store = open_at(home / "own", "vfs", Path("/root/nothing"), shared)
         store.create(id="mine")
@@ -279,12 +285,12 @@ def test_no_access_is_reported(tmp_path: Path) -> None:
     assert "may not" in problems[1]
 
 
-def test_a_path_that_is_not_absolute_is_refused(tmp_path: Path) -> None:
+def test_a_relative_path_is_refused(tmp_path: Path) -> None:
     with pytest.raises(NotSupported, match="slash"):
         LayerStore.open(tmp_path / "g", tmp_path / "r", driver="vfs", options={"additionalimagestores": "shared"})
 
 
-def test_a_change_of_theirs_is_noticed(store: LayerStore, shared: Path, driver: str) -> None:
+def test_a_write_to_an_image_store_is_noticed(store: LayerStore, shared: Path, driver: str) -> None:
     stamp = store.stamp()
     assert store.stamp() == stamp
     open_at(shared, driver).create(id="later", parent="top")
@@ -292,7 +298,7 @@ def test_a_change_of_theirs_is_noticed(store: LayerStore, shared: Path, driver: 
     assert "later" in {layer.id for layer in store.layers()}
 
 
-def test_their_lock_is_kept_while_a_diff_is_read(store: LayerStore, shared: Path, driver: str) -> None:
+def test_their_lock_is_held_while_a_diff_is_read(store: LayerStore, shared: Path, driver: str) -> None:
     lock = LockFile(str(shared / f"{driver}-layers" / "layers.lock"), timeout=0.1)
     outcome: list[object] = []
 
@@ -316,7 +322,7 @@ def test_their_lock_is_kept_while_a_diff_is_read(store: LayerStore, shared: Path
         open_at(store.graph_root, driver, shared, lock_timeout=0.1)
 
 
-def test_a_store_on_a_file_system_that_cannot_be_written(driver: str, tmp_path: Path, shared: Path) -> None:
+def test_an_image_store_on_a_read_only_file_system(driver: str, tmp_path: Path, shared: Path) -> None:
     need_root()
     (shared / f"{driver}-layers" / "layers.lock").unlink()
     mounted = tmp_path / "mounted"
@@ -337,7 +343,7 @@ def test_a_store_on_a_file_system_that_cannot_be_written(driver: str, tmp_path: 
         subprocess.run(["umount", mounted], check=True)
 
 
-def test_a_read_only_opening_shows_them_too(store: LayerStore, shared: Path, driver: str, tmp_path: Path) -> None:
+def test_a_read_only_store_lists_them_too(store: LayerStore, shared: Path, driver: str, tmp_path: Path) -> None:
     store.create(id="mine", parent="top")
     looking = open_at(tmp_path / "own", driver, shared, read_only=True)
     assert [layer.read_only for layer in looking.layers()] == [True, True, True]
@@ -346,7 +352,7 @@ def test_a_read_only_opening_shows_them_too(store: LayerStore, shared: Path, dri
         looking.delete("mine")
 
 
-def test_a_record_has_no_say_in_where_it_lies(driver: str, tmp_path: Path) -> None:
+def test_a_record_cannot_claim_to_be_in_an_image_store(driver: str, tmp_path: Path) -> None:
     store = open_at(tmp_path / "own", driver)
     store.create(id="mine")
     path = tmp_path / "own" / f"{driver}-layers" / "layers.json"
@@ -357,7 +363,7 @@ def test_a_record_has_no_say_in_where_it_lies(driver: str, tmp_path: Path) -> No
     store.delete("mine")
 
 
-def test_a_lost_link_of_theirs_is_worked_around_and_not_mended(tmp_path: Path) -> None:
+def test_a_lost_link_of_theirs_is_worked_around_and_not_repaired(tmp_path: Path) -> None:
     need_root()
     shared = open_at(tmp_path / "shared", "overlay")
     shared.put(BASE, id="base")
@@ -376,8 +382,8 @@ def test_a_lost_link_of_theirs_is_worked_around_and_not_mended(tmp_path: Path) -
         store.create(id="second", parent="base")
 
 
-def test_a_tar_split_may_lie_beside_our_own(store: LayerStore, shared: Path, driver: str, tmp_path: Path) -> None:
-    """With `imagestore` containers/storage keeps them below its graph root."""
+def test_their_tar_split_may_be_in_our_store(store: LayerStore, shared: Path, driver: str, tmp_path: Path) -> None:
+    """With the option `imagestore`, containers/storage keeps them below the graph root."""
     theirs = shared / f"{driver}-layers" / "top.tar-split.gz"
     theirs.rename(tmp_path / "own" / f"{driver}-layers" / theirs.name)
     with store.diff("top") as diff:

@@ -1,4 +1,4 @@
-"""layers.json: what it says is read, what it does not say stays, what is broken is refused and kept."""
+"""layers.json: all fields are read, unknown ones survive edits, and invalid files are rejected unchanged."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_every_field_is_read(layout: Layout) -> None:
     assert layer.read_only
 
 
-def test_an_edit_leaves_all_else_byte_for_byte(layout: Layout, held: Held) -> None:
+def test_an_edit_keeps_everything_else_byte_for_byte(layout: Layout, held: Held) -> None:
     other = '{"id":"two",  "created":"2026-11-24T16:45:40.650278843+01:00","x":1e5}'
     path = put(layout, f"[{ODD},{other}]")
     RecordFiles(layout).save(held, {"one": Edit({"metadata": "new", "names": None})})
@@ -91,7 +91,7 @@ def test_an_edit_leaves_all_else_byte_for_byte(layout: Layout, held: Held) -> No
     assert path.read_text() == f"[{expected},{other}]"
 
 
-def test_flags_that_did_not_change_keep_their_text(layout: Layout, held: Held) -> None:
+def test_unchanged_flags_keep_their_text(layout: Layout, held: Held) -> None:
     path = put(layout, f"[{ODD}]")
     files = RecordFiles(layout)
     flags = files.load(read_only=False).find("one").flags
@@ -125,7 +125,7 @@ def test_unknown_keys_survive_any_edit(layout: Layout, held: Held, records: list
     ]
 
 
-def test_records_go_back_to_the_file_they_came_from(layout: Layout, held: Held) -> None:
+def test_records_are_saved_to_the_file_they_came_from(layout: Layout, held: Held) -> None:
     stable = put(layout, '[{"id":"s"}]')
     volatile = put(layout, '[{"id":"v"}]', volatile=True)
     files = RecordFiles(layout)
@@ -148,7 +148,7 @@ def test_records_go_back_to_the_file_they_came_from(layout: Layout, held: Held) 
         ("", 0),
     ],
 )
-def test_a_broken_file_is_named_and_never_written(layout: Layout, held: Held, text: str | bytes, line: int) -> None:
+def test_an_invalid_file_is_named_and_never_written(layout: Layout, held: Held, text: str | bytes, line: int) -> None:
     path = put(layout, text)
     before = path.read_bytes()
     files = RecordFiles(layout)
@@ -167,7 +167,7 @@ def test_null_values_read_as_absent(layout: Layout) -> None:
     assert RecordFiles(layout).load(read_only=False).find("a").names == ()
 
 
-def test_a_file_has_no_say_in_what_is_not_part_of_a_record(layout: Layout) -> None:
+def test_fields_outside_of_the_record_are_not_read_from_the_file(layout: Layout) -> None:
     put(layout, '[{"id":"a","-mount-point":"/x","-mount-count":3,"-volatile":true,"-read-only":true}]')
     layer = RecordFiles(layout).load(read_only=False).find("a")
     assert (layer.mount_point, layer.mount_count, layer.volatile, layer.read_only) == ("", 0, False, False)
@@ -181,7 +181,7 @@ def test_the_later_layer_gets_a_name_that_two_claim(layout: Layout) -> None:
     assert records.stolen_names == {"a": ("m",)}
 
 
-def test_problems_are_told_apart(layout: Layout) -> None:
+def test_every_kind_of_problem_is_reported(layout: Layout) -> None:
     put(
         layout,
         '[{"id":"a","parent":"gone"},{"id":"b","parent":"c"},{"id":"c","parent":"b"},{"id":"d","parent":"b"},'
@@ -198,11 +198,11 @@ def test_problems_are_told_apart(layout: Layout) -> None:
     }
 
 
-def test_look_up_by_id_name_and_unique_beginning(layout: Layout) -> None:
+def test_find_by_id_name_and_unique_prefix(layout: Layout) -> None:
     put(layout, '[{"id":"abc1","names":["abd"]},{"id":"abd2"},{"id":"x","names":["abc1x"]}]')
     records = RecordFiles(layout).load(read_only=False)
     assert records.find("abc").id == "abc1"
-    assert records.find("abd").id == "abc1", "a name counts before a beginning"
+    assert records.find("abd").id == "abc1", "a name takes precedence over an ID prefix"
     assert records.find("abc1x").id == "x"
     with pytest.raises(LayerUnknown) as caught:
         records.find("ab")
@@ -212,14 +212,14 @@ def test_look_up_by_id_name_and_unique_beginning(layout: Layout) -> None:
             records.find(unknown)
 
 
-def test_editing_a_layer_that_is_not_there_writes_nothing(layout: Layout, held: Held) -> None:
+def test_editing_an_unknown_layer_writes_nothing(layout: Layout, held: Held) -> None:
     path = put(layout, '[{"id":"a"}]')
     with pytest.raises(LayerUnknown):
         RecordFiles(layout).save(held, {"b": Edit(remove=True)})
     assert path.read_text() == '[{"id":"a"}]'
 
 
-def test_a_large_store_is_read_again_from_the_file_it_came_from(layout: Layout, held: Held) -> None:
+def test_a_large_table_reads_from_the_file_it_was_made_from(layout: Layout, held: Held) -> None:
     count = 5000
     records = [
         {"id": f"{n:05}", "parent": f"{n - 1:05}" if n else "", "names": [f"n{n}"], "x": n} for n in range(count)
@@ -236,7 +236,7 @@ def test_a_large_store_is_read_again_from_the_file_it_came_from(layout: Layout, 
     assert after.children("02000") == ["02001"]
 
 
-def test_a_large_file_that_is_changed_in_place_is_noticed(layout: Layout) -> None:
+def test_a_large_file_that_is_modified_in_place_is_an_error(layout: Layout) -> None:
     path = put(layout, json.dumps([{"id": f"{n:05}"} for n in range(5000)]))
     records = RecordFiles(layout).load(read_only=False)
     path.write_text(json.dumps([{"id": f"{n + 1:05}"} for n in range(5000)]))
@@ -256,7 +256,7 @@ def test_a_large_file_with_one_bad_record_names_it(layout: Layout) -> None:
 
 
 @pytest.mark.parametrize("gains", ["stable", "volatile"])
-def test_a_name_that_moves_between_the_files_is_never_on_nobody(
+def test_a_name_that_moves_between_the_files_always_has_a_holder(
     layout: Layout, held: Held, monkeypatch: pytest.MonkeyPatch, gains: str
 ) -> None:
     loses = "volatile" if gains == "stable" else "stable"
@@ -282,7 +282,7 @@ def test_a_name_that_moves_between_the_files_is_never_on_nobody(
     ids=["size", "digits", "depth"],
 )
 @pytest.mark.parametrize("count", [1, 5000], ids=["few", "many"])
-def test_numbers_and_depths_beyond_all_bounds_are_refused(layout: Layout, value: str, count: int) -> None:
+def test_values_that_are_too_large_or_too_deep_are_rejected(layout: Layout, value: str, count: int) -> None:
     records = ",".join(f'{{"id":"{number}"}}' for number in range(count))
     path = put(layout, f'[{records},{{"id":"odd",{value}}}]')
     with pytest.raises(StoreCorrupt) as caught:

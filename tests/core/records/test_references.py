@@ -1,4 +1,4 @@
-"""Who uses a layer: every image and container above it."""
+"""`References`: the images and containers that use a layer directly or through its descendants."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def write(layout: Layout, kind: str, name: str, records: object) -> Path:
     return path
 
 
-def test_users_reach_down_to_the_base(layout: Layout) -> None:
+def test_users_of_a_layer_use_its_ancestors(layout: Layout) -> None:
     images = [
         {"id": "i1" * 32, "names": ["localhost/web:1"], "layer": "top"},
         {"id": "i2" * 32, "layer": "other", "mapped-layers": ["middle"]},
@@ -49,12 +49,12 @@ def test_users_reach_down_to_the_base(layout: Layout) -> None:
     assert not found.used("nobody")
 
 
-def test_no_files_no_users(tmp_path: Path) -> None:
+def test_missing_files_mean_no_users(tmp_path: Path) -> None:
     layout = Layout(str(tmp_path), str(tmp_path / "run"), "vfs")
     assert not ReferenceFiles(layout, lock_timeout=1).load(PARENTS).used("base")
 
 
-def test_a_broken_file_is_an_error_not_an_unused_layer(layout: Layout) -> None:
+def test_an_invalid_file_is_an_error_and_not_an_unused_layer(layout: Layout) -> None:
     path = write(layout, "images", "images.json", '[{"id":"a"')
     with pytest.raises(StoreCorrupt, match=str(path)):
         ReferenceFiles(layout, lock_timeout=1).load(PARENTS)
@@ -84,8 +84,8 @@ def test_the_stamp_changes_with_the_files(layout: Layout) -> None:
 
 
 @pytest.mark.parametrize("driver", ["vfs", "overlay"])
-def test_what_a_transient_store_keeps_below_the_run_root_holds_its_layers(tmp_path: Path, driver: str) -> None:
-    """With `transient_store` containers, and the records of their layers, are in no file below the graph root."""
+def test_transient_containers_and_layers_below_the_run_root_count_as_users(tmp_path: Path, driver: str) -> None:
+    """With `transient_store`, containers and the records of their layers are only below the run root."""
     if driver == "overlay":
         need_root()
     store = LayerStore.open(tmp_path / "g", tmp_path / "r", driver=driver)

@@ -10,11 +10,7 @@ from pathlib import Path
 import pytest
 
 from layerstore import LayerStore
-
-
-def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "layertui", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+from support.program import run
 
 
 @pytest.fixture

@@ -18,8 +18,9 @@ from layertui.jobs.runner import JobState
 from layertui.jobs.strip import JobsStrip
 from support.browser import Browser, Place, browsing
 from support.dialog_host import HOSTILE, assert_harmless, screen_text, shown
-from support.needs import make_tar, need_root, unmount_below
-from tui.dialogs.test_create import large_tar
+from support.mounts import unmount_below
+from support.needs import need_root
+from support.tars import large_tar, make_tar
 
 TAR = make_tar({"new": None, "new/file": b"n" * 3000})
 DIGEST = "sha256:" + hashlib.sha256(TAR).hexdigest()

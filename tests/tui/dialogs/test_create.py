@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,7 +23,7 @@ from layertui.widgets.file_picker import SafeOpen
 from layertui.widgets.inputs import Choice
 from support.browser import Browser, Place, browsing
 from support.dialog_host import HOSTILE, assert_harmless, play, screen_text, shown, until
-from support.needs import make_tar
+from support.tars import large_tar, make_tar
 
 BASE = Layer(id="4f3a9b2c1d0e" + "1" * 52, names=("base",))
 OTHER = Layer(id="9a8b7c6d5e4f" + "0" * 52, names=("other",))
@@ -213,15 +212,6 @@ async def test_a_broken_tar_leaves_nothing_and_says_so(place: Place, store: Laye
         assert "No layer was created, and the store is as it was" in screen_text(browser.app)
     assert _ids(place.layers_json.read_bytes()) == _ids(before)
     assert sorted((place.root / "vfs" / "dir").rglob("*")) == files
-
-
-def large_tar(path: Path, size: int) -> None:
-    """Write a tar with one file of zeros that takes no room on disk."""
-    info = tarfile.TarInfo("zeros")
-    info.size = size
-    with path.open("wb") as file:
-        file.write(info.tobuf())
-        file.truncate(512 + size + 1024)
 
 
 async def test_making_a_layer_is_cancelled(place: Place, store: LayerStore, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from textual.widgets import Button
 from layertui.dialogs.delete import DeleteDialog, DeleteRequest, PlanLines
 from layertui.model.deletion import build_delete_plan
 from support.dialog_host import HOSTILE, Host, assert_harmless, play, screen_text, shown, still
-from tui.model.test_deletion import TREE, rows_of
+from support.plan_rows import TREE, rows_of
 
 
 def dialog(ids: Sequence[str], **more: dict[str, Any]) -> Callable[[], DeleteDialog]:

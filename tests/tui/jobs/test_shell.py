@@ -21,8 +21,10 @@ from layertui.jobs import shell
 from layertui.jobs.shell import ShellCall
 from support.browser import Place, browsing
 from support.dialog_host import HOSTILE, assert_harmless, screen_text, shown
-from support.needs import make_tar, need_program, need_root, unmount_below
-from tui.test_terminal import Program
+from support.mounts import unmount_below
+from support.needs import need_program, need_root
+from support.program import Program
+from support.tars import make_tar
 
 ESCAPE = "\x1b"
 

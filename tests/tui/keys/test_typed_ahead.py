@@ -32,7 +32,7 @@ from layertui.screens.opening import OpeningScreen
 from layertui.widgets.filter_bar import FilterBar
 from support.browser import NOW, Browser, Place, browsing, wait_for
 from support.liveterm import LiveBrowser
-from support.needs import make_tar
+from support.tars import make_tar
 
 _WRITE_LOCK = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
 

@@ -26,7 +26,8 @@ from layertui.panels.files.tree import FilesTree
 from layertui.panels.files.view import FilesView
 from layertui.widgets.path_input import PathInput
 from support.browser import Browser, Place, browsing
-from support.needs import make_tar, need_root
+from support.needs import need_root
+from support.tars import make_tar
 
 # The tree
 

@@ -15,7 +15,7 @@ from layertui.panels.waste.model import by_layer, by_path
 from layertui.panels.waste.panel import WastePanel
 from layertui.panels.waste.tree import WasteTree, efficiency_text
 from support.browser import Browser, Place, browsing
-from support.needs import make_tar
+from support.tars import make_tar
 
 REPORT = WasteReport(
     1000,

@@ -16,28 +16,14 @@ from layertui.jobs.strip import JobsStrip
 from layertui.screens.check.model import brief, build_findings
 from layertui.screens.check.screen import CheckScreen
 from layertui.screens.check.tree import FindingsTree
-from support.browser import Browser, Place, browsing
+from support.browser import Browser, Place, browsing, check, check_of
 from support.dialog_host import HOSTILE, assert_harmless, screen_text
-from support.needs import make_tar
-from tui.dialogs.test_create import large_tar
+from support.tars import large_tar, make_tar
 
 
 def words(browser: Browser) -> str:
     """Return the text on the screen without frames and repeated blanks."""
     return " ".join(screen_text(browser.app).replace("│", " ").split())
-
-
-def check_of(browser: Browser) -> CheckScreen:
-    return next(screen for screen in browser.app.screen_stack if isinstance(screen, CheckScreen))
-
-
-async def check(browser: Browser) -> FindingsTree:
-    """Open the check screen, and wait for the quick check."""
-    await browser.press("c")
-    await browser.until(lambda: isinstance(browser.app.screen, CheckScreen))
-    await browser.until(lambda: not check_of(browser).checking)
-    await browser.settle()
-    return check_of(browser).query_one(FindingsTree)
 
 
 def orphan(place: Place, name: str, size: int = 5000) -> Path:

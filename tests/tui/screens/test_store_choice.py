@@ -25,7 +25,7 @@ from layertui.screens.main.screen import LayersScreen
 from layertui.screens.opening import OpeningScreen
 from support.browser import NOW, Place, browsing, wait_for
 from support.dialog_host import HOSTILE, assert_harmless, screen_text, shown
-from tui.cli.test_cli import run
+from support.program import run
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from layertui.keys.actions import Action, Need
-from layertui.panels.browser import Browser
+from layertui.panels.base import Browser
 from layertui.text.format import size_text
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from layertui.keys.actions import Action, Need
 from layertui.keys.sentences import with_keys
-from layertui.panels.browser import Browser
+from layertui.panels.base import Browser
 from layertui.panels.changes import CHANGES
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from layertui.keys.actions import Action, Need
-from layertui.panels.browser import Browser
+from layertui.panels.base import Browser
 
 
 def copy(browser: Browser) -> None:

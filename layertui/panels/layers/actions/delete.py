@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from layertui.keys.actions import Action, Need
-from layertui.panels.browser import Browser
+from layertui.panels.base import Browser
 
 if TYPE_CHECKING:
     from layertui.dialogs.delete import DeleteDialog, DeleteRequest

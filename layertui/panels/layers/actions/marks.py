@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from layertui.keys.actions import Action, Actions, Need
-from layertui.panels.browser import Browser
+from layertui.panels.base import Browser
 
 MARK: Action[Browser] = Action(
     "layers.mark",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from layertui.keys.actions import Action, Need
 from layertui.keys.sentences import with_keys
-from layertui.panels.browser import Browser
+from layertui.panels.base import Browser
 from layertui.text.format import plural
 
 if TYPE_CHECKING:

@@ -25,7 +25,6 @@ from layerstore.archive.tarsplit.entry import Line, clean, file_line, segment_li
 from layerstore.archive.tarsplit.join import Piece, join
 from layerstore.archive.tarsplit.split import TarSplit
 from layerstore.errors import BadArchive, DamagedLayer, LayerStoreError, StoreCorrupt
-from support.needs import make_tar
 from support.tars import (
     END,
     GNU,
@@ -36,6 +35,7 @@ from support.tars import (
     gnu_tar,
     header,
     joined,
+    make_tar,
     opener,
     padded,
     pax,

@@ -17,7 +17,8 @@ from layerstore.drivers.overlay import mount
 from layerstore.drivers.overlay.driver import OverlayDriver
 from layerstore.errors import Cancelled, NotSupported, StoreCorrupt, UnusableID
 from layerstore.model import ChangeKind
-from support.needs import need_root, skip, unmount_below
+from support.mounts import unmount_below
+from support.needs import need_root, skip
 from support.trees import MTIME, Entry, as_nobody, folder, hard_link, picture, symlink
 
 LINK = re.compile(r"[A-Z2-7]{26}")

@@ -17,8 +17,10 @@ from layerstore.drivers.overlay import mount as overlay_mount
 from layerstore.drivers.overlay.driver import OverlayDriver
 from layerstore.errors import LayerInUse, NotSupported, StoreAccess
 from layerstore.model import Change
-from support.needs import make_tar, need_program, need_root, skip, unmount_below
+from support.mounts import unmount_below
+from support.needs import need_program, need_root, skip
 from support.stacks import random_layer
+from support.tars import make_tar
 from support.trees import Entry, Peer, as_nobody, folder
 
 

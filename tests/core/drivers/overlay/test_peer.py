@@ -21,7 +21,8 @@ from layerstore.archive.write import BLOCK
 from layerstore.drivers.overlay import mount, syscalls
 from layerstore.drivers.overlay.driver import OverlayDriver
 from layerstore.errors import NotSupported
-from support.needs import make_tar, skip
+from support.needs import skip
+from support.tars import make_tar
 from support.trees import Entry, Peer, folder, make_tree, picture
 
 MTIME = 1_600_000_000

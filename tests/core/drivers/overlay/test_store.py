@@ -13,7 +13,8 @@ from layerstore import LayerStore
 from layerstore.drivers.overlay import mount, syscalls
 from layerstore.drivers.overlay.driver import OverlayDriver
 from layerstore.errors import BadArchive, LayerInUse, NotSupported
-from support.needs import make_tar, need_program, need_root, skip
+from support.needs import need_program, need_root, skip
+from support.tars import make_tar
 
 
 @pytest.fixture
