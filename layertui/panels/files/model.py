@@ -99,7 +99,7 @@ class _Nodes:
 
 
 def build_file_tree(folders: Mapping[str, Folder], *, by_size: bool = False) -> FileTree:
-    """Put together the folders that were read, from "/" down; with `by_size` the largest files of each come first."""
+    """Build the tree of the folders that were read, from "/" down. With `by_size`, the largest files come first."""
     nodes = _Nodes()
     levels: list[tuple[int, Iterator[FileEntry]]] = [(ROOT, _content(nodes, folders["/"], ROOT, by_size))]
     while levels:

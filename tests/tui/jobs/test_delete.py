@@ -19,17 +19,17 @@ from support.browser import Place, browsing
 def test_a_cancelled_deletion_reports_how_far_it_got(place: Place, store: LayerStore) -> None:
     view = read_view(store, {})
     rows = [view[store.get(name).id] for name in ("tool", "lone")]
-    told: list[tuple[int, int | None]] = []
+    reported: list[tuple[int, int | None]] = []
 
-    def tell(job: Job[Any]) -> None:
-        told.append((job.done, job.total))
+    def notify(job: Job[Any]) -> None:
+        reported.append((job.done, job.total))
         job.stop_event.set()
 
     job = delete_job(store, rows, force=False)
-    job.tell = tell
+    job.notify = notify
     assert job.work(job) == (rows[0].id,)
     assert job.outcome == "1 layer deleted, cancelled before the other 1"
-    assert (told, job.unit) == ([(0, 2)], "layer")
+    assert (reported, job.unit) == ([(0, 2)], "layer")
     assert store.exists("lone")
 
 
