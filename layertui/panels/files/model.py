@@ -33,7 +33,7 @@ class FileTree:
         keys: their paths; the key of a note ends in a NUL.
         notes: the texts of the notes by node.
         shape: the parents and children.
-        unread: the folders that nobody has opened yet.
+        unread: the folders that are not read yet.
         matched: 1 for each match of a search, 0 for the folders above it; empty without a search.
     """
 

@@ -17,7 +17,7 @@ class _Findings(Protocol):
 
     @property
     def chosen(self) -> Any:
-        """The marked findings, or the one under the cursor, that a repair can do something about."""
+        """The repairable findings among the marked ones, or else under the cursor."""
         ...
 
 
