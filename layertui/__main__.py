@@ -1,8 +1,8 @@
-"""`python -m layertui`, and the `layertui` that is installed."""
+"""The entry point of `layertui` and `python -m layertui`."""
 
 import gc
 
-gc.disable()  # what is imported is here to stay: the collector would take a tenth of the time to start up
+gc.disable()  # imports create no garbage, and collecting would take a tenth of the start-up time
 
 from layertui.cli import main  # noqa: E402
 

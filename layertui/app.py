@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import os
 import select
 import signal
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from rich.console import RenderableType
 from textual import events
-from textual.app import App, SystemCommand
+from textual.app import SystemCommand
 from textual.binding import BindingType
 from textual.screen import Screen
 
@@ -28,19 +29,23 @@ from layertui.keys.actions import APP_ACTIONS, bindings
 from layertui.keys.keymap import use_keymap
 from layertui.keys.sentences import with_keys
 from layertui.keys.typed_ahead import KeyQueue, Typed
-from layertui.limits import Footing
+from layertui.limits import Limits
+from layertui.log import log_file
 from layertui.screens.opening import OpeningScreen
 from layertui.session import Session, StoreState
 from layertui.settings import Settings
 from layertui.text.safe import safe
 from layertui.theme import THEMES, usual_theme
 from layertui.widgets.text import typable
+from layertui.widgets.textual_private import CrashingApp
 
 if TYPE_CHECKING:
     from layerstore.config.detect import DriverStore
     from layerstore.store import LayerStore
     from layertui.jobs.opening import OpenedStore, OpenStore
     from layertui.screens.main.screen import LayersScreen
+
+_log = logging.getLogger(__name__)
 
 _COLLECT_AFTER = 0.5  # seconds after the first picture of a store
 _COLLECT_ANYHOW = 10.0  # seconds, if no store could be opened
@@ -88,7 +93,7 @@ class Collector:
         gc.collect(2 if old >= _DUE[2] else 1 if middle >= _DUE[1] else 0)
 
 
-class LayertuiApp(App[None]):
+class LayertuiApp(CrashingApp[None]):
     """Browses one store.
 
     `open_store` is called in a thread, so that there is something to see at once. `choice` is for a graph root that may
@@ -108,12 +113,12 @@ class LayertuiApp(App[None]):
         clock: Callable[[], datetime] = _now,
         settings: Settings = Settings(),  # noqa: B008 - frozen
         session: Session | None = None,
-        footing: Footing | None = None,
+        limits: Limits | None = None,
     ) -> None:
         super().__init__()
         self._settings = settings
         self._session = session
-        self._footing = footing
+        self._limits = limits
         self._browser: LayersScreen | None = None
         self.jobs = JobRunner()
         self.keys = KeyQueue(self, self._deliver)
@@ -139,6 +144,14 @@ class LayertuiApp(App[None]):
     def post_display_hook(self) -> None:
         """Let the garbage collector run if it is due."""
         self._collector.drawn()
+
+    def crashed(self, error: Exception) -> str:
+        """Log an unexpected error, and return what the terminal shows."""
+        _log.critical("the browser crashed", exc_info=error)
+        log = log_file()
+        where = f" The traceback is in {safe(str(log))}." if log is not None else ""
+        what = safe(f"{type(error).__name__}: {error}")
+        return f"layertui: unexpected error: {what}\nThis is a bug: please report it.{where}"
 
     def on_mount(self) -> None:
         """Open the store."""
@@ -197,9 +210,9 @@ class LayertuiApp(App[None]):
         self._browser = LayersScreen(
             opened.store, opened.listing, self.jobs, self._clock, settings=self._settings, past=past
         )
-        if self._footing is not None:
-            self._browser.browser.mount_note = with_keys(self._footing.mount_note)
-            self._browser.browser.why_read_only = self._footing.why_read_only(info.driver)
+        if self._limits is not None:
+            self._browser.browser.mount_note = with_keys(self._limits.mount_note)
+            self._browser.browser.why_read_only = self._limits.read_only_reason(info.driver)
         self.switch_screen(self._browser)
         self.show_notice()
         if not self.is_headless:
@@ -212,9 +225,9 @@ class LayertuiApp(App[None]):
             self.notify(safe(text), title=title, severity="warning", markup=False, timeout=_NOTICE_SECONDS)
 
     def _notice(self) -> tuple[str, str]:
-        if self._footing is None or self._browser is None:
+        if self._limits is None or self._browser is None:
             return "", ""
-        return self._footing.notice(self._browser.view.info.driver)
+        return self._limits.notice(self._browser.view.info.driver)
 
     def _leave_without_terminal(self) -> None:
         """Exit if the terminal is gone and SIGHUP did not arrive, as behind `su`.
@@ -231,8 +244,8 @@ class LayertuiApp(App[None]):
         if self._session is not None:
             with suppress(OSError):
                 self._session.save()
-        if self._footing is not None:
-            self._footing.leave()
+        if self._limits is not None:
+            self._limits.leave()
         os._exit(_HUNG_UP)
 
     def _keep_session(self) -> None:

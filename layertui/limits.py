@@ -1,70 +1,74 @@
-"""On which footing an ordinary user opens a store: in Podman's namespace, in one of his own, or in none.
+"""What an ordinary user can do with a store, which depends on the user namespace that the browser runs in.
 
-Decided before there is a screen, since a process with threads cannot enter a namespace. No screen in here.
+The namespace is entered before there is a screen, because a process with threads cannot enter one.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from layerstore.config.detect import known_drivers_in, mount_limits
 from layerstore.config.rootless import Entered, Entry, enter, needed
-from layerstore.drivers.options import DriverOptions
 from layerstore.errors import LayerStoreError
-from layerstore.records.layout import DRIVERS, drivers_in
 
 if TYPE_CHECKING:
     from layerstore import LayerStore, StorePlace
 
 _MOUNT_NOTES = {
-    Entry.JOINED: "Podman sees it, too; your shells outside do in `podman unshare`",
-    Entry.OWN: "Only layertui and its shells ({layer.shell}) see it; it ends when layertui does",
+    Entry.JOINED: "Visible to Podman too; in your own shells, run `podman unshare` to see it",
+    Entry.OWN: "Visible only to layertui and the shells that it starts ({layer.shell}), until layertui exits",
 }
 
 
 @dataclass(slots=True)
-class Footing:
-    """What came of entering a namespace, and what follows from it."""
+class Limits:
+    """What a user namespace allows, or the lack of one prevents."""
 
     entered: Entered
-    no_fuse: str = ""
-    """Why fuse-overlayfs cannot stand in; "" where it can, or need not."""
+    no_mount: Mapping[str, str] = field(default_factory=dict)
+    """Maps each driver whose layers must be mounted to why fuse-overlayfs cannot do that, "" if it can."""
     _stores: list[tuple[LayerStore, set[str]]] = field(default_factory=list)
 
     @property
     def mount_note(self) -> str:
-        """Who sees a mount that is made from here; "" where everybody does."""
+        """Who can see the mounts of this process, "" if every process can."""
         return _MOUNT_NOTES.get(self.entered.how, "")
 
-    def why_read_only(self, driver: str) -> str:
-        """Return why a store of this driver can only be looked at, and the way out; "" if it can be changed."""
-        if self.entered.how is not Entry.UNAVAILABLE or driver != "overlay" or not self.no_fuse:
+    def read_only_reason(self, driver: str) -> str:
+        """Return why a store of this driver must be opened read-only, with the remedy, or "" if it can be changed."""
+        why_not = self.no_mount.get(driver, "")
+        if self.entered.how is not Entry.UNAVAILABLE or not why_not:
             return ""
         found = self.entered
-        return f"{_sentence(found.reason)}: {found.hint}. Nor can fuse-overlayfs stand in: {self.no_fuse}."
+        return f"{_sentence(found.reason)}: {found.hint}. fuse-overlayfs cannot be used instead: {why_not}."
 
     def notice(self, driver: str) -> tuple[str, str]:
-        """Return a title and a text for the user about what does not go as usual; "" for both where all does."""
-        found, why = self.entered, self.why_read_only(driver)
-        if why:
-            return "Read-only", f"Layers can be looked at, not mounted or changed. {why}"
-        if found.how is Entry.UNAVAILABLE and driver == "overlay":
+        """Return the title and the text of a message about the limits, "" for both if there are none."""
+        found, reason = self.entered, self.read_only_reason(driver)
+        if reason:
+            return "Read-only", f"Layers can be viewed but not mounted or changed. {reason}"
+        if found.how is Entry.UNAVAILABLE and driver in self.no_mount:
             text = (
-                "Layers are mounted by fuse-overlayfs, for reading only if Podman does not use it for this store, and "
+                "fuse-overlayfs mounts the layers: read-only unless Podman uses it for this store too. "
+                "Files that belong to other user or group IDs cannot be read or deleted."
             )
-            text += "what belongs to other IDs cannot be read or deleted."
             return "No user namespace", f"{text} {_sentence(found.reason)}: {found.hint}."
         return "", ""
 
     def opened(self, store: LayerStore) -> None:
-        """Note what is mounted already, so that `leave` leaves it alone."""
+        """Remember which layers are mounted already, so that `leave` does not unmount them."""
         if self.entered.how is Entry.OWN and not store.read_only:
             self._stores.append((store, _mounted_here(store)))
 
     def leave(self) -> list[str]:
-        """End the mounts that would end with this process anyway, and take back their counts; return what failed."""
+        """Unmount what this process has mounted in its own namespace, and return the errors.
+
+        The mounts would end with the process, but their counts in mountpoints.json would remain.
+        """
         failed = []
         while self._stores:
             store, before = self._stores.pop()
@@ -81,26 +85,24 @@ class Footing:
         return failed
 
 
-def take_footing(place: StorePlace) -> Footing:
-    """Enter a namespace if that helps with this store: for an ordinary user whose own it is.
+def enter_namespace(place: StorePlace) -> Limits:
+    """Enter a user namespace if this is an ordinary user who owns the store, and return the remaining limits.
 
-    Must come before any thread. Raises what `enter` does.
+    Call this before any thread starts. Raises the errors of `layerstore.config.rootless.enter`.
     """
     if not needed() or not _is_own(place.graph_root):
-        return Footing(Entered(Entry.NOT_NEEDED))
+        return Limits(Entered(Entry.NOT_NEEDED))
     entered = enter()
-    if entered.how is not Entry.UNAVAILABLE or "overlay" not in drivers_in(place.graph_root):
-        return Footing(entered)
-    from layerstore.drivers.overlay.fuse import why_not  # noqa: PLC0415 - few need it
-
-    return Footing(entered, why_not(DriverOptions.parse("overlay", place.options).mount_program))
+    if entered.how is not Entry.UNAVAILABLE:
+        return Limits(entered)
+    return Limits(entered, mount_limits(place.graph_root, place.options))
 
 
 def driver_of(place: StorePlace) -> str:
-    """Return the driver that will be opened."""
+    """Return the name of the driver that opening `place` will use, "" if there is no store."""
     if place.driver is not None:
         return place.driver
-    return next((name for name in DRIVERS if name in drivers_in(place.graph_root)), "")
+    return next(iter(known_drivers_in(place.graph_root)), "")
 
 
 def _is_own(graph_root: str) -> bool:
@@ -110,7 +112,7 @@ def _is_own(graph_root: str) -> bool:
 
 
 def _mounted_here(store: LayerStore) -> set[str]:
-    from layerstore.model import MountPlace  # noqa: PLC0415 - there is a store, and the module with it
+    from layerstore.model import MountPlace  # noqa: PLC0415 - imported already when a store is open
 
     return {state.id for state in store.mounts() if state.place is MountPlace.HERE}
 

@@ -1,6 +1,7 @@
-"""What the program remembers of its last runs: for each store the panel, order, folds and cursor; and the theme.
+"""The session file: panel, sort order, folded layers and cursor of each store, and the theme chosen last.
 
-All of it is a comfort: a file that cannot be read counts as empty, and one that cannot be written is left alone.
+The session is best effort: a file that cannot be read counts as empty, and missing permissions or disk space to write
+it are not reported.
 """
 
 from __future__ import annotations
@@ -16,17 +17,20 @@ from layerstore.linux.atomic import write_file
 from layertui.model.order import Order
 
 STORES = 50
-"""How many stores are remembered; the one that was not opened for the longest time goes first."""
+"""The maximum number of stores. The least recently opened one is dropped first."""
 
 FOLDS = 500
-"""How many folded layers are remembered of a store, the outermost first."""
+"""The maximum number of folded layers per store. The outermost ones are kept."""
 
 _LARGEST = 16 << 20
-_NOT_FOR_US = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT})
+_IGNORED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT})
 
 
 class StoreState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How a store was left: IDs of panel and order, layer IDs, and which pane had the whole screen ("" for none)."""
+    """The state in which a store was left.
+
+    `panel` and `sort` are IDs, `cursor` and `folded` layer IDs; `zoom` is the pane that filled the screen, "" for none.
+    """
 
     panel: str = ""
     sort: str = ""
@@ -36,12 +40,12 @@ class StoreState(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def order(self) -> Order | None:
-        """The order of the list, if this program knows it."""
+        """The sort order, None if this version does not know it."""
         return Order(self.sort) if self.sort in {order.value for order in Order} else None
 
 
 class _File(msgspec.Struct, omit_defaults=True):
-    """`session.json`. `theme` was chosen in the palette when the settings said `instead_of`."""
+    """The content of `session.json`. `theme` was chosen in the palette while `instead_of` was the configured theme."""
 
     theme: str = ""
     instead_of: str = ""
@@ -49,41 +53,48 @@ class _File(msgspec.Struct, omit_defaults=True):
 
 
 class Session:
-    """The file and what is to go into it. Used by one thread: read before the event loop starts, written after its end.
+    """The session file and the changes to save in it. Not thread-safe.
 
-    Two programs at a time do not lose each other's stores, unless they end in the same instant.
+    The file is read by the constructor and merged with the changes by `save`, so two programs that run at the same
+    time keep each other's stores unless they save at the same instant.
     """
 
     def __init__(self, path: Path | None = None) -> None:
         self.path = path or user_state_path("layertui") / "session.json"
-        self._past = self._read()
+        self._saved = self._read()
         self._stores: dict[str, StoreState] = {}
         self._theme: tuple[str, str] | None = None
 
     def store(self, graph_root: Path, driver: str) -> StoreState:
-        """Return how a store was left, in this run or an earlier one."""
+        """Return the state in which a store was left, in this run or an earlier one."""
         key = _key(graph_root, driver)
-        return self._stores.get(key) or self._past.stores.get(key) or StoreState()
+        return self._stores.get(key) or self._saved.stores.get(key) or StoreState()
 
     def keep_store(self, graph_root: Path, driver: str, state: StoreState) -> None:
-        """Remember how a store is left."""
-        folded = tuple(_plain(one) for one in state.folded[:FOLDS])
+        """Remember the state of a store."""
+        folded = tuple(_plain(layer_id) for layer_id in state.folded[:FOLDS])
         plain = StoreState(state.panel, state.sort, _plain(state.cursor), folded, state.zoom)
         self._stores[_key(graph_root, driver)] = plain
 
     def theme(self, configured: str) -> str:
-        """Return the theme to start with: the one chosen in the palette, until the settings say another than then."""
-        return self._past.theme if self._past.theme and self._past.instead_of == configured else configured
+        """Return the theme to start with.
+
+        This is the theme chosen in the palette, or the `configured` one if none was chosen or the settings have changed
+        since.
+        """
+        return self._saved.theme if self._saved.theme and self._saved.instead_of == configured else configured
 
     def keep_theme(self, theme: str, configured: str) -> None:
-        """Remember a theme, if it is another than the settings say."""
+        """Remember a theme, or forget the remembered one if `theme` is the configured one."""
         self._theme = (theme, configured) if theme != configured else ("", "")
 
     def save(self) -> None:
-        """Write what was kept, if anything was. Root leaves no files in another user's home, as with `sudo -E`.
+        """Write the changes to the file, if there are any.
+
+        Root writes nothing into the home directory of another user, which `sudo -E` would otherwise do.
 
         Raises:
-            OSError: but not for want of permission or room.
+            OSError: The file cannot be written for a reason other than missing permission or disk space.
         """
         if not self._stores and self._theme is None:
             return
@@ -93,7 +104,7 @@ class Session:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             write_file(str(self.path), msgspec.json.encode(self._merged()), sync=False)
         except OSError as error:
-            if error.errno not in _NOT_FOR_US:
+            if error.errno not in _IGNORED:
                 raise
 
     def _merged(self) -> _File:
@@ -116,7 +127,7 @@ class Session:
 
 
 def _owner(path: Path) -> int:
-    """Return who owns the file, or the nearest folder above it that is there."""
+    """Return the owner of the file or, if it does not exist, of its nearest existing parent directory."""
     return next(place for place in (path, *path.parents) if place.exists()).stat().st_uid
 
 
@@ -125,5 +136,5 @@ def _key(graph_root: Path, driver: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Return text that JSON can hold: names from disk may have bytes that are not UTF-8."""
+    """Return text that can be encoded as UTF-8. Names from disk may contain other bytes, as surrogates."""
     return text.encode("utf-8", "backslashreplace").decode()

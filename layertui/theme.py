@@ -1,4 +1,4 @@
-"""The themes. Colours repeat what letters and words say, so that 16 colours, or none, are enough to read by."""
+"""The colour themes. No information is in colour alone, so the browser is usable with 16 colours or none."""
 
 from __future__ import annotations
 
@@ -93,11 +93,14 @@ CONTRAST = Theme(
         "error-muted": "#aa0000",
     },
 )
-"""High contrast. Its colours are those that terminals with 16 have: there they arrive as they are, not as greys."""
+"""A high-contrast theme made of the 16 standard colours, which terminals with 16 colours show unchanged."""
 
 THEMES = (DARK, LIGHT, CONTRAST)
 
 
 def usual_theme(colours: str | None) -> str:
-    """Return the theme to start with where none is set; `colours` is Rich's name of what the terminal can show."""
+    """Return the name of the default theme.
+
+    `colours` is Rich's name for the colour system of the terminal.
+    """
     return CONTRAST.name if colours == "standard" else DARK.name

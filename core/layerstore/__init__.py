@@ -46,7 +46,6 @@ if TYPE_CHECKING:
     from layerstore.idmap import IDMappings, Unmapped
     from layerstore.linux.atomic import PendingFile, write_file
     from layerstore.linux.folders import remove_path
-    from layerstore.linux.lockfile import busy_lock
     from layerstore.linux.mounttable import Process
     from layerstore.model import (
         INCOMPLETE_FLAG,
@@ -67,6 +66,7 @@ if TYPE_CHECKING:
     from layerstore.operations.remove import Dependents
     from layerstore.operations.snapshot import StoreSnapshot
     from layerstore.records.layout import drivers_in
+    from layerstore.records.locks import busy_lock
     from layerstore.records.records import Problem, encode_layer
     from layerstore.records.references import References
     from layerstore.records.table import LOST_PARENT, NO_PARENT, UNKNOWN_SIZE, LayerState, LayerTable
@@ -168,7 +168,7 @@ _PLACES = {
     "idmap": "IDMappings Unmapped",
     "linux.atomic": "PendingFile write_file",
     "linux.folders": "remove_path",
-    "linux.lockfile": "busy_lock",
+    "records.locks": "busy_lock",
     "linux.mounttable": "Process",
     "model": (
         "INCOMPLETE_FLAG Change ChangeKind Compression DiskUsage IDMap Layer MountPlace MountPoint MountState Progress "

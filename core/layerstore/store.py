@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from layerstore.config.find import default_run_root
 from layerstore.content import chain
-from layerstore.drivers import best_driver
-from layerstore.drivers.options import DriverOptions
+from layerstore.drivers import best_driver, choose_driver, parse_options
 from layerstore.idmap import IDMappings
 from layerstore.model import Change, Compression, DiskUsage, Layer, MountState, Progress, ShouldStop
 from layerstore.operations import create as creation
@@ -22,7 +21,7 @@ from layerstore.operations.mount import MountUsers
 from layerstore.operations.remove import Dependents
 from layerstore.operations.snapshot import StoreSnapshot
 from layerstore.operations.transaction import Backend
-from layerstore.records.layout import Layout, choose_driver
+from layerstore.records.layout import Layout
 from layerstore.records.records import Edit, Problem
 from layerstore.records.references import References
 from layerstore.records.table import LayerTable
@@ -109,7 +108,7 @@ class LayerStore:
         root = os.path.abspath(graph_root)
         name = choose_driver(root, driver, must_exist=read_only or not create) or best_driver(root)
         layout = Layout(root, os.path.abspath(run_root or default_run_root()), name)
-        backend = Backend(layout, read_only, lock_timeout, DriverOptions.parse(name, options or {}))
+        backend = Backend(layout, read_only, lock_timeout, parse_options(name, options or {}))
         if not os.path.isdir(layout.layers):
             backend.make_folders()
         with backend.reading():
@@ -132,6 +131,11 @@ class LayerStore:
     def driver_name(self) -> str:
         """The name of the driver, such as "overlay"."""
         return self._backend.layout.driver
+
+    @property
+    def copies_lower(self) -> bool:
+        """Whether each layer holds a full copy of the files of the layers below it, as with vfs."""
+        return self._backend.driver.copies_lower
 
     @property
     def read_only(self) -> bool:

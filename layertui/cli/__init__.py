@@ -1,4 +1,4 @@
-"""The command line. Textual is imported only when a screen is wanted: the other commands start in a fraction."""
+"""The command line: the parser, and the dispatch to one module per command."""
 
 from __future__ import annotations
 
@@ -7,39 +7,41 @@ import gc
 import os
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, NoReturn
+from importlib import import_module
+from typing import NoReturn
 
 from layerstore.errors import LayerStoreError
-from layerstore.records.layout import DRIVERS, drivers_in
 from layertui.text.safe import safe
 
-if TYPE_CHECKING:
-    from layerstore import LayerStore, StorePlace
-    from layertui.jobs.opening import DriverChoice
-    from layertui.limits import Footing
-    from layertui.settings import Settings
+DESCRIPTION = (
+    "Browse the layers of a container store, such as those of Podman, Buildah, CRI-O and Skopeo. "
+    "Without a command, the browser opens."
+)
 
-DESCRIPTION = "Browse the layers of a container store: Podman's, Buildah's, CRI-O's, Skopeo's, or one of its own."
+_COMMANDS_WITH_SCREEN = ("browse", "demo")
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the command that `arguments` (by default the process's own) ask for, and exit."""
+    """Run a command and exit with its status.
+
+    `arguments` defaults to those of the process. The module of the command is imported only when it runs, because
+    importing Textual takes longer than listing a store.
+    """
     options = _parser().parse_args(arguments)
-    if options.command not in (_browse, _demo):  # the app sees to it itself
+    if options.command not in _COMMANDS_WITH_SCREEN:  # the app enables the collector itself, after its first frame
         gc.enable()
     try:
-        command: Callable[[argparse.Namespace], int] = options.command
-        sys.exit(command(options))
+        run: Callable[[argparse.Namespace], int] = import_module(f"layertui.cli.{options.command}").run
+        sys.exit(run(options))
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the flush at exit would fail again
         sys.exit(1)
     except (LayerStoreError, OSError) as error:
         sys.exit(f"layertui: {safe(str(error))}")
 
 
 class _Parser(argparse.ArgumentParser):
-    """Shows arguments that are wrong, such as file names out of a `*`, as they may be shown."""
+    """A parser that escapes control characters in its error messages, which quote the arguments."""
 
     def error(self, message: str) -> NoReturn:
         super().error(safe(message))
@@ -47,185 +49,58 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="layertui", description=DESCRIPTION)
-    parser.set_defaults(command=_browse)
+    parser.set_defaults(command="browse")
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
-    _add_place(parser)
-    parser.add_argument("--config", metavar="FILE", help="the file of settings, in place of the usual one")
-    parser.add_argument("--read-only", action="store_true", help="refuse every change")
-    commands = parser.add_subparsers(title="commands", metavar="")
-    layers = commands.add_parser("layers", help="list the layers and exit")
-    layers.add_argument("--json", action="store_true", help="as one JSON array of records")
-    _add_place(layers, again=True)
-    layers.set_defaults(command=_list)
-    check = commands.add_parser("check", help="check the store, changing nothing; exit status 1 if anything is found")
-    check.add_argument("--deep", action="store_true", help="read every layer, and compare it with the tar that came in")
-    check.add_argument("--json", action="store_true", help="as one JSON array of findings")
-    check.add_argument("layers", nargs="*", metavar="LAYER", help="check these layers only")
-    _add_place(check, again=True)
-    check.set_defaults(command=_check)
-    keys = commands.add_parser(
-        "keys", help="list the keys of the browser, as a table for the file of settings, and exit"
-    )
-    keys.set_defaults(command=_keys)
-    demo = commands.add_parser("demo", help="make a demo store in the cache folder, without root, and open it")
-    demo.add_argument("--reset", action="store_true", help="make it anew, losing what was done to it")
-    demo.add_argument("--no-open", action="store_true", help="make it, say where, and exit")
-    demo.set_defaults(command=_demo)
+    _add_store_options(parser)
+    parser.add_argument("--config", metavar="FILE", help="read the settings from FILE instead of the default location")
+    parser.add_argument("--read-only", action="store_true", help="open the store read-only")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    layers = _add_command(commands, "layers", "list the layers")
+    layers.add_argument("--json", action="store_true", help="print the records as a JSON array")
+    _add_store_options(layers, after_command=True)
+    check = _add_command(commands, "check", "check the store for damage without changing it")
+    check.epilog = "Exit status: 0 if nothing is found, 1 if there are findings, 2 if something could not be checked."
+    check.add_argument("--deep", action="store_true", help="also compare the files of each layer with its original tar")
+    check.add_argument("--json", action="store_true", help="print the findings as a JSON array")
+    check.add_argument("layers", nargs="*", metavar="LAYER", help="check only these layers (default: all)")
+    _add_store_options(check, after_command=True)
+    _add_command(commands, "keys", "print the key bindings as a table for config.toml")
+    demo = _add_command(commands, "demo", "create a demo store in the cache directory and browse it; needs no root")
+    demo.add_argument("--reset", action="store_true", help="recreate the demo store; changes are lost")
+    demo.add_argument("--no-open", action="store_true", help="only create the demo store and print its location")
     return parser
 
 
-def _add_place(parser: argparse.ArgumentParser, *, again: bool = False) -> None:
-    """Add the options that say which store is meant; `again`, behind a command, they may be given as well."""
-    default = argparse.SUPPRESS if again else None
-    parser.add_argument("--root", metavar="DIR", default=default, help="the graph root, as of `podman --root`")
-    parser.add_argument("--runroot", metavar="DIR", default=default, help="the run root, as of `podman --runroot`")
-    what = "the storage driver; by default the one that has a store there"
-    parser.add_argument("--driver", metavar="NAME", default=default, help=what)
-    what = "an option of the driver, as of `podman --storage-opt`, in place of those of storage.conf"
-    parser.add_argument("--storage-opt", metavar="NAME=VALUE", action="append", default=default, help=what)
+def _add_command(
+    commands: argparse._SubParsersAction[_Parser],
+    name: str,
+    summary: str,
+) -> _Parser:
+    """Add a command, which the module of the same name in this package runs."""
+    parser = commands.add_parser(name, help=summary, description=f"{summary[:1].upper()}{summary[1:]}.")
+    parser.set_defaults(command=name)
+    return parser
+
+
+def _add_store_options(parser: argparse.ArgumentParser, *, after_command: bool = False) -> None:
+    """Add the options that select the store.
+
+    The parser of a command gets them too, `after_command`, so that they may stand before or after the command. There
+    they have no default, which would replace the value given before the command.
+    """
+    default = argparse.SUPPRESS if after_command else None
+    parser.add_argument("--root", metavar="DIR", default=default, help="the graph root, as in `podman --root`")
+    parser.add_argument("--runroot", metavar="DIR", default=default, help="the run root, as in `podman --runroot`")
+    text = "the storage driver (default: the driver that the store uses)"
+    parser.add_argument("--driver", metavar="NAME", default=default, help=text)
+    text = "a driver option, as in `podman --storage-opt`; overrides the options in storage.conf; may be repeated"
+    parser.add_argument("--storage-opt", metavar="NAME=VALUE", action="append", default=default, help=text)
 
 
 class _Version(argparse.Action):
-    """Looks the version up only when it is asked for: that takes longer than listing a small store."""
+    """Prints the version, which takes longer to look up than a small store takes to list."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
         from importlib.metadata import version
 
         parser.exit(message=f"layertui {version('layertui')}\n")
-
-
-def _browse(options: argparse.Namespace) -> int:
-    from layerstore.config.find import find_store
-    from layertui.limits import driver_of, take_footing
-
-    settings = _settings(options)
-    place = find_store(options.root, options.runroot, options.driver, options=options.storage_opt)
-    footing = take_footing(place)  # before Textual is imported, and before there is any thread
-
-    from layertui.jobs.opening import DriverChoice
-
-    def open_place(place: StorePlace) -> LayerStore:
-        store = _open(place, read_only=options.read_only or bool(footing.why_read_only(driver_of(place))))
-        footing.opened(store)
-        return store
-
-    def open_driver(driver: str) -> LayerStore:
-        return open_place(replace(place, driver=driver))
-
-    choice = DriverChoice(place.graph_root, open_driver, named=place.driver, ask=options.driver is None)
-    return _run(lambda: open_place(_with_driver(place, options.driver)), settings, choice=choice, footing=footing)
-
-
-def _settings(options: argparse.Namespace) -> Settings:
-    """Read the settings; what is wrong with them is said before there is a screen, with exit status 2."""
-    from pathlib import Path
-
-    import layertui.screens.actions  # noqa: F401 - the settings name actions, which this module declares
-    from layertui.settings import SettingsError, load_settings
-
-    try:
-        return load_settings(Path(options.config) if options.config is not None else None)
-    except SettingsError as error:
-        print("\n".join(f"layertui: {line}" for line in str(error).splitlines()), file=sys.stderr)  # noqa: T201
-        sys.exit(2)
-
-
-def _run(
-    open_store: Callable[[], LayerStore],
-    settings: Settings,
-    *,
-    choice: DriverChoice | None = None,
-    footing: Footing | None = None,
-) -> int:
-    """Run the browser, between the reading and the writing of what it remembers."""
-    from layertui.app import LayertuiApp
-    from layertui.log import start_log
-    from layertui.session import Session
-
-    start_log()
-
-    session = Session() if settings.remember else None
-    LayertuiApp(open_store, choice=choice, settings=settings, session=session, footing=footing).run()
-    for problem in footing.leave() if footing is not None else ():
-        print(f"layertui: {safe(problem)}", file=sys.stderr)  # noqa: T201 - the screen is gone
-    if session is not None:
-        try:
-            session.save()
-        except OSError as error:
-            told = safe(f"layertui: the session is not remembered: {error}")
-            print(told, file=sys.stderr)  # noqa: T201 - the screen is gone
-    return 0
-
-
-def _keys(options: argparse.Namespace) -> int:
-    from layertui.keys.keymap import all_bindings, key_table, remapped
-    from layertui.settings import config_path
-
-    keymap = _settings(options).keymap
-    where = options.config if options.config is not None else config_path()
-    print(f"# The keys of layertui. Copy what you change to {safe(str(where))}")  # noqa: T201 - this is what was asked for
-    print("[keys]")  # noqa: T201
-    print(key_table(remapped(binding, keymap) for binding in all_bindings().values()), end="")  # noqa: T201
-    return 0
-
-
-def _list(options: argparse.Namespace) -> int:
-    from layerstore.config.find import find_store
-    from layertui.cli import layers as listing
-
-    place = find_store(options.root, options.runroot, options.driver, options=options.storage_opt)
-    store = _open(_with_driver(place, options.driver), read_only=True)
-    others = [name for name in drivers_in(place.graph_root) if name != store.driver_name]
-    if others and options.driver is None:
-        told = f"layertui: these are the layers of {store.driver_name}; {safe(place.graph_root)} has others of"
-        print(f"{told} {safe(', '.join(others))}: see --driver", file=sys.stderr)  # noqa: T201 - beside the list
-    for problem in store.problems() if store.image_stores else ():
-        if not problem.layer:
-            print(f"layertui: {safe(problem.text)}", file=sys.stderr)  # noqa: T201 - the same
-    write = listing.write_json if options.json else listing.write_text
-    write(store.table(), sys.stdout.buffer)
-    return 0
-
-
-def _check(options: argparse.Namespace) -> int:
-    from layerstore.config.find import find_store
-    from layertui.cli import check as check_report
-
-    def open_store() -> LayerStore:
-        place = find_store(options.root, options.runroot, options.driver, options=options.storage_opt)
-        return _open(_with_driver(place, options.driver), read_only=options.read_only)
-
-    return check_report.run(open_store, deep=options.deep, as_json=options.json, layers=options.layers, out=sys.stdout)
-
-
-def _demo(options: argparse.Namespace) -> int:
-    from layertui.cli import demo
-
-    settings = None if options.no_open else _settings(options)
-    place = demo.prepare(reset=options.reset)
-    if settings is None:
-        print(f"--root {place.graph_root} --runroot {place.run_root}")  # noqa: T201 - this is what was asked for
-        return 0
-    return _run(lambda: _open(place, read_only=options.read_only), settings)
-
-
-def _with_driver(place: StorePlace, asked: str | None) -> StorePlace:
-    """Leave aside a driver that the configuration names and that has no store there, if another one has."""
-    if asked is None and place.driver is not None:
-        found = drivers_in(place.graph_root)
-        if place.driver not in found and any(driver in found for driver in DRIVERS):
-            return replace(place, driver=None)
-    return place
-
-
-def _open(place: StorePlace, *, read_only: bool) -> LayerStore:
-    from layerstore.store import LayerStore
-
-    return LayerStore.open(
-        place.graph_root,
-        place.run_root,
-        driver=place.driver,
-        options=place.all_options,
-        read_only=read_only,
-        create=False,
-    )

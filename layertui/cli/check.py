@@ -1,7 +1,8 @@
-"""`layertui check`: what an integrity check finds, for a terminal or a script."""
+"""`layertui check`: an integrity check for a terminal or a script."""
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 import time
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from layerstore.check.findings import Finding, Kind, unreadable
 from layerstore.errors import LayerStoreError, StoreCorrupt
+from layertui.cli.options import find_place, open_store, with_existing_driver
 from layertui.text.format import plural, size_text
 from layertui.text.safe import safe
 
@@ -18,25 +20,35 @@ if TYPE_CHECKING:
     from layerstore import LayerStore, Progress
 
 NOTHING_FOUND, FOUND, NOT_CHECKED = 0, 1, 2
-"""The exit status."""
+"""Exit statuses."""
 
-_PAUSE = 0.2
+_PAUSE = 0.2  # seconds between two updates of the progress line
 
 
-def run(
-    open_store: Callable[[], LayerStore], *, deep: bool, as_json: bool, layers: Sequence[str] = (), out: TextIO
+def run(options: argparse.Namespace) -> int:
+    """Check the store that the options select and return the exit status."""
+
+    def open_selected() -> LayerStore:
+        place = with_existing_driver(find_place(options), options.driver)
+        return open_store(place, read_only=options.read_only)
+
+    return check(open_selected, deep=options.deep, as_json=options.json, layers=options.layers, out=sys.stdout)
+
+
+def check(
+    open_selected: Callable[[], LayerStore], *, deep: bool, as_json: bool, layers: Sequence[str] = (), out: TextIO
 ) -> int:
-    """Check the store, write each finding as it comes, and return the exit status.
+    """Check a store, write each finding as soon as it is known, and return the exit status.
 
-    A store that cannot be opened since a file of it does not parse has that for its one finding. The status is
-    `NOT_CHECKED` if all that was found is that some layers could not be looked into, or if the check could not be done
-    to its end, for which the reason goes to standard error.
+    A store that cannot be opened because one of its files does not parse has that as its only finding. The status is
+    `NOT_CHECKED` if the only findings are layers that could not be checked, or if the check ended early; the reason
+    then goes to standard error.
     """
     meter = _Meter(sys.stderr) if sys.stderr.isatty() else None
     seen: list[Finding] = []
 
     def found() -> Iterator[Finding]:
-        for finding in _findings(open_store, deep, layers, meter):
+        for finding in _findings(open_selected, deep, layers, meter):
             if meter is not None:
                 meter.clear()
             seen.append(finding)
@@ -47,7 +59,7 @@ def run(
     except BrokenPipeError:
         raise
     except KeyboardInterrupt:
-        sys.stderr.write("layertui: stopped; what was found so far holds\n")
+        sys.stderr.write("layertui: interrupted; the check is incomplete\n")
         return NOT_CHECKED
     except (LayerStoreError, OSError) as error:
         sys.stderr.write(f"layertui: {safe(str(error))}\n")
@@ -63,10 +75,10 @@ def run(
 
 
 def _findings(
-    open_store: Callable[[], LayerStore], deep: bool, layers: Sequence[str], meter: Progress | None
+    open_selected: Callable[[], LayerStore], deep: bool, layers: Sequence[str], meter: Progress | None
 ) -> Iterator[Finding]:
     try:
-        store = open_store()
+        store = open_selected()
     except StoreCorrupt as error:
         yield unreadable(error)
         return
@@ -75,7 +87,7 @@ def _findings(
 
 def _summary(seen: Sequence[Finding]) -> str:
     if not seen:
-        return "nothing found"
+        return "no problems found"
     counts = Counter(finding.severity.value for finding in seen)
     parts = ", ".join(f"{count:,} {severity}" for severity, count in counts.items())
     return f"{plural(len(seen), 'finding')}: {parts}"
@@ -85,11 +97,11 @@ def _write_text(findings: Iterable[Finding], out: TextIO) -> None:
     for finding in findings:
         lines = [f"{finding.severity} ({finding.kind}): {safe(finding.text)}"]
         if finding.users:
-            lines.append(f"    takes down: {safe(', '.join(finding.users))}")
+            lines.append(f"    affects: {safe(', '.join(finding.users))}")
         if finding.repair is not None:
             lines.append(f"    repair: {safe(finding.repair)}")
         elif finding.hint:
-            lines.append(f"    what helps: {safe(finding.hint)}")
+            lines.append(f"    to fix: {safe(finding.hint)}")
         out.write("".join(f"{line}\n" for line in lines))
         out.flush()
 
@@ -119,7 +131,7 @@ def _values(finding: Finding) -> dict[str, object]:
 
 
 class _Meter:
-    """One line of progress on a terminal, written a few times a second."""
+    """A progress line on a terminal, updated a few times a second."""
 
     def __init__(self, terminal: TextIO) -> None:
         self._terminal = terminal
@@ -133,6 +145,6 @@ class _Meter:
             self._terminal.flush()
 
     def clear(self) -> None:
-        """Take the line away, so that something else can be written."""
+        """Erase the line so that other text can be written."""
         self._terminal.write("\r\x1b[K")
         self._terminal.flush()

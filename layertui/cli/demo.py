@@ -1,11 +1,13 @@
-"""A demo store: three families of layers with believable content, made without root in the user's cache folder."""
+"""`layertui demo`: a store with three families of layers, made without root in the user's cache directory."""
 
 from __future__ import annotations
 
+import argparse
 import io
 import json
 import os
 import random
+import sys
 import tarfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -17,28 +19,40 @@ from platformdirs import user_cache_path
 from layerstore import LayerStore, StorePlace
 from layerstore.linux.atomic import write_file
 from layerstore.linux.folders import remove_path
+from layertui.cli.browse import run_app
 from layertui.cli.demo_content import CONTAINERS, FAMILIES, IMAGES, DemoLayer, Text
+from layertui.cli.options import open_store, read_settings
 
 _VERSION = "3"
-_WHEN = 1_760_000_000  # all of the demo's files are as old as this, so that the store is the same every time
+_MTIME = 1_760_000_000  # of every file, so that each build gives the same store
+
+
+def run(options: argparse.Namespace) -> int:
+    """Browse the demo store, or print the options that select it, and return the exit status."""
+    settings = None if options.no_open else read_settings(options)
+    place = prepare(reset=options.reset)
+    if settings is None:
+        sys.stdout.write(f"--root {place.graph_root} --runroot {place.run_root}\n")
+        return 0
+    return run_app(lambda: open_store(place, read_only=options.read_only), settings)
 
 
 def prepare(*, reset: bool = False, place: Path | None = None) -> StorePlace:
-    """Return the demo store, made first where it is not there or `reset` asks for it.
+    """Return the demo store, building it first if it does not exist or `reset` is set.
 
-    It is built aside and renamed, so an interrupted build leaves nothing that would be taken for the store.
+    The store is built in a temporary directory and renamed, so an interrupted build leaves no half-built store.
     """
     home = place or user_cache_path("layertui") / "demo"
     marker = home / "version"
     if reset or not marker.is_file() or marker.read_text() != _VERSION:
         home.parent.mkdir(parents=True, exist_ok=True)
         remove_path(home)
-        aside = home.with_name(f"{home.name}.{os.getpid()}")
-        remove_path(aside)
-        (aside / "root").mkdir(parents=True)
-        _build(aside / "root", aside / "run")
-        (aside / "version").write_text(_VERSION)
-        aside.rename(home)
+        staging = home.with_name(f"{home.name}.{os.getpid()}")
+        remove_path(staging)
+        (staging / "root").mkdir(parents=True)
+        _build(staging / "root", staging / "run")
+        (staging / "version").write_text(_VERSION)
+        staging.rename(home)
         _mount(home)
     return StorePlace(str(home / "root"), str(home / "run"), "vfs", "the demo store")
 
@@ -65,7 +79,7 @@ def _build(root: Path, run: Path) -> None:
 
 
 def _age(layers_json: Path, days: dict[str, int]) -> None:
-    """Let the layers look made over the last month. Nobody else has seen this store yet, so no lock is needed."""
+    """Spread the creation times over the last month. No other process knows this store yet, so no lock is needed."""
     records = json.loads(layers_json.read_bytes())
     for record in records:
         made = datetime.now(UTC) - timedelta(days=30 - days[record["id"]], hours=2)
@@ -74,7 +88,7 @@ def _age(layers_json: Path, days: dict[str, int]) -> None:
 
 
 def _mount(home: Path) -> None:
-    """Mount after the rename, since mountpoints.json holds absolute paths."""
+    """Mount a layer, after the rename because mountpoints.json holds absolute paths."""
     store = LayerStore.open(home / "root", home / "run", driver="vfs")
     store.mount("web-1-rw")
 
@@ -98,8 +112,8 @@ def _tar(layer: DemoLayer) -> bytes:
 
 
 def _members(layer: DemoLayer) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
-    when = _WHEN + 86_400 * layer.day
-    noise = random.Random(layer.key)  # noqa: S311 - the same bytes every time are what is wanted
+    when = _MTIME + 86_400 * layer.day
+    noise = random.Random(layer.key)  # noqa: S311 - each build gives the same bytes
     for path in _folders(layer):
         yield _member(when, path, tarfile.DIRTYPE, 0o755), b""
     for path, content in layer.files.items():

@@ -1,4 +1,4 @@
-"""What the demo store holds: a distribution with two applications, a small distribution, and static binaries."""
+"""The contents of the demo store: Debian with two applications, Alpine with a web server, and static tools."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A file whose content is meant to be read."""
+    """A text file."""
 
     text: str
     mode: int = 0o644
@@ -18,7 +18,10 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class DemoLayer:
-    """One layer. An integer stands for a file of that many bytes of noise; `day` is its age against the base."""
+    """One layer.
+
+    `day` is its creation time in days after the base layer. A file given as a number has that many random bytes.
+    """
 
     key: str
     parent: str = ""
@@ -34,12 +37,12 @@ class DemoLayer:
 
     @property
     def id(self) -> str:
-        """The layer's ID: fixed, so that pictures of the demo do not change."""
+        """The layer's ID, which is the same in every build so that snapshots of the demo do not change."""
         return hashlib.sha256(f"layertui demo {self.key}".encode()).hexdigest()
 
 
 def _docs(*packages: str) -> dict[str, Text]:
-    text = "This is a demo file of layertui.\nThe package's copyright notice would stand here.\n"
+    text = "This is a demo file of layertui.\nThe copyright notice of the package would be here.\n"
     return {f"usr/share/doc/{package}/copyright": Text(text * 20) for package in packages}
 
 

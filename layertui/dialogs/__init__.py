@@ -1,1 +1,1 @@
-"""Dialogs that ask before something is done."""
+"""The dialogs. None of them talks to a store: they return what the user decided."""

@@ -1,9 +1,9 @@
-"""A question that is answered with yes or no."""
+"""Yes-or-no questions."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textual import on
 from textual.app import ComposeResult
@@ -17,9 +17,9 @@ from layertui.widgets.text import safe_lines
 
 
 class ConfirmDialog(Dialog[bool]):
-    """Ask before something is done; True only when the user said so.
+    """Asks for a confirmation. The result is True only if the user confirms.
 
-    With `danger` the box is marked and the cursor stands on Cancel, so that a stray Enter does nothing.
+    With `danger` the box is red and the focus is on Cancel, so that an accidental Enter does nothing.
     """
 
     DEFAULT_CSS = """
@@ -29,8 +29,8 @@ class ConfirmDialog(Dialog[bool]):
     AUTO_FOCUS = "#cancel"
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("y", "confirm", "Yes", tooltip="Do it", id="confirm.yes"),
-        Binding("n", "cancel", "No", tooltip="Leave everything as it is", id="confirm.no"),
+        Binding("y", "confirm", "Yes", tooltip="Confirm", id="confirm.yes"),
+        Binding("n", "cancel", "No", tooltip="Close without changing anything", id="confirm.no"),
     ]
 
     def __init__(
@@ -50,7 +50,7 @@ class ConfirmDialog(Dialog[bool]):
 
     @property
     def active_bindings(self) -> dict[str, ActiveBinding]:
-        """The keys, under the words of the buttons."""
+        """The active keys, described by the labels of the buttons."""
         words = {"confirm": safe(self._confirm_label), "cancel": safe(self._cancel_label)}
         return {
             key: active._replace(binding=replace(active.binding, description=words[active.binding.action]))
@@ -74,15 +74,32 @@ class ConfirmDialog(Dialog[bool]):
         )
 
     def on_mount(self) -> None:
-        """Put the cursor on yes where nothing can be lost."""
+        """Focus the confirming button if the action is harmless."""
         if not self._danger:
             self.query_one("#confirm").focus()
 
     @on(Button.Pressed, "#confirm")
     def action_confirm(self) -> None:
-        """Close with yes."""
+        """Close with True."""
         self.dismiss(True)
 
     def action_cancel(self) -> None:
-        """Close with no."""
+        """Close with False."""
         self.dismiss(False)
+
+
+def close_or_ask(dialog: Dialog[Any], *, edited: bool) -> None:
+    """Close the dialog without a result, after a confirmation if there are unsaved edits."""
+    if not edited:
+        dialog.dismiss(None)
+        return
+
+    def answer(sure: bool | None) -> None:
+        if sure:
+            dialog.dismiss(None)
+
+    body = "Your changes are not saved.\n\nKeep editing and save with ctrl+s, or discard them."
+    dialog.app.push_screen(
+        ConfirmDialog("Discard changes?", body, confirm_label="Discard", cancel_label="Keep editing", danger=True),
+        answer,
+    )

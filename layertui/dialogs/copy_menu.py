@@ -1,4 +1,4 @@
-"""Ask what of a layer is to be copied."""
+"""The menu of texts that can be copied from a layer."""
 
 from __future__ import annotations
 
@@ -13,22 +13,24 @@ from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
 from layerstore.model import Layer
-from layertui.dialogs.dialog import ChoiceList, Dialog
+from layertui.dialogs.dialog import LIST_BINDINGS, ChoiceList, Dialog
+from layertui.dialogs.labels import heading
+from layertui.model.rows import SHORT
 from layertui.text.safe import safe
 from layertui.widgets.cells import cut
-from layertui.widgets.text import MUTED, heading
+from layertui.widgets.text import MUTED
 
 _WIDTH = 100
-_AROUND = 25  # cells of the box that are not the text: border, padding, the letter and what it is called, a scroll bar
+_AROUND = 25  # cells of a line beside the text: border, padding, key, label and scroll bar
 
 
 def choices(layer: Layer) -> Iterator[tuple[str, str, str]]:
-    """Yield what can be copied: a key, what it is called, and the text."""
+    """Yield a key, a label and a text for everything that can be copied."""
     yield "i", "ID", layer.id
-    yield "s", "short ID", layer.id[:12]
+    yield "s", "short ID", layer.id[:SHORT]
     for key, name in zip("n23456789", layer.names, strict=False):
         yield key, "name", name
-    for key, what, text in (
+    for key, name, text in (
         ("p", "parent's ID", layer.parent),
         ("m", "mount path", layer.mount_point),
         ("d", "diff digest", layer.diff_digest),
@@ -37,11 +39,14 @@ def choices(layer: Layer) -> Iterator[tuple[str, str, str]]:
         ("e", "metadata", layer.metadata),
     ):
         if text:
-            yield key, what, text
+            yield key, name, text
 
 
 class CopyMenu(Dialog[tuple[str, str]]):
-    """Close with what was chosen, and its text; a letter chooses at once."""
+    """Asks what to copy. The result is the label and the text.
+
+    The key of a line chooses it directly.
+    """
 
     DEFAULT_CSS = """
     CopyMenu {
@@ -51,8 +56,7 @@ class CopyMenu(Dialog[tuple[str, str]]):
     """
     AUTO_FOCUS = "OptionList"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("j", "cursor(1)", "Down", show=False, id="copy.down"),
-        Binding("k", "cursor(-1)", "Up", show=False, id="copy.up"),
+        *LIST_BINDINGS,
         Binding("y", "pick", "Copy", tooltip="Copy the line under the cursor", id="copy.copy"),
     ]
 
@@ -61,29 +65,21 @@ class CopyMenu(Dialog[tuple[str, str]]):
         self._choices = list(choices(layer))
 
     def compose_body(self) -> ComposeResult:
-        """Yield a line a choice."""
+        """Yield one line per choice."""
         room = max(min(_WIDTH, self.app.size.width) - _AROUND, 8)
         options = [
             Option(
                 Content.assemble(
-                    (f"{key} ", "bold $text-accent"), f"{what:<14} ", (cut(safe(text[: room * 2]), room), MUTED)
+                    (f"{key} ", "bold $text-accent"), f"{name:<14} ", (cut(safe(text[: room * 2]), room), MUTED)
                 )
             )
-            for key, what, text in self._choices
+            for key, name, text in self._choices
         ]
         yield ChoiceList(*options, markup=False)
 
     @on(OptionList.OptionSelected)
     def _selected(self, event: OptionList.OptionSelected) -> None:
         self._close(event.option_index)
-
-    def action_cursor(self, step: int) -> None:
-        """Go to the next or the previous line."""
-        options = self.query_one(OptionList)
-        if step > 0:
-            options.action_cursor_down()
-        else:
-            options.action_cursor_up()
 
     def action_pick(self) -> None:
         """Copy the line under the cursor."""
@@ -92,12 +88,12 @@ class CopyMenu(Dialog[tuple[str, str]]):
             self._close(highlighted)
 
     def on_key(self, event: events.Key) -> None:
-        """Copy the line with this letter."""
+        """Copy the line with this key."""
         keys = [key for key, _, _ in self._choices]
         if event.character in keys:
             event.stop()
             self._close(keys.index(event.character))
 
     def _close(self, number: int) -> None:
-        _, what, text = self._choices[number]
-        self.dismiss((what, text))
+        _, name, text = self._choices[number]
+        self.dismiss((name, text))

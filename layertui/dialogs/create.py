@@ -1,4 +1,4 @@
-"""Ask what a new layer is to be. Making it is a job of the main screen."""
+"""The dialog for creating a layer."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from textual.widgets import Button, Input, Static
 
 from layerstore.errors import LayerStoreError
 from layerstore.operations.create import check_id
-from layertui.dialogs.dialog import Dialog
+from layertui.dialogs.dialog import FormDialog
+from layertui.dialogs.labels import label, short_id
 from layertui.dialogs.pick import LayerPicker, Named
 from layertui.dialogs.tar_field import tar_field
 from layertui.jobs.write import CreateRequest
@@ -22,34 +23,35 @@ from layertui.keys.sentences import with_keys
 from layertui.text.safe import safe
 from layertui.widgets.inputs import Choice, Field, SafeInput
 from layertui.widgets.path_field import PathField
-from layertui.widgets.text import MUTED, label, short_id
+from layertui.widgets.text import MUTED
 
 NOTHING = ""
-"""The parent of a base layer."""
+"""The ID that stands for no parent: the new layer is a base layer."""
 
 _EMPTY, _FROM_TAR = 0, 1
 
 
-class CreateDialog(Dialog[CreateRequest]):
-    """Ask for content, parent, names and ID.
+class CreateDialog(FormDialog[CreateRequest]):
+    """Asks for the content, the parent, the names and the ID of a layer.
 
-    `candidates` are the layers that may be the parent, `known` has them by their IDs, and `parent` is the ID of the one
-    that is offered first. `taken` maps the names of the store to the IDs of their layers.
+    `candidates` are the possible parents, `known` holds all layers by ID, and `parent` is the ID of the initial parent.
+    `taken` maps each name in the store to the ID of its layer.
     """
 
     DEFAULT_CSS = """
-    CreateDialog {
-        .dialog-box { width: 84; }
-        .dialog-body > Field { margin-bottom: 1; }
-        #parent { width: 1fr; text-align: left; content-align: left middle; background: $panel; text-style: none; }
-        #note { color: $text-muted; height: auto; }
+    CreateDialog #parent {
+        width: 1fr;
+        text-align: left;
+        content-align: left middle;
+        background: $panel;
+        text-style: none;
     }
     """
 
     AUTO_FOCUS = "#content"
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+s", "create", "Create", tooltip="Make the layer", id="create.start"),
+        Binding("ctrl+s", "create", "Create", tooltip="Create the layer", id="create.start"),
         Binding("ctrl+o", "browse", "Browse", tooltip="Choose the tar in a file picker", id="create.browse"),
     ]
 
@@ -71,20 +73,19 @@ class CreateDialog(Dialog[CreateRequest]):
     def compose_body(self) -> ComposeResult:
         """Yield the form."""
         yield Field("Content", Choice(["empty", "from a tar"], id="content"))
-        yield tar_field(self._base, "Make a layer of")
+        yield tar_field(self._base, "Create a layer from")
         yield Field("Parent", Button(self._parent_label(), id="parent", compact=True))
-        yield Field("Names", SafeInput(placeholder="none; with spaces between several", id="names"))
+        yield Field("Names", SafeInput(placeholder="none; separate several with spaces", id="names"))
         yield Field("ID", SafeInput(placeholder="random", id="id"))
         yield Static("", id="note", markup=False)
 
     def compose_buttons(self) -> ComposeResult:
         """Yield Browse, Cancel and Create."""
-        yield Button("Browse…", id="browse", compact=True)
         yield from super().compose_buttons()
         yield Button("Create", id="create", variant="primary", compact=True)
 
     def on_mount(self) -> None:
-        """Begin with an empty layer."""
+        """Start with an empty layer."""
         self._show_content()
 
     # The fields
@@ -96,44 +97,44 @@ class CreateDialog(Dialog[CreateRequest]):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names that are typed, each once."""
+        """The typed names without duplicates."""
         return tuple(dict.fromkeys(self.query_one("#names", Input).value.split()))
 
     @property
     def layer_id(self) -> str:
-        """The ID that is typed, "" for a random one."""
+        """The typed ID, "" for a random one."""
         return self.query_one("#id", Input).value.strip()
 
     def _parent_label(self) -> Content:
         parent = self._known.get(self._parent_id)
         if parent is None:
-            return Content.assemble("▾ nothing ", ("a base layer", MUTED))
+            return Content.assemble("▾ none ", ("a base layer", MUTED))
         return Content.assemble("▾ ", label(parent.id, parent.names))
 
     @on(Choice.Changed, "#content")
     def _show_content(self) -> None:
         self.query_one(PathField).display = self.from_tar
         self.query_one("#browse").display = self.from_tar
-        what = (
-            "The layer is made of the tar as it is, and gives out the very same bytes again."
+        note = (
+            "The layer gets the content of the tar. An export returns the same bytes."
             if self.from_tar
             else with_keys(
-                "Nothing of its own yet: mount it ({layer.mount}), open a shell in it ({layer.shell}), or apply a tar "
-                "to it ({layer.apply})."
+                "The layer has no files at first. To add some, mount it ({layer.mount}), open a shell in it "
+                "({layer.shell}) or apply a tar to it ({layer.apply})."
             )
         )
-        self.query_one("#note", Static).update(what)
+        self.query_one("#note", Static).update(note)
         self.show_problem()
         self.refresh_bindings()
 
     def offers(self, action: str) -> bool | None:
-        """Offer the file picker where there is a tar to be picked."""
+        """Offer the file picker only for a layer from a tar."""
         return not (action == "browse" and not self.from_tar)
 
     @on(Button.Pressed, "#parent")
     def _pick_parent(self, event: Button.Pressed) -> None:
         event.stop()
-        extra = [(NOTHING, Content.assemble("nothing ", ("a base layer", MUTED)))]
+        extra = [(NOTHING, Content.assemble("none ", ("a base layer", MUTED)))]
         if self._parent_id:
             extra.insert(0, (self._parent_id, label(self._parent_id, self._known[self._parent_id].names)))
         self.app.push_screen(LayerPicker("Parent of the new layer", self._candidates, extra), self._picked)
@@ -143,23 +144,18 @@ class CreateDialog(Dialog[CreateRequest]):
             self._parent_id = key
             self.query_one("#parent", Button).label = self._parent_label()
 
-    @on(Button.Pressed, "#browse")
-    def action_browse(self) -> None:
-        """Open the file picker."""
-        self.query_one(PathField).browse()
-
     @on(Input.Changed)
     def _typed(self, event: Input.Changed) -> None:
         event.stop()
         self.show_problem(self.problem())
 
     def problem(self) -> str:
-        """Say what is wrong with the names or the ID, "" if nothing is."""
+        """Return what is wrong with the names or the ID, "" if they are valid."""
         for name in self.names:
             if name in self._taken:
-                return f"The name {safe(name)} belongs to {short_id(self._taken[name])}"
+                return f"The name {safe(name)} is already used by {short_id(self._taken[name])}"
         if self.layer_id in self._known:
-            return "There is a layer with this ID already"
+            return "A layer with this ID already exists"
         if self.layer_id:
             try:
                 check_id(self.layer_id)
@@ -167,13 +163,13 @@ class CreateDialog(Dialog[CreateRequest]):
                 return safe(str(error))
         return ""
 
-    # The end
+    # Closing
 
     @on(Input.Submitted)
     @on(Button.Pressed, "#create")
     @work(exclusive=True, group="create")
     async def action_create(self) -> None:
-        """Look once more, and close with the request."""
+        """Check the form again and close with the request."""
         problem = self.problem()
         self.show_problem(problem)
         if problem:

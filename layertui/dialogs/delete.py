@@ -1,4 +1,4 @@
-"""Show what deleting would do, and ask. What is deleted and in which order is the plan's word, not this screen's."""
+"""The dialog for deleting layers. It shows a `DeletePlan`, which decides what is deleted and in which order."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from textual.content import Content
 from textual.widgets import Button, Input, Static
 
 from layertui.dialogs.dialog import Dialog
+from layertui.dialogs.labels import label, short_id
 from layertui.model.deletion import DeletePlan, PlannedLayer, Reason
 from layertui.text.format import plural, size_text
 from layertui.text.safe import safe
 from layertui.widgets.inputs import Field, SafeInput
 from layertui.widgets.lines import LinesView
-from layertui.widgets.text import MUTED, label, short_id
+from layertui.widgets.text import MUTED
 
 FORCE_WORD = "force"
 _MOST_NAMED = 8
@@ -28,14 +29,14 @@ _MOST_NAMED = 8
 
 @dataclass(frozen=True, slots=True)
 class DeleteRequest:
-    """What the user agreed to: these layers, in this order. `force` is True where something in use may break."""
+    """The layers that the user agreed to delete, in this order. `force` also deletes layers that are in use."""
 
     ids: tuple[str, ...]
     force: bool = False
 
 
 class PlanLines(Sequence[Content]):
-    """A plan as lines, each made when it is looked at: a layer, and below it a line for everybody it concerns."""
+    """The lines of a plan, created on access: each layer, followed by one line per user of it."""
 
     def __init__(self, plan: DeletePlan) -> None:
         self._layers = plan.layers
@@ -60,7 +61,7 @@ class PlanLines(Sequence[Content]):
 
 
 def _line_count(layer: PlannedLayer) -> list[int]:
-    """Return how many lines each reason takes: one a holder, and one where there are none to be named."""
+    """Return how many lines each refusal takes: one per holder, or one if it has no holders."""
     return [len(refusal.holders) or 1 for refusal in layer.refusals]
 
 
@@ -81,25 +82,28 @@ def _consequence_text(reason: Reason, holder: str, layer: PlannedLayer) -> Conte
     who = safe(holder)
     times = f" {plural(layer.mount_count, 'time')}" if layer.mount_count else ""
     text = {
-        Reason.CHILDREN: f"layer {short_id(holder)} is built on it and would stay",
-        Reason.READ_ONLY: "its store cannot be written",
-        Reason.IMAGES: f"image {who} can no longer be run",
+        Reason.CHILDREN: f"child layer {short_id(holder)} would lose its parent",
+        Reason.READ_ONLY: "its store is read-only",
+        Reason.IMAGES: f"image {who} becomes unusable",
         Reason.CONTAINERS: f"container {who} loses its files",
-        Reason.MOUNTS: f"mounted{times}: it is unmounted first, unless programs work in it",
+        Reason.MOUNTS: f"mounted{times}; will be unmounted first unless in use",
     }[reason]
     sign, style = ("✗", "$text-error") if reason.final else ("!", "$text-warning")
     return Content.assemble(" " * 10, (f"{sign} {text}", style))
 
 
 Measure = Callable[[tuple[str, ...], "DeleteDialog"], None]
-"""Looks at layers, and passes the results to `DeleteDialog.take_size` and `DeleteDialog.take_inhabitants`."""
+"""Measures layers and looks for processes in them.
+
+The results go to `DeleteDialog.take_size` and `DeleteDialog.take_inhabitants`.
+"""
 
 
 class DeleteDialog(Dialog[DeleteRequest]):
-    """Show the plan and what stands against it; the cursor stands on Cancel.
+    """Shows the plan with all refusals and asks for confirmation.
 
-    Children that would stay refuse it outright, with the offer to take them along. What images, containers or mounts
-    use goes only after the word is typed out.
+    Child layers that are not in the plan refuse it; the dialog offers to include them. Layers that images, containers
+    or mounts use are deleted only after the user types "force".
     """
 
     DEFAULT_CSS = """
@@ -116,9 +120,9 @@ class DeleteDialog(Dialog[DeleteRequest]):
     AUTO_FOCUS = "#cancel"
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("i", "include", "Include descendants", tooltip="Delete the layers above as well", id="delete.include"),
-        Binding("y", "delete", "Delete", tooltip="Delete the layers that are listed", id="delete.go"),
-        Binding("n", "cancel", "Keep", tooltip="Leave everything as it is", show=False, id="delete.keep"),
+        Binding("i", "include", "Include descendants", tooltip="Also delete the descendants", id="delete.include"),
+        Binding("y", "delete", "Delete", tooltip="Delete the listed layers", id="delete.go"),
+        Binding("n", "cancel", "Keep", tooltip="Close without deleting", show=False, id="delete.keep"),
     ]
 
     def __init__(self, plan: DeletePlan, measure: Measure | None = None) -> None:
@@ -130,11 +134,11 @@ class DeleteDialog(Dialog[DeleteRequest]):
         self._on_disk: int | None = None
 
     def compose_body(self) -> ComposeResult:
-        """Yield the plan, its sum, and what has to be said about it."""
+        """Yield the plan, its total size, the advice and the field for "force"."""
         yield LinesView(share=38, id="plan")
         yield Static(id="sum", markup=False)
         yield Static(id="advice", markup=False)
-        field = Field(f"Type {FORCE_WORD} to break what is in use:", SafeInput(id="force"))
+        field = Field(f'Type "{FORCE_WORD}" to delete it anyway:', SafeInput(id="force"))
         field.id = "force-field"
         yield field
 
@@ -145,7 +149,7 @@ class DeleteDialog(Dialog[DeleteRequest]):
         yield Button("Delete", id="delete", variant="error", compact=True)
 
     def on_mount(self) -> None:
-        """Show the plan that was given."""
+        """Show the plan."""
         self._show_plan()
         self._focus_answer()
 
@@ -192,22 +196,23 @@ class DeleteDialog(Dialog[DeleteRequest]):
     def _advice(self) -> Content:
         plan = self._plan
         if not plan.layers:
-            return Content(f"{plural(len(plan.missing), 'layer')} gone already: another program was quicker.")
+            return Content(f"{plural(len(plan.missing), 'layer')} already deleted by another program.")
         if any(plan.refused(Reason.READ_ONLY)):
-            return Content.styled("✗ The store is open for reading only. Open it for writing to delete.", "$text-error")
+            text = "✗ The store is read-only. Open it for writing to delete layers."
+            return Content.styled(text, "$text-error")
         if plan.blocked:
-            text = "✗ Other layers are built on these. Mark them as well, or press i to include them."
+            text = "✗ Other layers are based on these. Mark them too, or press i to include them."
             return Content.styled(text, "$text-error")
         if self._living:
             shown = [f"  {short_id(layer_id)}: {safe(process)}" for layer_id, process in self._living[:_MOST_NAMED]]
             rest = len(self._living) - len(shown)
-            lines = ["✗ Programs work in it. Stop them first: podman stop, or leave the folder.", *shown]
+            lines = ["✗ In use by processes. Stop them first, for example with podman stop:", *shown]
             return Content.styled("\n".join([*lines, f"  and {rest} more"] if rest else lines), "$text-error")
         return _afterwards(plan)
 
     @property
     def agreed(self) -> bool:
-        """True when Delete may be pressed."""
+        """Whether the user has agreed to everything that needs agreement."""
         if self._refused or not self._plan.layers:
             return False
         return not self._plan.needs_force or self.query_one("#force", Input).value.strip() == FORCE_WORD
@@ -217,7 +222,7 @@ class DeleteDialog(Dialog[DeleteRequest]):
         self.refresh_bindings()
 
     def offers(self, action: str) -> bool | None:
-        """Offer only the keys that do something now."""
+        """Offer only the actions that are possible now."""
         if action == "include":
             return bool(self._above)
         if action == "delete":
@@ -231,26 +236,26 @@ class DeleteDialog(Dialog[DeleteRequest]):
 
     @on(Button.Pressed, "#include")
     def action_include(self) -> None:
-        """Plan again, with everything above the layers."""
+        """Include all descendants of the layers in the plan."""
         self._plan = self._plan.with_descendants()
         self._above = ()
         self._show_plan()
         self._focus_answer()
 
     def _focus_answer(self) -> None:
-        """Let the word be typed where it is asked for; else the answer that does no harm is at hand."""
+        """Focus the field for "force" if it is needed, else the harmless answer."""
         self.query_one("#force" if self._plan.needs_force and not self._plan.blocked else "#cancel").focus()
 
     @on(Input.Submitted, "#force")
     @on(Button.Pressed, "#delete")
     def action_delete(self) -> None:
-        """Close with the request."""
+        """Close with the request, if the user has agreed."""
         if self.agreed:
             self.dismiss(DeleteRequest(self._plan.ids, force=self._plan.needs_force))
 
 
 def _afterwards(plan: DeletePlan) -> Content:
-    """Say how Podman sees what is broken then, and how its records go, too."""
+    """Return the commands that remove Podman's records of the images and containers that the plan breaks."""
     commands = [
         Content(
             f"  {command} {' '.join(safe(name) for name in names[:_MOST_NAMED])}{' …' * (len(names) > _MOST_NAMED)}"
@@ -263,7 +268,7 @@ def _afterwards(plan: DeletePlan) -> Content:
     ]
     if not commands:
         return Content("")
-    text = 'Podman keeps its records of them, and fails with "layer not known" until they are removed as well:'
+    text = 'Podman will still list them and fail with "layer not known" until you remove them:'
     return Content("\n").join([Content(text), *commands])
 
 
@@ -277,9 +282,9 @@ def _sum(plan: DeletePlan, on_disk: int | None, *, refused: bool) -> Content:
         unknown = plural(plan.unknown_sizes, "layer")
         parts = [(f"{frees} at least ", ""), (size_text(plan.known_size), "bold"), (f" ({unknown} not measured)", "")]
     else:
-        parts = [(f"What it {frees.lower()} is not measured yet", "")]
+        parts = [("Size not measured yet", "")]
     if plan.missing:
-        parts.append((f" · {plural(len(plan.missing), 'layer')} gone already", MUTED))
+        parts.append((f" · {plural(len(plan.missing), 'layer')} already deleted", MUTED))
     if not refused:
         parts.append((" · cannot be undone", MUTED))
     return Content.assemble(*parts)

@@ -1,4 +1,4 @@
-"""What all dialogs have in common: the box, the place of the buttons, the keys and the way out."""
+"""The base classes of all dialogs."""
 
 from __future__ import annotations
 
@@ -14,12 +14,19 @@ from textual.widgets import Button, Footer, OptionList, Static
 
 from layertui.keys.typed_ahead import WholeScreen
 from layertui.text.safe import safe
+from layertui.widgets.path_field import PathField
 
 ResultT = TypeVar("ResultT")
 
+LIST_BINDINGS: list[BindingType] = [
+    Binding("j", "cursor(1)", "Down", show=False),
+    Binding("k", "cursor(-1)", "Up", show=False),
+]
+"""The keys for `Dialog.action_cursor`."""
+
 
 class ButtonRow(Horizontal):
-    """The buttons at the foot of a dialog; the arrow keys walk along them."""
+    """The buttons at the bottom of a dialog. The arrow keys move between them."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("left,h", "step(-1)", "Previous button", show=False),
@@ -27,7 +34,7 @@ class ButtonRow(Horizontal):
     ]
 
     def action_step(self, by: int) -> None:
-        """Move the focus to a neighbour, round the ends."""
+        """Move the focus to a neighbouring button, wrapping around."""
         buttons = [button for button in self.query(Button) if button.focusable]
         focused = self.screen.focused
         if isinstance(focused, Button) and focused in buttons:
@@ -35,16 +42,16 @@ class ButtonRow(Horizontal):
 
 
 class ChoiceList(OptionList):
-    """Lines of which one is chosen; the footer of the dialog says so."""
+    """A list to choose from. It adds the key for choosing to the footer of the dialog."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "select", "Choose", key_display="⏎")]
 
 
 class Dialog(ModalScreen[ResultT], WholeScreen[ResultT], Generic[ResultT]):
-    """A box in the middle of the screen: a title, a body, buttons, and the keys that work in it.
+    """A box in the middle of the screen with a title, a body, buttons, and a footer with the active keys.
 
-    A subclass says what is in the body and which buttons there are. `escape` and the button with the ID "cancel"
-    close it with None, unless `action_cancel` says something else. Nothing in a dialog talks to a store.
+    Subclasses compose the body and the buttons. Escape and the button with the ID "cancel" close the dialog with None
+    unless `action_cancel` is overridden.
     """
 
     DEFAULT_CSS = """
@@ -132,7 +139,7 @@ class Dialog(ModalScreen[ResultT], WholeScreen[ResultT], Generic[ResultT]):
         self._heading = title if isinstance(title, Content) else Content(safe(title))
 
     def compose(self) -> ComposeResult:
-        """Put the parts into the box."""
+        """Yield the box with its parts."""
         with Vertical(classes="dialog-box") as box:
             box.border_title = self._heading
             with VerticalScroll(classes="dialog-body", can_focus=False):
@@ -145,21 +152,24 @@ class Dialog(ModalScreen[ResultT], WholeScreen[ResultT], Generic[ResultT]):
             yield Footer(compact=True, show_command_palette=False)
 
     def on_mount(self) -> None:
-        """Take away older messages: they would lie on the buttons."""
+        """Clear the notifications, which would cover the buttons."""
         self.app.clear_notifications()
 
     def on_resize(self, event: events.Resize) -> None:
-        """Leave room for what is not the body: in a box that fits its content only cells can limit it."""
+        """Limit the height of the body, so that the rest of the box fits on the screen.
+
+        The limit is in cells because a box with automatic height ignores percentages.
+        """
         around = self.rows_around_body(event.size.height)
         self.query_one(".dialog-body").styles.max_height = max(3, event.size.height - around)
 
     def rows_around_body(self, height: int) -> int:
-        """Return how many rows of a box are not its body: border, problem, buttons and keys."""
+        """Return how many rows the box needs beside its body, on a screen of this height."""
         del height
         return 8
 
     def compose_body(self) -> ComposeResult:
-        """Yield what the dialog is about."""
+        """Yield the body."""
         yield from ()
 
     def compose_buttons(self) -> ComposeResult:
@@ -167,22 +177,22 @@ class Dialog(ModalScreen[ResultT], WholeScreen[ResultT], Generic[ResultT]):
         yield Button("Cancel", id="cancel", compact=True)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Offer the keys that `offers` lets through, and all while the dialog comes or goes."""
+        """Return the result of `offers`, or True while the dialog opens or closes."""
         del parameters
         return self.offers(action) if self.is_mounted and not self.going else True
 
     def offers(self, action: str) -> bool | None:
-        """Tell whether an action does something now; None shows its key all the same, but dimmed."""
+        """Return whether an action is available now, or None to show its key dimmed."""
         del action
         return True
 
     def action_scroll_body(self, pages: int) -> None:
-        """Scroll a body that is longer than the screen."""
+        """Scroll the body by pages."""
         body = self.query_one(".dialog-body")
         body.scroll_relative(y=pages * body.size.height, animate=False)
 
     def show_problem(self, problem: str | Content = "") -> None:
-        """Show what is wrong above the buttons, or take that line away."""
+        """Show an error above the buttons, or hide the line if it is empty."""
         line = self.query_one(".dialog-problem", Static)
         line.display = bool(problem)
         line.update(Content.assemble(("✗ ", "bold"), problem) if problem else "")
@@ -199,3 +209,34 @@ class Dialog(ModalScreen[ResultT], WholeScreen[ResultT], Generic[ResultT]):
     def action_cancel(self) -> None:
         """Close the dialog without a result."""
         self.dismiss(None)
+
+    def action_cursor(self, step: int) -> None:
+        """Move the cursor of the list in the body. Dialogs with a list add `LIST_BINDINGS` for this."""
+        options = self.query_one(OptionList)
+        if step > 0:
+            options.action_cursor_down()
+        else:
+            options.action_cursor_up()
+
+
+class FormDialog(Dialog[ResultT], Generic[ResultT]):
+    """A form with one path among its fields, for which it has a Browse button."""
+
+    DEFAULT_CSS = """
+    FormDialog {
+        .dialog-box { width: 84; }
+        .dialog-body > Field { margin-bottom: 1; }
+        .one-line { width: 1fr; height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
+        #note { color: $text-muted; height: auto; }
+    }
+    """
+
+    def compose_buttons(self) -> ComposeResult:
+        """Yield Browse and Cancel. Subclasses add the button that accepts the form."""
+        yield Button("Browse…", id="browse", compact=True)
+        yield from super().compose_buttons()
+
+    @on(Button.Pressed, "#browse")
+    def action_browse(self) -> None:
+        """Open the file picker."""
+        self.query_one(PathField).browse()

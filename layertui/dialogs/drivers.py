@@ -1,4 +1,4 @@
-"""Which driver's store to open, where one graph root has those of several."""
+"""The dialog for choosing a driver if a graph root has the stores of several drivers."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.content import Content
 from textual.widgets import Button, OptionList, Static
 from textual.widgets.option_list import Option
 
 from layerstore.config.detect import DriverStore
-from layertui.dialogs.dialog import ChoiceList, Dialog
+from layertui.dialogs.dialog import LIST_BINDINGS, ChoiceList, Dialog
 from layertui.text.format import plural, time_text
 from layertui.text.safe import safe
 from layertui.widgets.text import MUTED
 
 
 class DriverDialog(Dialog[str]):
-    """List the stores and return the driver of the one that was chosen.
+    """Asks which store to open. The result is the name of its driver.
 
-    The cursor begins on `first`. Stores of drivers that cannot be opened here are shown, and cannot be chosen.
+    The cursor starts on the driver `first`. Stores that layertui cannot open are listed but cannot be chosen.
     """
 
     DEFAULT_CSS = """
@@ -35,10 +35,7 @@ class DriverDialog(Dialog[str]):
 
     AUTO_FOCUS = "#stores"
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("j", "move('cursor_down')", "Next", show=False),
-        Binding("k", "move('cursor_up')", "Previous", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*LIST_BINDINGS]
 
     def __init__(self, graph_root: str, stores: Sequence[DriverStore], first: str | None, now: datetime) -> None:
         super().__init__("Choose a store")
@@ -48,9 +45,9 @@ class DriverDialog(Dialog[str]):
         self._now = now
 
     def compose_body(self) -> ComposeResult:
-        """Yield where they are, and the stores."""
-        stores = f"the stores of {self._names()}" if len(self._stores) > 1 else f"the store of {self._names()} alone"
-        where = f"{safe(self._root)} has {stores}. The arrow keys choose, Enter opens."
+        """Yield the graph root and its stores."""
+        drivers = f"{self._names()} stores" if len(self._stores) > 1 else f"only a store of {self._names()}"
+        where = f"{safe(self._root)} has {drivers}. Select one with the arrow keys and press Enter to open it."
         yield Static(where, id="where", markup=False)
         yield ChoiceList(*self._options(), id="stores", markup=False)
 
@@ -60,7 +57,7 @@ class DriverDialog(Dialog[str]):
         yield Button("Open", id="open", variant="primary", compact=True)
 
     def on_mount(self) -> None:
-        """Put the cursor on the store that is opened most likely."""
+        """Put the cursor on the first choice."""
         drivers = [store.driver for store in self._stores]
         self.query_one(OptionList).highlighted = drivers.index(self._first) if self._first in drivers else None
 
@@ -82,14 +79,10 @@ class DriverDialog(Dialog[str]):
             (f"{'':<{width}}  {safe(store.path)}{more}", MUTED),
         )
 
-    def action_move(self, action: str) -> None:
-        """Move the cursor."""
-        getattr(self.query_one(OptionList), f"action_{action}")()
-
     @on(OptionList.OptionSelected)
     @on(Button.Pressed, "#open")
     def action_open(self) -> None:
-        """Close with the store under the cursor."""
+        """Close with the driver under the cursor."""
         highlighted = self.query_one(OptionList).highlighted
         if highlighted is not None:
             self.dismiss(self._stores[highlighted].driver)

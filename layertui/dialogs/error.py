@@ -1,4 +1,4 @@
-"""Show what went wrong, who is involved, and the way out. Never a traceback: that is in the log."""
+"""The dialog for errors."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from layertui.widgets.text import MUTED, safe_lines
 
 
 class ErrorDialog(Dialog[None]):
-    """One dialog for every failure. `log_file` is where the details of a bug are found."""
+    """Shows what went wrong, the facts and the remedy. `log_file` holds the details of an unexpected error."""
 
     DEFAULT_CSS = """
     ErrorDialog {
@@ -36,7 +36,7 @@ class ErrorDialog(Dialog[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q", "cancel", "Close", key_display="esc", id="error.close"),
-        Binding("y", "copy", "Copy", tooltip="Copy all of it", id="error.copy"),
+        Binding("y", "copy", "Copy", tooltip="Copy the whole message", id="error.copy"),
     ]
 
     def __init__(self, error: BaseException, log_file: Path | None = None) -> None:
@@ -46,7 +46,7 @@ class ErrorDialog(Dialog[None]):
         self._log_file = log_file
 
     def compose_body(self) -> ComposeResult:
-        """Yield the text, the facts and the way out."""
+        """Yield the text, the remedy and the facts."""
         yield Static(safe_lines(self._explanation.text), id="text", markup=False)
         if self._explanation.way_out:
             way_out = Content.assemble(("→ ", "bold $text-success"), safe(self._explanation.way_out))
@@ -74,23 +74,23 @@ class ErrorDialog(Dialog[None]):
 
 
 class FactLines(LinesView):
-    """Labels with values, long values on as many lines as they need; a label that comes up again is written once."""
+    """Labelled values in two columns. Long values wrap, and a repeated label is shown only once."""
 
     def __init__(self, facts: Sequence[tuple[str, str]], *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(share=44, id=id)
         self._facts = facts
-        self._folded_at = 0
+        self._wrapped_at = 0
 
     def on_resize(self) -> None:
-        """Fold the values anew when there is another width."""
+        """Wrap the values to the new width."""
         width = self.scrollable_content_region.width
-        if width != self._folded_at:
-            self._folded_at = width
+        if width != self._wrapped_at:
+            self._wrapped_at = width
             self.lines = fact_lines(self._facts, width)
 
 
 def fact_lines(facts: Sequence[tuple[str, str]], width: int) -> list[Content]:
-    """Return the facts in two columns that take this width."""
+    """Return the lines of the facts in two columns of `width` cells together."""
     indent = max((len(label) for label, _ in facts), default=0) + 2
     lines: list[Content] = []
     before = ""

@@ -1,7 +1,7 @@
-"""What an error means for the person at the keyboard: a headline, the facts, and the way out.
+"""Explanations of errors for the user: a headline, the facts, and the remedy.
 
-No screen in here. The errors of the store carry what they name as fields; this module turns each kind into words, by
-one table. What is not in the table is a bug, and is called one.
+Errors of the store carry what they are about as fields; one table turns each kind into words. An error that is not in
+the table, and no `OSError`, is a bug and is called one. This module imports no Textual.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from layertui.text.safe import safe
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What to tell about an error; nothing in its fields has been made safe for a screen.
+    """The explanation of an error. The fields may contain control characters.
 
-    `facts` are labels with values, in the order in which they matter; a label may come up again.
+    `facts` are pairs of a label and a value, the most important first; a label may occur more than once.
     """
 
     headline: str
@@ -31,7 +31,7 @@ class Explanation:
     is_bug: bool = False
 
     def as_text(self) -> str:
-        """Return all of it as plain text, safe to be pasted into a report."""
+        """Return the explanation as escaped plain text, for pasting into a report."""
         facts = [safe(f"{label}: {value}") for label, value in self.facts]
         text = map(safe, self.text.split("\n"))
         return "\n".join(part for part in (self.headline, *text, *facts, safe(self.way_out)) if part)
@@ -81,152 +81,152 @@ _TABLE: tuple[tuple[type[errors.LayerStoreError], str, Facts, str], ...] = (
     (
         errors.LayerUnknown,
         "No such layer",
-        lambda error: [("Asked for", error.ref), *(("Could be", other) for other in error.candidates)],
-        "Another program may have deleted it. Reload ({store.reload}) to see what is there now.",
+        lambda error: [("Reference", error.ref), *(("Matches", other) for other in error.candidates)],
+        "Another program may have deleted it. Reload ({store.reload}) to update the list.",
     ),
     (
         errors.ParentUnknown,
         "Parent missing",
         lambda error: [("Layer", error.layer), ("Parent", error.parent)],
-        "The chain below this layer is broken. Check the store ({store.check}) to see what it takes down.",
+        "The chain of this layer is broken. Check the store ({store.check}) to see what is affected.",
     ),
     (
         errors.DuplicateID,
-        "ID taken",
+        "ID already taken",
         lambda error: [("Layer", error.layer_id)],
-        "Choose another ID, or leave the field empty to get a new one.",
+        "Choose another ID, or leave the field empty to get a random one.",
     ),
     (
         errors.UnusableID,
-        "Not an ID",
+        "Invalid ID",
         lambda error: [("ID", error.layer_id)],
-        "Use letters, digits, dots, dashes and underscores, or leave the field empty to get a new one.",
+        "Use letters, digits, dots, dashes and underscores, or leave the field empty to get a random one.",
     ),
     (
         errors.DuplicateName,
-        "Name taken",
-        lambda error: [("Name", error.name), ("Belongs to", error.holder)],
-        "Take the name away from that layer first ({layer.names}), or choose another one.",
+        "Name already taken",
+        lambda error: [("Name", error.name), ("Used by", error.holder)],
+        "Remove the name from that layer first ({layer.names}), or choose another one.",
     ),
     (
         errors.LayerInUse,
         "Layer in use",
         _holders,
-        "Remove what uses it first: mark child layers too; podman rmi, podman rm; {layer.unmount} for mounts.",
+        "Remove its users first: delete child layers too, use podman rm or rmi, or unmount it ({layer.unmount}).",
     ),
     (
         errors.StoreMissing,
-        "No store here",
+        "Store not found",
         lambda error: [("Path", error.path)],
-        "Start layertui with --root and the path of a store; podman info shows it as graphRoot.",
+        "Start layertui with --root and the path of a store, which podman info shows as graphRoot.",
     ),
     (
         errors.StoreCorrupt,
         "Store corrupt",
         _place,
-        "Nothing was written; the file is as it was. Put a backup in its place, or mend it; reload ({store.reload}).",
+        "Nothing was written. Restore the file from a backup or fix it by hand, then reload ({store.reload}).",
     ),
     (
         errors.StoreReadOnly,
         "Store is read-only",
         lambda error: [("Store", error.path), ("Refused", error.action)],
-        "Start layertui without --read-only, as a user who may write the store; an image store as --root.",
+        "Start layertui without --read-only, as a user who may write to the store. Open an image store with --root.",
     ),
     (
         errors.StoreAccess,
-        "No permission",
+        "Permission denied",
         lambda error: [("Path", error.path), ("Reason", error.reason)],
-        "The store of root needs sudo; your own may need podman unshare, for files of other IDs.",
+        "Use sudo for the store of root. Use podman unshare for files in your own store that belong to other IDs.",
     ),
     (
         errors.LockTimeout,
         "Store is locked",
         _lock,
-        "Wait for the other program to finish and try again. Do not delete the lock file: it protects the store.",
+        "Wait until the other program has finished and try again. Do not delete the lock file: it protects the store.",
     ),
     (
         errors.BadArchive,
-        "Not a usable tar",
+        "Invalid tar",
         _archive,
-        "Nothing was added to the store. Check that the file is complete, and is a layer rather than a whole image.",
+        "Nothing was added to the store. Check that the file is complete and is a layer, not a whole image.",
     ),
     (
         errors.DamagedLayer,
         "Layer damaged",
         _damage,
-        "Pull the image again to mend it. Exported from another layer than the parent, the files go as they are.",
+        "Pull the image again to repair it. An export from another layer than the parent takes the files as they are.",
     ),
     (
         errors.NoSuchFile,
         "No such file",
         lambda error: [("Layer", error.layer), ("Path", error.path)],
-        "It may have gone since it was listed. Reload ({store.reload}) to see what is there now.",
+        "It may have been deleted since it was listed. Reload ({store.reload}) to update the list.",
     ),
     (
         errors.UnusableFile,
-        "File cannot be used",
+        "Unusable file",
         lambda error: [("Layer", error.layer), ("Path", error.path), ("Reason", error.reason)],
         "",
     ),
     (
         errors.TargetExists,
-        "Something is there already",
+        "Path already exists",
         lambda error: [("Path", error.path)],
-        "Choose another name, or agree to overwrite it.",
+        "Choose another path, or confirm that it may be overwritten.",
     ),
-    (errors.NotSupported, "Not possible here", _nothing, ""),
+    (errors.NotSupported, "Not supported", _nothing, ""),
     (errors.Cancelled, "Cancelled", _nothing, ""),
-    (errors.LayerStoreError, "The store refused", _nothing, ""),
+    (errors.LayerStoreError, "Operation failed", _nothing, ""),
 )
 
 
-_SYSTEM_WAYS_OUT = {
-    errno.ENOSPC: "Make room on that disk, or choose a place on another one.",
-    errno.EDQUOT: "This user's share of that disk is used up: make room, or choose another place.",
-    errno.EROFS: "That file system is mounted for reading only: choose another place.",
-    errno.EACCES: "Choose a place that this user may write to, or run layertui as root.",
-    errno.EPERM: "Choose another place, or run layertui as root.",
-    errno.ENOENT: "It is not there, or nothing can be made there. Reload ({store.reload}), or choose another place.",
-    errno.EIO: "The disk reports a fault: look into the system's log before you write to it again.",
+_SYSTEM_REMEDIES = {
+    errno.ENOSPC: "Free space on that disk, or choose a path on another one.",
+    errno.EDQUOT: "Your disk quota is used up: free space, or choose a path on another disk.",
+    errno.EROFS: "That file system is mounted read-only: choose another path.",
+    errno.EACCES: "Choose a path that this user may write to, or run layertui as root.",
+    errno.EPERM: "Choose another path, or run layertui as root.",
+    errno.ENOENT: "The path does not exist or cannot be created. Reload ({store.reload}), or choose another path.",
+    errno.EIO: "The disk reports an error: check the system log before you write to it again.",
 }
-"""What may help where the system refused, by its number for the reason."""
+"""Remedies for operating system errors, by their number."""
 
 
 def explain(error: BaseException) -> Explanation:
-    """Put an error into words; notes that were added to it (`add_note`) are told as well."""
+    """Return the explanation of an error, including the notes added to it with `add_note`."""
     found = _explain(error)
     notes = getattr(error, "__notes__", ())
     return replace(found, text="\n".join([found.text, *notes])) if notes else found
 
 
 def _explain(error: BaseException) -> Explanation:
-    for kind, headline, facts, way_out in _TABLE:
+    for kind, headline, facts, remedy in _TABLE:
         if isinstance(error, kind):
             hint = getattr(error, "hint", "")
-            return Explanation(headline, _text(error), tuple(facts(error)), _sentence(hint) or with_keys(way_out))
+            return Explanation(headline, _text(error), tuple(facts(error)), _sentence(hint) or with_keys(remedy))
     if isinstance(error, OSError):
         return _system_error(error)
     return Explanation(
         "This is a bug in layertui",
         with_keys(
-            "Something happened that should not; what you asked for may not be done. Reload ({store.reload}) to see "
-            "how things are."
+            "An unexpected error occurred, and the action may not be complete. Reload ({store.reload}) to see the "
+            "current state."
         ),
         (("Type", type(error).__qualname__), ("Message", str(error))),
-        "Please report it, with what you did just before.",
+        "Please report it and describe what you did just before.",
         is_bug=True,
     )
 
 
 def _text(error: errors.LayerStoreError) -> str:
-    """Return the error's own words, but for a list of holders: the facts have them, one a line."""
+    """Return the message of the error, without the holders of a layer, which are among the facts."""
     if isinstance(error, errors.LayerInUse):
         held = ((error.children, "child layer"), (error.images, "image"), (error.containers, "container"))
         counts = [plural(len(holders), noun) for holders, noun in (*held, (error.mounts, "mount")) if holders]
         counts += [plural(len(error.processes), "process", "processes")] if error.processes else []
-        return f"What depends on it: {', '.join(counts)}." if counts else str(error)
+        return f"Used by {', '.join(counts)}." if counts else str(error)
     if isinstance(error, errors.StoreCorrupt):
-        return "A file of the store does not say what it must. It was left as it is."
+        return "A file of the store is invalid. It was not changed."
     return _sentence(str(error))
 
 
@@ -236,5 +236,5 @@ def _sentence(text: str) -> str:
 
 def _system_error(error: OSError) -> Explanation:
     paths = [("Path", str(name)) for name in (error.filename, error.filename2) if name is not None]
-    way_out = with_keys(_SYSTEM_WAYS_OUT.get(error.errno or 0, ""))
-    return Explanation("The system refused", error.strerror or str(error), tuple(paths), way_out)
+    remedy = with_keys(_SYSTEM_REMEDIES.get(error.errno or 0, ""))
+    return Explanation("System error", error.strerror or str(error), tuple(paths), remedy)

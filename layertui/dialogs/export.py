@@ -1,4 +1,4 @@
-"""Ask how and where to a layer is to be exported. The export itself is a job of the main screen."""
+"""The dialog for exporting a layer."""
 
 from __future__ import annotations
 
@@ -17,17 +17,19 @@ from textual.widgets import Button, Input, Static
 
 from layerstore.model import Compression, Layer
 from layertui.dialogs.confirm import ConfirmDialog
-from layertui.dialogs.dialog import Dialog
+from layertui.dialogs.dialog import FormDialog
+from layertui.dialogs.labels import heading, label, layer_label, short_id
 from layertui.dialogs.pick import LayerPicker
+from layertui.model.rows import SHORT
 from layertui.text.format import size_text
 from layertui.text.safe import safe
 from layertui.widgets.inputs import Choice, Field
 from layertui.widgets.path_field import PathField, offer, verdict
 from layertui.widgets.path_suggestions import Target, TargetState, check_target
-from layertui.widgets.text import MUTED, SHORT_ID, heading, label, layer_label, short_id
+from layertui.widgets.text import MUTED
 
 NOTHING = ""
-"""The from-layer of an export of the whole file system."""
+"""The ID that stands for no layer to compare with: the whole file system is exported."""
 
 FORMATS = (
     (Compression.NONE, "tar"),
@@ -42,7 +44,7 @@ _STEM_LENGTH = 60
 
 @dataclass(frozen=True, slots=True)
 class ExportRequest:
-    """What the user decided. `from_id` None is the parent, "" is nothing: the whole file system."""
+    """An export to start: a diff against the parent if `from_id` is None, the whole file system if it is ""."""
 
     layer_id: str
     from_id: str | None
@@ -52,22 +54,25 @@ class ExportRequest:
 
 
 def file_stem(layer: Layer) -> str:
-    """Return a file name for a layer, without a suffix: the last part of its first name, or of its ID."""
+    """Return a file name without a suffix, from the last part of the layer's first name or from its ID."""
     name = layer.names[0].rsplit("/", 1)[-1] if layer.names else ""
     clean = re.sub(r"[^A-Za-z0-9._+-]+", "-", name)[:_STEM_LENGTH].strip("-.")
-    return clean or re.sub(r"[^A-Za-z0-9]+", "-", layer.id)[:SHORT_ID]
+    return clean or re.sub(r"[^A-Za-z0-9]+", "-", layer.id)[:SHORT]
 
 
-class ExportDialog(Dialog[ExportRequest]):
-    """Ask what the diff is against, which format it gets and where it goes."""
+class ExportDialog(FormDialog[ExportRequest]):
+    """Asks which layer to compare with, and for the format and the path of the tar.
+
+    `images` maps the ID of each layer to the name of an image that needs it.
+    """
 
     DEFAULT_CSS = """
-    ExportDialog {
-        .dialog-box { width: 84; }
-        .dialog-body > Field { margin-bottom: 1; }
-        #from { width: 1fr; text-align: left; content-align: left middle; background: $panel; text-style: none; }
-        #layer { width: 1fr; height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
-        #note { color: $text-muted; height: auto; }
+    ExportDialog #from {
+        width: 1fr;
+        text-align: left;
+        content-align: left middle;
+        background: $panel;
+        text-style: none;
     }
     """
 
@@ -75,13 +80,12 @@ class ExportDialog(Dialog[ExportRequest]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+s", "export", "Export", tooltip="Start the export", id="export.start"),
-        Binding("ctrl+o", "browse", "Browse", tooltip="Choose the place in a file picker", id="export.browse"),
+        Binding("ctrl+o", "browse", "Browse", tooltip="Choose the path in a file picker", id="export.browse"),
     ]
 
     def __init__(
         self, layer: Layer, candidates: Sequence[Layer], default_dir: Path, images: Mapping[str, str] | None = None
     ) -> None:
-        """Ask about a layer; `images` has an image for the ID of each layer that one needs."""
         super().__init__(heading("Export", layer))
         self._layer = layer
         self._candidates = [other for other in candidates if other.id not in (layer.id, layer.parent)]
@@ -90,12 +94,12 @@ class ExportDialog(Dialog[ExportRequest]):
         self._from = layer.parent
         self._known = {other.id: other for other in candidates}
         self.compression = layer.diff_compression
-        """The format that is chosen."""
+        """The selected compression."""
 
     def compose_body(self) -> ComposeResult:
         """Yield the form."""
         start = [compression for compression, _ in FORMATS].index(self.compression)
-        yield Field("Layer", Static(self._label(self._layer), id="layer", markup=False))
+        yield Field("Layer", Static(self._label(self._layer), id="layer", classes="one-line", markup=False))
         yield Field("From", Button(self._from_label(), id="from", compact=True))
         yield Field("Format", Choice([name for _, name in FORMATS], start, id="format"))
         yield PathField(
@@ -111,7 +115,6 @@ class ExportDialog(Dialog[ExportRequest]):
 
     def compose_buttons(self) -> ComposeResult:
         """Yield Browse, Cancel and Export."""
-        yield Button("Browse…", id="browse", compact=True)
         yield from super().compose_buttons()
         yield Button("Export", id="export", variant="primary", compact=True)
 
@@ -129,7 +132,7 @@ class ExportDialog(Dialog[ExportRequest]):
             folder = "~" + folder[len(home) :]
         return os.path.join(folder, name)
 
-    # What the diff is against.
+    # The layer to compare with
 
     def _label(self, layer: Layer) -> Content:
         return layer_label(layer, self._images.get(layer.id, ""))
@@ -162,19 +165,17 @@ class ExportDialog(Dialog[ExportRequest]):
 
     def _note(self) -> Content:
         if self._from != self._layer.parent:
-            what = f"the changes since {short_id(self._from)}" if self._from else "the whole file system"
-            return Content(f"The tar is made from the files: {what}, with parents' files as the layer shows them.")
+            content = f"the changes since {short_id(self._from)}" if self._from else "the whole file system"
+            return Content(f"Generated from the files: {content}, including those in parent layers.")
         if not self._layer.diff_digest and self._layer.toc_digest:
-            return Content(
-                "This layer was pulled partially: there is no digest of its tar to verify the export against."
-            )
+            return Content("This layer was pulled partially, so there is no digest to verify the export against.")
         if not self._layer.diff_digest:
-            return Content("The tar is made from the files: this layer did not come in as one.")
-        size = f", {size_text(self._layer.diff_size)} before compression" if self._layer.diff_size > 0 else ""
-        proof = f"{size}; checked against\n{safe(self._layer.diff_digest)}"
+            return Content("Generated from the files: this layer was not created from a tar.")
+        size = f", {size_text(self._layer.diff_size)} uncompressed" if self._layer.diff_size > 0 else ""
+        proof = f"{size}; verified against\n{safe(self._layer.diff_digest)}"
         return Content.assemble(("Byte-exact", "bold $text-success"), proof)
 
-    # Format and path.
+    # Format and path
 
     @on(Choice.Changed)
     def _format_changed(self, event: Choice.Changed) -> None:
@@ -187,26 +188,21 @@ class ExportDialog(Dialog[ExportRequest]):
 
     def _describe(self, target: Target) -> Content:
         misnamed = not target.path.name.endswith(self._suffix)
-        doubt = f"Not named {self._suffix}" if misnamed else ""
-        return verdict(target, new="New file", exists="There is such a file already", doubt=doubt)
+        doubt = f"The name does not end in {self._suffix}" if misnamed else ""
+        return verdict(target, new="New file", exists="This file already exists", doubt=doubt)
 
     @on(PathField.Looked)
     def _looked(self, event: PathField.Looked) -> None:
         event.stop()
         offer(self.query_one("#export", Button), "Export", event.found)
 
-    @on(Button.Pressed, "#browse")
-    def action_browse(self) -> None:
-        """Open the file picker where the path points."""
-        self.query_one(PathField).browse()
-
-    # The end.
+    # Closing
 
     @on(Button.Pressed, "#export")
     @on(Input.Submitted, "#path")
     @work(exclusive=True, group="export")
     async def action_export(self) -> None:
-        """Look once more, ask before a file is overwritten, and close with the request."""
+        """Check the path again, ask before overwriting a file, and close with the request."""
         field = self.query_one(PathField)
         target = await field.usable()
         if target is None:
@@ -219,6 +215,5 @@ class ExportDialog(Dialog[ExportRequest]):
 
 
 def _question(text: str) -> ConfirmDialog:
-    """Return the question before a file is overwritten."""
-    body = f"{text}\n\nThe file that is there now is replaced once the new one is complete."
+    body = f"{text}\n\nThe existing file will be replaced once the new one is complete."
     return ConfirmDialog("Overwrite this file?", body, confirm_label="Overwrite", danger=True)

@@ -1,4 +1,4 @@
-"""Ask where a file or a folder of a layer is to be extracted to, and show what was left out."""
+"""The dialogs for extracting a file or folder from a layer, and for listing the files that were skipped."""
 
 from __future__ import annotations
 
@@ -19,19 +19,22 @@ from textual.widgets import Button, Input, Static
 from layerstore.content.extract import Extracted
 from layerstore.content.files import FileEntry, FileKind
 from layertui.dialogs.confirm import ConfirmDialog
-from layertui.dialogs.dialog import Dialog
+from layertui.dialogs.dialog import Dialog, FormDialog
 from layertui.text.format import plural, size_text
 from layertui.text.safe import safe
 from layertui.widgets.inputs import Choice, Field
 from layertui.widgets.lines import LinesView
 from layertui.widgets.path_field import PathField, offer, verdict
-from layertui.widgets.path_suggestions import Patient, Target, TargetState, expand
+from layertui.widgets.path_suggestions import Patient, Target, TargetState, expand, folder_problem, reason_text
 from layertui.widgets.text import MUTED, typable
 
 
 @dataclass(frozen=True, slots=True)
 class ExtractRequest:
-    """What the user decided; `path` is the exact name of what is written."""
+    """An extraction to start. `path` is the exact path of the file or folder that is written.
+
+    `owners` keeps the owners from the layer instead of using those of this process.
+    """
 
     path: Path
     as_tar: bool = False
@@ -40,49 +43,37 @@ class ExtractRequest:
 
 
 def extract_target(text: str, base: Path, name: str) -> Target:
-    """Look what extracting to a typed path would mean. Into a folder that is there it goes under its own name.
+    """Return what extracting to a typed path would do. In an existing folder, the target is called `name`.
 
-    Blocks as long as the file system does.
+    May block on the file system.
     """
     path = expand(text, base)
     try:
-        return _look(text, path, name)
+        return _check(text, path, name)
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        return Target(path, TargetState.REFUSED, reason)
+        return Target(path, TargetState.REFUSED, reason_text(error))
 
 
-def _look(text: str, path: Path, name: str) -> Target:
+def _check(text: str, path: Path, name: str) -> Target:
     if not text.strip():
-        return Target(path, TargetState.REFUSED, "Type where it should go")
+        return Target(path, TargetState.REFUSED, "Enter a path")
     if path.is_dir():
         path /= name
-    folder = path.parent
-    if not folder.is_dir():
-        return Target(path, TargetState.REFUSED, f"There is no folder {safe(str(folder))}")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        return Target(path, TargetState.REFUSED, f"You may not write in {safe(str(folder))}")
-    free = shutil.disk_usage(folder).free
+    problem = folder_problem(path.parent)
+    if problem:
+        return Target(path, TargetState.REFUSED, problem)
+    free = shutil.disk_usage(path.parent).free
     return Target(path, TargetState.EXISTS if os.path.lexists(path) else TargetState.NEW, free=free)
 
 
-class ExtractDialog(Dialog[ExtractRequest]):
-    """Ask where to, in which form, and with whose owners."""
-
-    DEFAULT_CSS = """
-    ExtractDialog {
-        .dialog-box { width: 84; }
-        .dialog-body > Field { margin-bottom: 1; }
-        #file { width: 1fr; height: 1; text-wrap: nowrap; text-overflow: ellipsis; }
-        #note { color: $text-muted; height: auto; }
-    }
-    """
+class ExtractDialog(FormDialog[ExtractRequest]):
+    """Asks for the path, the format and, if the user is root, the owners of what is extracted."""
 
     AUTO_FOCUS = "#path"
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+s", "extract", "Extract", tooltip="Start extracting", id="extract.start"),
-        Binding("ctrl+o", "browse", "Browse", tooltip="Choose the place in a file picker", id="extract.browse"),
+        Binding("ctrl+o", "browse", "Browse", tooltip="Choose the path in a file picker", id="extract.browse"),
     ]
 
     def __init__(self, entry: FileEntry, layer: str, default_dir: Path, *, is_root: bool) -> None:
@@ -92,16 +83,16 @@ class ExtractDialog(Dialog[ExtractRequest]):
         self._is_root = is_root
         self._patient = Patient()
         self.as_tar = False
-        """Whether a tar is wanted."""
+        """Whether to write a tar."""
 
     def compose_body(self) -> ComposeResult:
         """Yield the form."""
-        size = f"  {size_text(self._entry.size)}" if self._entry.kind is FileKind.FILE else "  and all that is in it"
-        what = Content.assemble(safe(self._entry.path), (size if self._is_known else "", MUTED))
-        yield Field("What", Static(what, id="file", markup=False))
-        yield Field("As", Choice(["it is", "a tar"], id="form"))
+        facts = f"  {size_text(self._entry.size)}" if self._entry.kind is FileKind.FILE else "  and its contents"
+        path = Content.assemble(safe(self._entry.path), (facts if self._is_known else "", MUTED))
+        yield Field("Path", Static(path, id="file", classes="one-line", markup=False))
+        yield Field("Format", Choice(["as is", "tar"], id="form"))
         if self._is_root:
-            yield Field("Owners", Choice(["of the layer", "yours"], id="owners"))
+            yield Field("Owners", Choice(["as in the layer", "current user"], id="owners"))
         yield PathField(
             "To",
             self._base,
@@ -119,27 +110,26 @@ class ExtractDialog(Dialog[ExtractRequest]):
 
     def compose_buttons(self) -> ComposeResult:
         """Yield Browse, Cancel and Extract."""
-        yield Button("Browse…", id="browse", compact=True)
         yield from super().compose_buttons()
         yield Button("Extract", id="extract", variant="primary", compact=True)
 
     def _note(self) -> str:
         if self._entry.kind is FileKind.FOLDER:
-            return "Times, modes, links and attributes come along. What cannot be read or made is skipped and listed."
+            return "Times, modes, links and attributes are kept. Files that cannot be read or created are skipped."
         if self._entry.kind is FileKind.LINK:
-            return "The link itself is extracted, not what it leads to."
-        return "Time, mode and attributes come along."
+            return "The link itself is extracted, not its target."
+        return "Time, mode and attributes are kept."
 
     @property
     def _file_name(self) -> str:
-        """A name for what is written that can be typed."""
+        """The suggested name of the target, without characters that cannot be typed."""
         return (typable(self._entry.name).strip("/ ") or "files") + (".tar" if self.as_tar else "")
 
     def _suggested(self) -> str:
         folder = str(self._base)
         return os.path.join(folder, self._file_name) if safe(folder) == folder else self._file_name
 
-    # Form and path
+    # Format and path
 
     @on(Choice.Changed, "#form")
     def _form_changed(self, event: Choice.Changed) -> None:
@@ -153,25 +143,20 @@ class ExtractDialog(Dialog[ExtractRequest]):
     def _describe(self, target: Target) -> Content:
         named = target.path != expand(self.query_one(PathField).text, self._base)
         place = f": {safe(str(target.path))}" if named else ""
-        return verdict(target, new=f"New{place}", exists=f"Something is there already{place}")
+        return verdict(target, new=f"New{place}", exists=f"Already exists{place}")
 
     @on(PathField.Looked)
     def _looked(self, event: PathField.Looked) -> None:
         event.stop()
         offer(self.query_one("#extract", Button), "Extract", event.found)
 
-    @on(Button.Pressed, "#browse")
-    def action_browse(self) -> None:
-        """Open the file picker where the path points."""
-        self.query_one(PathField).browse()
-
-    # The end
+    # Closing
 
     @on(Button.Pressed, "#extract")
     @on(Input.Submitted, "#path")
     @work(exclusive=True, group="extract")
     async def action_extract(self) -> None:
-        """Look once more, ask before anything is overwritten, and close with the request."""
+        """Check the path again, ask before overwriting anything, and close with the request."""
         target = await self.query_one(PathField).usable()
         if target is None:
             return
@@ -183,15 +168,15 @@ class ExtractDialog(Dialog[ExtractRequest]):
 
 
 def _question(path: Path) -> ConfirmDialog:
-    """Return the question before something is replaced."""
     is_folder = os.path.lexists(path) and stat.S_ISDIR(os.lstat(path).st_mode)
-    lost = "This is a folder: all that is in it is lost." if is_folder else "What is there now is replaced"
-    body = f"{path}\n\n{lost}{' It goes' if is_folder else ''} once the new one is complete."
-    return ConfirmDialog("Overwrite this?", body, confirm_label="Overwrite", danger=True)
+    lost = "The folder and everything in it" if is_folder else "The existing file"
+    body = f"{path}\n\n{lost} will be replaced once the extraction is complete."
+    title = f"Overwrite this {'folder' if is_folder else 'file'}?"
+    return ConfirmDialog(title, body, confirm_label="Overwrite", danger=True)
 
 
 class SkippedDialog(Dialog[None]):
-    """Shows what was extracted, and what was left out and why."""
+    """Shows what was extracted, and which files were skipped and why."""
 
     DEFAULT_CSS = """
     SkippedDialog {
@@ -211,7 +196,7 @@ class SkippedDialog(Dialog[None]):
         self._numbers = numbers
 
     def compose_body(self) -> ComposeResult:
-        """Yield what was written and a line for each file that was not."""
+        """Yield the target and one line per skipped file."""
         yield Static(Content(f"{safe(self._done.target)}\n{self._numbers}"), id="done", markup=False)
         yield LinesView(_SkippedLines(self._done), share=50)
 
@@ -221,7 +206,7 @@ class SkippedDialog(Dialog[None]):
 
 
 class _SkippedLines(Sequence[Content]):
-    """The lines, made when they are drawn."""
+    """The lines of the skipped files, created on access."""
 
     def __init__(self, done: Extracted) -> None:
         self._skipped = done.skipped

@@ -1,4 +1,4 @@
-"""Edit the flags of a layer: names with JSON values."""
+"""The dialog for editing the flags of a layer, which are names with JSON values."""
 
 from __future__ import annotations
 
@@ -14,42 +14,46 @@ from textual.widgets import Input
 
 from layerstore.model import INCOMPLETE_FLAG, Layer
 from layertui.dialogs.confirm import ConfirmDialog
+from layertui.dialogs.labels import heading, short_id
 from layertui.dialogs.list_editor import ListEditor
 from layertui.text.safe import json_safe, safe
 from layertui.widgets.inputs import Field, SafeInput
-from layertui.widgets.text import heading, short_id
 
-_INCOMPLETE_WARNING = "Podman and layertui delete a layer with the flag incomplete at the next write to the store."
+_INCOMPLETE_WARNING = 'Podman and layertui delete layers with the flag "incomplete" on the next write to the store.'
 
 
 @dataclass(frozen=True, slots=True)
 class FlagChanges:
-    """Flags to set, with their JSON values, and flags to clear."""
+    """The flags to set, with their JSON values, and the flags to clear."""
 
     set: dict[str, Any]
     clear: tuple[str, ...] = ()
 
 
 def json_text(value: object) -> str:
-    """Return a value as JSON on one line that is safe to show and to edit, and reads back as the same value."""
+    """Return a value as one line of printable JSON that parses to the same value."""
     return json_safe(json.dumps(value, ensure_ascii=False))
 
 
 def parse_value(text: str) -> Any:
-    """Read what somebody typed: JSON, or a plain word, which is a string. Raises ValueError with what is wrong."""
+    """Return the value of typed text: JSON, or a string if it is a plain word.
+
+    Raises:
+        ValueError: The text is neither; the message is for the user.
+    """
     text = text.strip()
     try:
         value = json.loads(text, parse_constant=_no_constant)
         json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:
-        raise ValueError("Half a surrogate pair is no character") from None
+        raise ValueError("Invalid character: a lone surrogate") from None
     except RecursionError:
         raise ValueError("Nested too deeply") from None
     except ValueError as error:
         if text and text[0] not in '{["':
             return text
         place = f" at character {error.colno}" if isinstance(error, json.JSONDecodeError) and text else ""
-        raise ValueError(f"Not JSON{place}" if text else "A flag needs a value") from None
+        raise ValueError(f"Invalid JSON{place}" if text else "Enter a value") from None
     return value
 
 
@@ -58,7 +62,7 @@ def _no_constant(name: str) -> NoReturn:
 
 
 def changes_between(old: Mapping[str, Any], new: Mapping[str, Any]) -> FlagChanges:
-    """Return what turns the old flags into the new ones; true and 1 are not the same."""
+    """Return the changes that turn the old flags into the new ones. The values true and 1 differ."""
     return FlagChanges(
         set={name: value for name, value in new.items() if name not in old or json_text(old[name]) != json_text(value)},
         clear=tuple(name for name in old if name not in new),
@@ -66,7 +70,7 @@ def changes_between(old: Mapping[str, Any], new: Mapping[str, Any]) -> FlagChang
 
 
 class FlagsDialog(ListEditor[FlagChanges]):
-    """Close with what is to be set and cleared, or None where nothing changes."""
+    """Edits the flags. The result is the changes, None if there are none."""
 
     NOUN: ClassVar[str] = "flag"
 
@@ -80,7 +84,7 @@ class FlagsDialog(ListEditor[FlagChanges]):
         return changes_between(self._layer.flags, self._flags)
 
     def rows(self) -> Iterable[Content]:
-        """Return a line a flag; a star marks those that saving would set."""
+        """Yield one line per flag, with a star for those that saving sets."""
         changed = self._changes.set
         for name, value in self._flags.items():
             mark = ("* ", "bold $text-warning") if name in changed else "  "
@@ -95,7 +99,7 @@ class FlagsDialog(ListEditor[FlagChanges]):
         return list(self._flags)[number]
 
     def fill_editor(self, number: int | None) -> None:
-        """Show the flag; its name cannot change, since another name is another flag."""
+        """Show a flag in the fields. The name of an existing flag cannot be changed."""
         name = self.query_one("#name", SafeInput)
         name.disabled = number is not None
         name.put("" if number is None else safe(self._name_at(number)))
@@ -106,18 +110,18 @@ class FlagsDialog(ListEditor[FlagChanges]):
         return self.query_one("#name", Input).value.strip() if number is None else self._name_at(number)
 
     def _value(self, number: int | None) -> Any:
-        """Return the value that is meant: one that was left alone is still the old one, odd as it may be."""
+        """Return the typed value, or the old one if the text was not edited."""
         text = self.query_one("#value", Input).value
         old = None if number is None else self._flags[self._name_at(number)]
         return old if number is not None and text == json_text(old) else parse_value(text)
 
     def problem(self, number: int | None) -> str:
-        """Refuse a name that is empty or taken, and a value that is not JSON."""
+        """Return why the name or the value is invalid."""
         name = self._flag_name(number)
         if not name:
-            return "A flag needs a name"
+            return "Enter a name"
         if number is None and name in self._flags:
-            return "The layer has this flag already: edit it instead"
+            return "This flag already exists; edit it instead"
         try:
             self._value(number)
         except ValueError as error:
@@ -135,7 +139,7 @@ class FlagsDialog(ListEditor[FlagChanges]):
         del self._flags[self._name_at(number)]
 
     def note(self) -> Content:
-        """Say what saving would do."""
+        """Return what saving would do, with a warning about an incomplete layer."""
         changes = self._changes
         parts = [f"{verb} {', '.join(map(safe, names))}" for verb, names in _verbs(changes) if names]
         note = Content(f"Saving {' and '.join(parts)}." if parts else "")
@@ -146,12 +150,12 @@ class FlagsDialog(ListEditor[FlagChanges]):
 
     @property
     def edited(self) -> bool:
-        """Whether the flags are others now."""
+        """Whether the flags have changed."""
         changes = self._changes
         return bool(changes.set or changes.clear)
 
     def save(self) -> None:
-        """Close with the changes; a layer that becomes incomplete is asked about."""
+        """Close with the changes, after a confirmation if the layer becomes incomplete."""
         self._close_with(self._changes)
 
     @work

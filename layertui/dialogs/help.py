@@ -1,4 +1,4 @@
-"""All keys that work on the screen below, by group, and what the signs and colours mean."""
+"""The help: all keys in groups, and a legend of symbols and colours."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from layertui.widgets.lines import LinesView
 from layertui.widgets.text import MUTED
 
 Entry = tuple[str, str, str, str]
-"""A key as it is shown, what it does, the sentence that says more, and the ID by which the key is remapped."""
+"""The key as displayed, its action, a description, and the ID for remapping it."""
 
 Section = tuple[str, Sequence[Entry]]
-"""A group of keys with its title."""
+"""The title and the keys of a group."""
 
 _GAP = 2
 _INDENT = 2
-_MOST_KEYS = 12  # cells of the columns; what is longer goes on below
-_MOST_ACTION = 14
-_LEAST = 20
+_MAX_KEYS = 12  # cells of the columns; longer text wraps
+_MAX_ACTION = 14
+_MIN_DESCRIPTION = 20
 _WIDE = 1000
 _TALL = 30
-"""Rows of a screen that has room for more than the lines and the keys."""
+"""Height of a screen from which on the dialog has buttons and padding."""
 
 
 class HelpLines(LinesView):
-    """Lines that are made anew for each width."""
+    """Lines that `make` creates for a given width."""
 
     def __init__(self, make: Callable[[int], list[Content]], *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
@@ -43,12 +43,12 @@ class HelpLines(LinesView):
         self._made_for = 0
 
     def on_resize(self) -> None:
-        """Wrap for another width."""
+        """Create the lines again for a new width."""
         if self.content_size.width != self._made_for:
             self.make(keep_place=True)
 
     def make(self, *, keep_place: bool = False) -> None:
-        """Make the lines, with a cell between the text and the scroll bar."""
+        """Create the lines, leaving one cell between the text and the scroll bar."""
         place = self.scroll_offset.y
         self._made_for = self.content_size.width
         self.lines = self._make(self._made_for - 1 - self.styles.scrollbar_size_vertical)
@@ -57,9 +57,9 @@ class HelpLines(LinesView):
 
 
 class HelpScreen(Dialog[None]):
-    """Shows sections of keys and a legend of signs; `/` narrows them to what matches, `i` shows the IDs of the keys.
+    """Shows sections of keys and a legend. `/` filters them, and `i` shows the IDs of the keys.
 
-    The legend is pairs of a sign, drawn as the screen draws it, and its meaning.
+    The legend is a list of pairs of a symbol, as the screen draws it, and its meaning.
     """
 
     DEFAULT_CSS = """
@@ -82,8 +82,8 @@ class HelpScreen(Dialog[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,question_mark", "cancel", "Close", key_display="esc", id="help.close"),
-        Binding("slash", "filter", "Filter", key_display="/", tooltip="Show only what matches", id="help.filter"),
-        Binding("i", "ids", "IDs", tooltip="Show the IDs by which keys are remapped in config.toml", id="help.ids"),
+        Binding("slash", "filter", "Filter", key_display="/", tooltip="Show only matching lines", id="help.filter"),
+        Binding("i", "ids", "IDs", tooltip="Show the IDs for remapping keys in config.toml", id="help.ids"),
     ]
 
     def __init__(self, sections: Sequence[Section], legend: Sequence[tuple[Content, str]] = ()) -> None:
@@ -94,12 +94,12 @@ class HelpScreen(Dialog[None]):
         self._ids = False
 
     def rows_around_body(self, height: int) -> int:
-        """Leave all room to the lines where there is little."""
+        """Return fewer rows on a low screen, where only the lines and the footer are shown."""
         return super().rows_around_body(height) if height >= _TALL else 3
 
     def compose_body(self) -> ComposeResult:
         """Yield the filter and the lines."""
-        yield SafeInput(placeholder="Part of a key or of what it does", id="needle")
+        yield SafeInput(placeholder="Part of a key or a description", id="needle")
         yield HelpLines(self._lines, id="lines")
 
     def compose_buttons(self) -> ComposeResult:
@@ -110,7 +110,7 @@ class HelpScreen(Dialog[None]):
         return help_lines(self._sections, self._legend, self._needle, ids=self._ids, width=width)
 
     def action_ids(self) -> None:
-        """Show IDs in place of sentences, or sentences again."""
+        """Switch between descriptions and IDs."""
         self._ids = not self._ids
         self.query_one(HelpLines).make(keep_place=True)
 
@@ -131,7 +131,7 @@ class HelpScreen(Dialog[None]):
         self.query_one(HelpLines).focus()
 
     def action_cancel(self) -> None:
-        """Close the filter, and then the help."""
+        """Close the filter if it is open, else the help."""
         if not self.has_class("-filtering"):
             self.dismiss(None)
             return
@@ -148,10 +148,9 @@ def help_lines(
     ids: bool = False,
     width: int = _WIDE,
 ) -> list[Content]:
-    """Return what the help says about `needle`, with the columns aligned over all sections, in `width` cells.
+    """Return the lines of the help that match `needle`, in columns aligned across all sections.
 
-    The columns are as wide as what is in them, up to a limit; what has no room goes on in the next line. With `ids`
-    the IDs of the keys stand in place of the sentences.
+    Columns are as wide as their content up to a limit; longer text wraps. `ids` shows IDs instead of descriptions.
     """
     wanted = needle.strip().casefold()
     kept = [
@@ -160,20 +159,20 @@ def help_lines(
     ]
     signs = [(sign, meaning) for sign, meaning in legend if wanted in f"{sign.plain} {meaning}".casefold()]
     every = [entry for _, entries in kept for entry in entries]
-    keys = min(max((len(key) for key, _, _, _ in every), default=0), _MOST_KEYS)
+    keys = min(max((len(key) for key, _, _, _ in every), default=0), _MAX_KEYS)
     keys = max([keys, *(sign.cell_length for sign, _ in signs)])
-    actions = min(max((len(action) for _, action, _, _ in every), default=0), _MOST_ACTION)
+    actions = min(max((len(action) for _, action, _, _ in every), default=0), _MAX_ACTION)
     room = width - _INDENT - keys - _GAP
     lines: list[Content] = []
     for title, entries in kept:
         if entries:
             lines += [Content(""), Content.styled(title, "bold $text-primary")]
             for entry in entries:
-                lines += _key_lines(entry, keys, actions, max(room - actions - _GAP, _LEAST), ids=ids)
+                lines += _key_lines(entry, keys, actions, max(room - actions - _GAP, _MIN_DESCRIPTION), ids=ids)
     if signs:
-        lines += [Content(""), Content.styled("Signs", "bold $text-primary")]
+        lines += [Content(""), Content.styled("Symbols", "bold $text-primary")]
         for sign, meaning in signs:
-            lines += _sign_lines(sign, meaning, keys, max(room, _LEAST))
+            lines += _sign_lines(sign, meaning, keys, max(room, _MIN_DESCRIPTION))
     return lines[1:] or [Content.styled("Nothing matches.", MUTED)]
 
 

@@ -1,4 +1,4 @@
-"""A list that is edited line by line: what the dialogs of names and flags have in common."""
+"""The base class of the dialogs for names and flags, which edit a list line by line."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from textual.content import Content
 from textual.widgets import Button, Input, OptionList, Static
 from textual.widgets.option_list import Option
 
-from layertui.dialogs.dialog import Dialog, ResultT
-from layertui.dialogs.unsaved import leave
+from layertui.dialogs.confirm import close_or_ask
+from layertui.dialogs.dialog import LIST_BINDINGS, Dialog, ResultT
 
 _NEW = -1
 
 
 class ListEditor(Dialog[ResultT], Generic[ResultT]):
-    """Shows lines; a line is added, edited or removed, and nothing leaves the dialog before it is saved.
+    """Adds, edits and removes the lines of a list. Changes take effect only when the dialog is saved.
 
-    While a line is edited its fields stand below the list, `enter` takes the line over and `escape` goes back to the
-    list. A subclass keeps the lines and says what is wrong with one.
+    While a line is being edited, its fields are below the list; Enter accepts them and Escape discards them. Subclasses
+    hold the lines and validate the fields.
     """
 
     DEFAULT_CSS = """
@@ -46,8 +46,7 @@ class ListEditor(Dialog[ResultT], Generic[ResultT]):
         Binding("a", "add", "Add", id="list.add"),
         Binding("e", "edit", "Edit", id="list.edit"),
         Binding("d,delete", "remove", "Remove", key_display="d", id="list.remove"),
-        Binding("j", "cursor_down", "Down", show=False),
-        Binding("k", "cursor_up", "Up", show=False),
+        *LIST_BINDINGS,
     ]
 
     NOUN: ClassVar[str] = "line"
@@ -56,26 +55,26 @@ class ListEditor(Dialog[ResultT], Generic[ResultT]):
         super().__init__(title)
         self._editing: int | None = None
 
-    # What a subclass says.
+    # To be implemented by subclasses
 
     def rows(self) -> Iterable[Content]:
         """Return the lines."""
         raise NotImplementedError
 
     def compose_editor(self) -> ComposeResult:
-        """Yield the fields of one line; the first that can be focused gets the cursor."""
+        """Yield the fields of one line. The first enabled one gets the focus."""
         raise NotImplementedError
 
     def fill_editor(self, number: int | None) -> None:
-        """Put the line with this number, or an empty one, into the fields."""
+        """Fill the fields with line `number`, or clear them for a new line."""
         raise NotImplementedError
 
     def problem(self, number: int | None) -> str:
-        """Say what is wrong with the fields for the line with this number, "" if nothing is."""
+        """Return what is wrong with the fields for line `number`, "" if they are valid."""
         raise NotImplementedError
 
     def take(self, number: int | None) -> int:
-        """Take the fields over as this line, or a new one; return its number."""
+        """Store the fields in line `number` or in a new line, and return its number."""
         raise NotImplementedError
 
     def drop(self, number: int) -> None:
@@ -83,7 +82,7 @@ class ListEditor(Dialog[ResultT], Generic[ResultT]):
         raise NotImplementedError
 
     def note(self) -> Content:
-        """Return what stands below the list: what saving would do."""
+        """Return a text to show below the list, such as what saving would do."""
         return Content("")
 
     @property
@@ -95,10 +94,10 @@ class ListEditor(Dialog[ResultT], Generic[ResultT]):
         """Close with the result."""
         raise NotImplementedError
 
-    # The screen.
+    # Display
 
     def compose_body(self) -> ComposeResult:
-        """Yield the list, the fields of a line and the note."""
+        """Yield the list, the fields for one line and the note."""
         yield OptionList(id="rows", markup=False)
         yield Static(f"No {self.NOUN}s yet: press a to add one.", id="none", markup=False)
         with Vertical(id="editor"):
@@ -112,7 +111,7 @@ class ListEditor(Dialog[ResultT], Generic[ResultT]):
         yield Button("Save", id="save", variant="primary", compact=True)
 
     def on_mount(self) -> None:
-        """Show the lines that there are."""
+        """Show the lines."""
         self.show_rows(0)
 
     @property
@@ -120,7 +119,7 @@ class ListEditor(Dialog[ResultT], Generic[ResultT]):
         return self.query_one("#rows", OptionList)
 
     def show_rows(self, cursor: int) -> None:
-        """Draw the list anew, with the cursor on this line or the last one."""
+        """Update the list, with the cursor on line `cursor` or the last one."""
         rows = list(self.rows())
         self._list.clear_options()
         self._list.add_options([Option(row) for row in rows])
@@ -132,22 +131,14 @@ class ListEditor(Dialog[ResultT], Generic[ResultT]):
         self.refresh_bindings()
 
     def offers(self, action: str) -> bool | None:
-        """Offer what works here: lines are not added while one is edited, nor edited where there are none."""
+        """Offer no changes of the list while a line is being edited, and no editing of an empty list."""
         if action in ("add", "edit", "remove") and self._editing is not None:
             return False
         if action in ("edit", "remove") and self._list.highlighted is None:
             return None
         return True
 
-    def action_cursor_down(self) -> None:
-        """Move the cursor of the list."""
-        self._list.action_cursor_down()
-
-    def action_cursor_up(self) -> None:
-        """Move the cursor of the list."""
-        self._list.action_cursor_up()
-
-    # Editing.
+    # Editing
 
     @on(Button.Pressed, "#add")
     def action_add(self) -> None:
@@ -193,7 +184,7 @@ class ListEditor(Dialog[ResultT], Generic[ResultT]):
         self._finish_line()
 
     def _finish_line(self) -> bool:
-        """Take the line that is being edited over; False when it cannot be."""
+        """Store the line that is being edited and return whether it is valid."""
         if self._editing is None:
             return True
         problem = self.problem(self._edited)
@@ -212,13 +203,13 @@ class ListEditor(Dialog[ResultT], Generic[ResultT]):
 
     @on(Button.Pressed, "#save")
     def action_save(self) -> None:
-        """Take the line that is being edited over and close."""
+        """Store the line that is being edited and save."""
         if self._finish_line():
             self.save()
 
     def action_cancel(self) -> None:
-        """Go back to the list, and from there out of the dialog; ask before edits are lost."""
+        """Leave the fields if a line is being edited, else close the dialog after a confirmation."""
         if self._editing is None:
-            leave(self, edited=self.edited)
+            close_or_ask(self, edited=self.edited)
         else:
             self._leave_line(self._list.highlighted or 0)

@@ -1,4 +1,4 @@
-"""Edit the text that is kept with a layer."""
+"""The dialog for editing the metadata of a layer."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from textual.content import Content
 from textual.widgets import Button, Static, TextArea
 
 from layerstore.model import Layer
+from layertui.dialogs.confirm import close_or_ask
 from layertui.dialogs.dialog import Dialog
-from layertui.dialogs.unsaved import leave
+from layertui.dialogs.labels import heading
 from layertui.text.format import exact_size
 from layertui.text.safe import safe
-from layertui.widgets.text import heading
 
 _INDENT = 2
 
 
 def editable(text: str) -> str:
-    """Return a text for the editor: lines and tabs as they are, all else that a screen would act on as escapes."""
+    """Return `text` with control characters escaped, except line ends and tabs."""
     return "\n".join("\t".join(map(safe, line.split("\t"))) for line in text.split("\n"))
 
 
 def restored(shown: str, original: str) -> str:
-    """Return what is meant by the text in the editor: lines of `original` that were left alone are as they were."""
+    """Return the text in the editor, with unedited lines replaced by those of `original`, which are not escaped."""
     kept = {editable(line): line for line in original.split("\n")}
     return "\n".join(kept.get(line, line) for line in shown.split("\n"))
 
 
 def pretty(text: str) -> str | None:
-    """Return JSON indented for reading; None where the text is no JSON object or list."""
+    """Return indented JSON, or None if the text is not a JSON object or array."""
     try:
         value = json.loads(text)
         if not isinstance(value, dict | list):
@@ -44,16 +44,16 @@ def pretty(text: str) -> str | None:
 
 
 class SafeTextArea(TextArea):
-    """An editor into which nothing can be pasted that a terminal would obey."""
+    """A text area that strips control characters from pasted text."""
 
     async def on_paste(self, event: events.Paste) -> None:
-        """Take the lines of what the terminal pastes, without control characters."""
+        """Insert text pasted by the terminal."""
         event.prevent_default()
         event.stop()
         self._put(event.text)
 
     def action_paste(self) -> None:
-        """Do the same with what was copied inside the program."""
+        """Insert text copied in the browser."""
         self._put(self.app.clipboard)
 
     def _put(self, text: str) -> None:
@@ -64,9 +64,9 @@ class SafeTextArea(TextArea):
 
 
 class MetadataDialog(Dialog[str]):
-    """Close with the text that the layer is to have, or None where nothing changes.
+    """Edits the metadata. The result is the new text, None if it has not changed.
 
-    What is typed is what is saved, to the byte; JSON can be looked at indented beside it, and not be edited so.
+    The text is saved exactly as typed. JSON can be shown indented, but not edited in that form.
     """
 
     DEFAULT_CSS = """
@@ -101,13 +101,13 @@ class MetadataDialog(Dialog[str]):
         yield Static(id="note", markup=False)
 
     def compose_buttons(self) -> ComposeResult:
-        """Yield JSON, Cancel and Save."""
+        """Yield Indented, Cancel and Save."""
         yield Button("Indented", id="indent", compact=True)
         yield from super().compose_buttons()
         yield Button("Save", id="save", variant="primary", compact=True)
 
     def on_mount(self) -> None:
-        """Say what the text is."""
+        """Show the size and the kind of the text."""
         self._show_note()
 
     @property
@@ -120,7 +120,7 @@ class MetadataDialog(Dialog[str]):
 
     @property
     def text(self) -> str:
-        """What would be saved."""
+        """The text to save."""
         return restored(self._editor.text, self._before)
 
     @property
@@ -135,29 +135,29 @@ class MetadataDialog(Dialog[str]):
         parts = [exact_size(len(text.encode("utf-8", "surrogatepass"))) + edited]
         self._is_json = pretty(text) is not None
         if self._indented.display:
-            parts.append("JSON, indented for reading: what is saved stays as it was typed")
+            parts.append("JSON, indented for reading; it is saved as typed")
         elif self._is_json:
-            parts.append("JSON: ctrl+t shows it indented; it is saved exactly as typed")
+            parts.append("JSON; press ctrl+t to indent it for reading")
         note = Content(" · ".join(parts))
         if self._escaped:
-            warning = "! Characters that cannot be shown are written as escapes; a line that is left alone keeps them."
+            warning = "! Control characters are shown as escapes; unedited lines keep them."
             note = Content("\n").join([note, Content.styled(warning, "$text-warning")])
         self.query_one("#note", Static).update(note)
         self.query_one("#indent", Button).display = self._is_json
         self.refresh_bindings()
 
     def offers(self, action: str) -> bool | None:
-        """Offer the indented view of what is JSON."""
+        """Offer the indented view only for JSON."""
         return self._is_json or action != "indent"
 
     @on(Button.Pressed, "#indent")
     def action_indent(self) -> None:
-        """Show JSON indented, or the text to edit again."""
+        """Switch between the indented view and the editor."""
         showing = not self._indented.display
         if showing:
             self._indented.load_text(editable(pretty(self.text) or ""))
         self._indented.display, self._editor.display = showing, not showing
-        self.query_one("#indent", Button).label = "As it is" if showing else "Indented"
+        self.query_one("#indent", Button).label = "Edit" if showing else "Indented"
         (self._indented if showing else self._editor).focus()
         self._show_note()
 
@@ -167,5 +167,5 @@ class MetadataDialog(Dialog[str]):
         self.dismiss(self.text if self.edited else None)
 
     def action_cancel(self) -> None:
-        """Close; ask before an edit is lost."""
-        leave(self, edited=self.edited)
+        """Close, after a confirmation if the text was edited."""
+        close_or_ask(self, edited=self.edited)

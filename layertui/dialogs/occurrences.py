@@ -1,4 +1,4 @@
-"""Show in which layers of a chain a path occurs, and go to one of them."""
+"""The dialog that lists the layers of a chain that contain a path."""
 
 from __future__ import annotations
 
@@ -7,17 +7,18 @@ from typing import ClassVar
 
 from textual import on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.content import Content
 from textual.widgets import Button, OptionList, Static
 from textual.widgets.option_list import Option
 
 from layerstore.content.files import Occurrence
 from layerstore.model import ChangeKind, Layer
-from layertui.dialogs.dialog import ChoiceList, Dialog
+from layertui.dialogs.dialog import LIST_BINDINGS, ChoiceList, Dialog
+from layertui.dialogs.labels import layer_label, short_id
 from layertui.text.format import plural, size_text
 from layertui.text.safe import safe
-from layertui.widgets.text import MUTED, layer_label, short_id
+from layertui.widgets.text import MUTED
 
 _KINDS = {
     ChangeKind.ADD: ("A", "added", "$text-success"),
@@ -27,7 +28,7 @@ _KINDS = {
 
 
 class OccurrencesDialog(Dialog[str]):
-    """Close with the ID of the layer that was chosen; the topmost stands first."""
+    """Lists layers from the top down. The result is the ID of the chosen layer."""
 
     DEFAULT_CSS = """
     OccurrencesDialog {
@@ -37,19 +38,16 @@ class OccurrencesDialog(Dialog[str]):
     }
     """
     AUTO_FOCUS = "OptionList"
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("j", "cursor(1)", "Down", show=False, id="where.down"),
-        Binding("k", "cursor(-1)", "Up", show=False, id="where.up"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [*LIST_BINDINGS]
 
     def __init__(self, path: str, occurrences: Sequence[Occurrence], layers: Mapping[str, Layer]) -> None:
-        super().__init__(f"In {plural(len(occurrences), 'layer')} of the chain")
+        super().__init__(f"Found in {plural(len(occurrences), 'layer')} of the chain")
         self._path = path
         self._occurrences = occurrences[::-1]
         self._layers = layers
 
     def compose_body(self) -> ComposeResult:
-        """Yield the path and a line a layer."""
+        """Yield the path and one line per layer."""
         yield Static(Content(safe(self._path)), id="path", markup=False)
         yield ChoiceList(*(Option(self._line(found)) for found in self._occurrences), markup=False)
 
@@ -64,14 +62,6 @@ class OccurrencesDialog(Dialog[str]):
         layer = self._layers.get(found.layer)
         name = layer_label(layer) if layer is not None else Content(short_id(found.layer))
         return Content.assemble((f"{letter} {word:<9}", f"bold {colour}"), (f"{size:>9}  ", MUTED), name)
-
-    def action_cursor(self, step: int) -> None:
-        """Go to the next or the previous line."""
-        options = self.query_one(OptionList)
-        if step > 0:
-            options.action_cursor_down()
-        else:
-            options.action_cursor_up()
 
     @on(OptionList.OptionSelected)
     @on(Button.Pressed, "#go")

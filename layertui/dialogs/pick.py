@@ -1,4 +1,4 @@
-"""Pick one layer out of many by typing a part of its ID or name."""
+"""The dialog for picking a layer by a part of its ID or name."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from textual.widgets import Button, Input, OptionList, Static
 from textual.widgets.option_list import Option
 
 from layertui.dialogs.dialog import Dialog
+from layertui.dialogs.labels import label
 from layertui.text.format import plural
 from layertui.widgets.inputs import SafeInput
-from layertui.widgets.text import label
 
 _SHOWN = 200
-"""More matches than this are counted, not listed: nobody reads them."""
+"""The maximum number of listed matches. Further ones are only counted."""
 
 
 class Named(Protocol):
-    """What must be known of a layer to pick it."""
+    """A layer to pick."""
 
     @property
     def id(self) -> str:
@@ -31,12 +31,12 @@ class Named(Protocol):
 
     @property
     def names(self) -> Sequence[str]:
-        """The names, as they are on disk."""
+        """The names, not escaped."""
         ...
 
 
 class LayerPicker(Dialog[str]):
-    """Ask for a layer and return its ID, or the key of one of the `extra` entries that stand above all layers."""
+    """Asks for a layer. The result is its ID, or the key of one of the `extra` entries above the layers."""
 
     DEFAULT_CSS = """
     LayerPicker {
@@ -65,7 +65,7 @@ class LayerPicker(Dialog[str]):
         self._keys: list[str] = []
 
     def compose_body(self) -> ComposeResult:
-        """Yield what is typed, and what matches it."""
+        """Yield the filter, the matches and their number."""
         yield SafeInput(placeholder="Part of an ID or name", id="needle")
         yield OptionList(id="matches", markup=False)
         yield Static(id="count", markup=False)
@@ -76,7 +76,7 @@ class LayerPicker(Dialog[str]):
         yield Button("Choose", id="pick", variant="primary", compact=True)
 
     def on_mount(self) -> None:
-        """Begin with everything."""
+        """List all layers."""
         self.query_one(OptionList).can_focus = False
         self._search("")
 
@@ -96,11 +96,13 @@ class LayerPicker(Dialog[str]):
         matches.add_options([Option(label(layer.id, layer.names)) for layer in layers])
         matches.highlighted = 0 if self._keys else None
         hidden = len(found) - len(layers)
-        count = plural(len(found), "layer") + (f", {hidden:,} not listed: type more to narrow it" if hidden else "")
-        self.query_one("#count", Static).update(count if found or extra else "No layer matches")
+        count = plural(len(found), "layer") + (
+            f", {hidden:,} not shown; type more to narrow the list" if hidden else ""
+        )
+        self.query_one("#count", Static).update(count if found or extra else "No matching layers")
 
     def action_move(self, action: str) -> None:
-        """Move the cursor of the list while the typing goes on."""
+        """Move the cursor of the list while the input keeps the focus."""
         getattr(self.query_one(OptionList), f"action_{action}")()
 
     @on(OptionList.OptionSelected)

@@ -1,4 +1,4 @@
-"""Show what a repair would do, and ask; and what became of it."""
+"""The dialogs that show a repair before it runs, and its results."""
 
 from __future__ import annotations
 
@@ -23,22 +23,25 @@ from layertui.widgets.inputs import Field, SafeInput
 from layertui.widgets.lines import LinesView
 
 REPAIR_WORD = "repair"
-"""What must be typed before something is lost."""
+"""The word to type before data is deleted."""
 
 _WIDTH = 100
-_AROUND = 7  # cells of the box that are not text
+_AROUND = 7  # cells of the box beside the text
 
 
 class Replan(Protocol):
     """Plans again, and passes the new plan to `RepairDialog.take_plan`."""
 
     def __call__(self, plan: RepairPlan, dialog: RepairDialog, *, force: bool, sizes: bool) -> None:
-        """Plan a repair of the same findings."""
+        """Plan a repair of the same findings, measuring freed space if `sizes` is set."""
         ...
 
 
 class RepairDialog(Dialog[RepairPlan]):
-    """Show the steps; close with the plan that was agreed to. Where something is lost the word must be typed."""
+    """Shows the steps and asks for confirmation. The result is the plan.
+
+    If the repair deletes data, the user must type "repair".
+    """
 
     DEFAULT_CSS = """
     RepairDialog {
@@ -53,8 +56,8 @@ class RepairDialog(Dialog[RepairPlan]):
     AUTO_FOCUS = "#cancel"
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("i", "include", "Include what is in use", id="repair.include"),
-        Binding("y", "repair", "Repair", tooltip="Do all that is listed", id="repair.go"),
+        Binding("i", "include", "Include items in use", id="repair.include"),
+        Binding("y", "repair", "Repair", tooltip="Carry out the listed steps", id="repair.go"),
     ]
 
     def __init__(self, plan: RepairPlan, replan: Replan, *, read_only: bool) -> None:
@@ -64,11 +67,11 @@ class RepairDialog(Dialog[RepairPlan]):
         self._read_only = read_only
 
     def compose_body(self) -> ComposeResult:
-        """Yield the steps, their sum, what is left out, and the word."""
+        """Yield the steps, their total, the number of findings left out, and the field for "repair"."""
         yield LinesView(share=42, id="steps")
         yield Static(id="sum", markup=False)
         yield Static(id="left-out", markup=False)
-        field = Field(f"Type {REPAIR_WORD} to lose what is listed:", SafeInput(id="word"))
+        field = Field(f'Type "{REPAIR_WORD}" to delete the items above:', SafeInput(id="word"))
         field.id = "word-field"
         yield field
 
@@ -79,7 +82,7 @@ class RepairDialog(Dialog[RepairPlan]):
         yield Button("Repair", id="repair", variant="primary", compact=True)
 
     def on_mount(self) -> None:
-        """Show the plan, and have it measured."""
+        """Show the plan and start to measure it."""
         self._show()
         self._measure()
         self._go_to_word()
@@ -112,7 +115,7 @@ class RepairDialog(Dialog[RepairPlan]):
             self._go_to_word()
 
     def on_job_failed(self, event: JobFailed) -> None:
-        """Say why it could not be planned or measured."""
+        """Show why the repair could not be planned or measured."""
         event.stop()
         self.app.push_screen(ErrorDialog(event.error))
 
@@ -124,15 +127,15 @@ class RepairDialog(Dialog[RepairPlan]):
         self.query_one("#steps", LinesView).lines = step_lines(plan.steps, self._width)
         self.query_one("#sum", Static).update(_sum(plan))
         left = self._left_out
-        note = f"! {plural(left, 'finding')} left out: images, containers or other layers need what would go."
+        note = f"! {plural(left, 'finding')} left out: in use by images, containers or other layers."
         line = self.query_one("#left-out", Static)
-        line.update(note + (" i includes them." if not plan.force else ""))
+        line.update(note + (" Press i to include them." if not plan.force else ""))
         line.display = bool(left)
         self.query_one("#include").display = self._can_include
         self.query_one("#word-field").display = self._loses and not self._read_only
         self.query_one("#repair", Button).variant = "error" if self._loses else "primary"
         if self._read_only:
-            self.show_problem("The store is open for reading only: nothing can be repaired")
+            self.show_problem("The store is open read-only, so nothing can be repaired")
         self._show_agreement()
 
     @property
@@ -145,7 +148,7 @@ class RepairDialog(Dialog[RepairPlan]):
 
     @property
     def agreed(self) -> bool:
-        """True when Repair may be pressed."""
+        """Whether the user has agreed to everything that needs agreement."""
         if self._read_only or not self._plan.steps:
             return False
         return not self._loses or self.query_one("#word", Input).value.strip() == REPAIR_WORD
@@ -155,7 +158,7 @@ class RepairDialog(Dialog[RepairPlan]):
         self.refresh_bindings()
 
     def offers(self, action: str) -> bool | None:
-        """Offer only the keys that do something now."""
+        """Offer only the actions that are possible now."""
         if action == "include":
             return self._can_include
         if action == "repair":
@@ -169,20 +172,20 @@ class RepairDialog(Dialog[RepairPlan]):
 
     @on(Button.Pressed, "#include")
     def action_include(self) -> None:
-        """Plan again, with what is in use."""
+        """Plan again, including items in use."""
         if self._can_include:
             self._replan(self._plan, self, force=True, sizes=False)
 
     @on(Input.Submitted, "#word")
     @on(Button.Pressed, "#repair")
     def action_repair(self) -> None:
-        """Close with the plan."""
+        """Close with the plan, if the user has agreed."""
         if self.agreed:
             self.dismiss(self._plan)
 
 
 def step_lines(steps: Sequence[RepairStep], width: int) -> list[Content]:
-    """Return the steps in lines of this width, and below each what is lost: everybody who needs it is named."""
+    """Return the wrapped lines of the steps, each followed by what it deletes and who needs that."""
     lines = []
     for step in steps:
         frees = f" · frees {size_text(step.frees.size)}" if step.frees is not None else ""
@@ -199,14 +202,14 @@ def step_lines(steps: Sequence[RepairStep], width: int) -> list[Content]:
 
 def _sum(plan: RepairPlan) -> Content:
     if not plan.steps:
-        return Content("None of these findings can be repaired as things are.")
+        return Content("None of these findings can be repaired.")
     losing = sum(step.destructive for step in plan.steps)
-    parts = [f"{plural(losing, 'step')} cannot be undone" if losing else "Nothing is lost by it"]
+    parts = [f"{plural(losing, 'step')} cannot be undone" if losing else "No data is lost"]
     freed = [step.frees.size for step in plan.steps if step.frees is not None]
     if plan.measured and freed:
         parts.append(f"frees {size_text(sum(freed))}")
     elif not plan.measured:
-        parts.append("measuring what it frees …")
+        parts.append("measuring the space it frees…")
     return Content(" · ".join(parts))
 
 
@@ -216,11 +219,11 @@ _SIGNS: dict[Outcome, tuple[str, str]] = {
     Outcome.FAILED: ("✗", "bold $text-error"),
     Outcome.SKIPPED: ("–", ""),
 }
-_WORDS = {Outcome.GONE: "was not there any more", Outcome.SKIPPED: "not done: the repair was stopped before"}
+_WORDS = {Outcome.GONE: "already gone", Outcome.SKIPPED: "skipped because the repair was stopped"}
 
 
 class ResultsDialog(Dialog[None]):
-    """What became of each step."""
+    """Shows the result of each step."""
 
     DEFAULT_CSS = "ResultsDialog .dialog-box { width: 100; }"
     AUTO_FOCUS = "#cancel"
@@ -235,7 +238,7 @@ class ResultsDialog(Dialog[None]):
         self._results = results
 
     def compose_body(self) -> ComposeResult:
-        """Yield a line a step, and one below that says why it failed."""
+        """Yield one line per step, followed by the reason if it was not carried out."""
         yield LinesView(result_lines(self._results), share=60, id="results")
 
     def compose_buttons(self) -> ComposeResult:
@@ -244,7 +247,7 @@ class ResultsDialog(Dialog[None]):
 
 
 def result_lines(results: Sequence[RepairResult]) -> list[Content]:
-    """Return the lines of the dialog."""
+    """Return the lines of the results."""
     lines = []
     for result in results:
         sign, style = _SIGNS[result.outcome]

@@ -1,4 +1,4 @@
-"""Ask which shell is wanted in a layer, and say what it can do to the layer."""
+"""The dialog for starting a shell in a layer."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from textual.widgets import Button, Static
 
 from layerstore.model import Layer
 from layertui.dialogs.dialog import Dialog
+from layertui.dialogs.labels import heading, layer_label
 from layertui.keys.sentences import key_of
 from layertui.text.format import plural
 from layertui.text.safe import safe
 from layertui.widgets.inputs import Choice, Field
-from layertui.widgets.text import heading, layer_label
 
 _HOST = (
-    "A shell of this host, in the folder where the layer is mounted. Programs are the host's; files of the layer are "
-    "below the folder, and its symbolic links may lead out of it."
+    "A shell on this host, in the folder where the layer is mounted. It runs programs of the host. Symbolic links of "
+    "the layer may lead out of the folder."
 )
 _INSIDE = (
-    "The layer's own shell, with the layer for its root folder (chroot). There is no /proc, no /dev and no network "
-    "setup of a container, and nothing holds its programs back: they run as root of this host. Only for layers that "
+    "The layer's own shell, with the layer as its root folder (chroot). Unlike in a container, there is no /proc, /dev "
+    "or network setup, and its programs are not confined: they run as root on this host. Use it only for layers that "
     "you trust; podman run is the safe way."
 )
 
 
 class ShellDialog(Dialog[str]):
-    """Close with the layer's own shell, "" for one of this host, or None.
+    """Asks which shell to start. The result is the path of a shell in the layer, or "" for the shell of the host.
 
-    `inside` is a shell in the layer, where it has one and this user may change the root folder; "" where not.
+    `inside` is the path of the shell in the layer, "" if it has none or this user may not call chroot.
     """
 
     DEFAULT_CSS = """
@@ -49,7 +49,7 @@ class ShellDialog(Dialog[str]):
     AUTO_FOCUS = "#start"
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("ctrl+s", "start", "Start", tooltip="Leave the screen to the shell", show=False, id="shell.start"),
+        Binding("ctrl+s", "start", "Start", tooltip="Start the shell", show=False, id="shell.start"),
         Binding("c", "choose", "Host or layer", tooltip="Choose the other shell", id="shell.choose"),
     ]
 
@@ -57,15 +57,14 @@ class ShellDialog(Dialog[str]):
         super().__init__(heading("Shell in", layer))
         self._layer = layer
         self._inside = inside
-        counts = ((images, "image"), (containers, "container"), (children, "layer built on it"))
-        words = {"layer built on it": "layers built on it"}
-        self._users = [plural(count, noun, words.get(noun, "")) for count, noun in counts if count]
+        counts = ((images, "image"), (containers, "container"), (children, "child layer"))
+        self._users = [plural(count, noun) for count, noun in counts if count]
 
     def compose_body(self) -> ComposeResult:
-        """Yield the choice and what it means."""
+        """Yield the choice, its description and a warning."""
         yield Field("Layer", Static(layer_label(self._layer), id="layer", markup=False))
         if self._inside:
-            field = Field("Shell", Choice(["of this host", f"{safe(self._inside)} in the layer"]))
+            field = Field("Shell", Choice(["on the host", f"{safe(self._inside)} in the layer"]))
             field.id = "shell-field"
             yield field
         yield Static(_HOST, id="what", markup=False)
@@ -77,15 +76,15 @@ class ShellDialog(Dialog[str]):
         yield Button("Start", id="start", variant="primary", compact=True)
 
     def _warning(self) -> Content:
-        text = "! What is changed there changes the layer, and an export is then no longer what came in."
+        text = "! Changes made there change the layer, and an export no longer matches its original tar."
         if self._users:
             new = key_of("layer.create")
-            text += f" It is used by {', '.join(self._users)}: to try something out, make a layer on top of it ({new})."
+            text += f" It is used by {', '.join(self._users)}. To experiment, create a layer on top of it ({new})."
         return Content(text)
 
     @property
     def chosen(self) -> str:
-        """The shell that is chosen."""
+        """The selected shell."""
         return self._inside if self._inside and self.query_one(Choice).index else ""
 
     @on(Choice.Changed)
@@ -95,14 +94,14 @@ class ShellDialog(Dialog[str]):
         self.query_one("#start", Button).variant = "warning" if self.chosen else "primary"
 
     def offers(self, action: str) -> bool | None:
-        """Offer a choice where there is one."""
+        """Offer the choice only if the layer has a shell."""
         return not (action == "choose" and not self._inside)
 
     def action_choose(self) -> None:
-        """Choose the other shell."""
+        """Select the other shell."""
         self.query_one(Choice).action_step(1)
 
     @on(Button.Pressed, "#start")
     def action_start(self) -> None:
-        """Close with the choice."""
+        """Close with the selected shell."""
         self.dismiss(self.chosen)

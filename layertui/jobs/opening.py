@@ -54,7 +54,7 @@ def lock_job(graph_root: str) -> Job[BusyLock]:
     """Find the lock of the store that keeps readers waiting, and who holds it."""
 
     def work(job: Job[BusyLock]) -> BusyLock:
-        from layerstore.linux.lockfile import busy_lock  # noqa: PLC0415 - see above
+        from layerstore.records.locks import busy_lock  # noqa: PLC0415 - see above
 
         del job
         busy = busy_lock(graph_root)
@@ -67,13 +67,11 @@ def drivers_job(graph_root: str, *, if_several: bool = False) -> Job[Sequence[Dr
     """Find the stores in one graph root. With `if_several`, return nothing if there is only one, to save time."""
 
     def work(job: Job[Sequence[DriverStore]]) -> Sequence[DriverStore]:
-        from layerstore.records.layout import DRIVERS, drivers_in  # noqa: PLC0415 - see above
+        from layerstore.config.detect import driver_stores, known_drivers_in  # noqa: PLC0415 - see above
 
         del job
-        if if_several and len(set(DRIVERS).intersection(drivers_in(graph_root))) < 2:
+        if if_several and len(known_drivers_in(graph_root)) < 2:
             return ()
-        from layerstore.config.detect import driver_stores  # noqa: PLC0415 - see above
-
         return driver_stores(graph_root)
 
     return Job("look for stores", work, quiet=True, key="drivers")

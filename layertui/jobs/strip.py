@@ -17,8 +17,7 @@ from textual.widget import Widget
 from layertui.jobs.runner import Job, JobState
 from layertui.text.format import duration_text, plural, rate_text, size_text
 from layertui.text.safe import safe
-from layertui.widgets.cells import Line, cut
-from layertui.widgets.styles import base_style, layered
+from layertui.widgets.cells import Line, base_style, cut, layered
 
 _BAR = 20
 _MOST = 4

@@ -1,1 +1,1 @@
-"""Layers as data, without Textual."""
+"""Layers as data. Imports neither Textual nor Rich."""

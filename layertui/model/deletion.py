@@ -1,7 +1,7 @@
-"""What deleting layers would do, worked out before anything is touched.
+"""Plans of deletions: which layers, in which order, and what prevents it.
 
-No screen and no store in here: a plan is made from rows that somebody has read already, so that it can be shown,
-questioned and thrown away. The store checks everything once more when it deletes; a plan is a preview, not a lock.
+A plan is a preview made from rows that were read before. It holds no lock, so the store checks everything again when it
+deletes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Protocol
 
 
 class PlanRow(Protocol):
-    """What a plan must know about a layer."""
+    """The properties of a layer that a plan needs."""
 
     @property
     def id(self) -> str:
@@ -22,37 +22,37 @@ class PlanRow(Protocol):
 
     @property
     def names(self) -> Sequence[str]:
-        """The layer's names, as they are on disk."""
+        """The names, not escaped."""
         ...
 
     @property
     def parent(self) -> str:
-        """The ID of the parent, "" without one; a parent without a row is allowed."""
+        """The ID of the parent, "" for a base layer. The parent may have no row."""
         ...
 
     @property
     def children(self) -> Sequence[str]:
-        """The IDs of the layers right above this one."""
+        """The IDs of the child layers."""
         ...
 
     @property
     def size(self) -> int | None:
-        """The bytes that the layer's own files take, None where nobody has looked yet."""
+        """The size of the layer's own files in bytes, None if unknown."""
         ...
 
     @property
     def images(self) -> Sequence[str]:
-        """The images that are made of this layer."""
+        """The images that contain this layer."""
         ...
 
     @property
     def tops(self) -> Sequence[str]:
-        """Those of the images whose last layer it is."""
+        """The images whose top layer this is."""
         ...
 
     @property
     def containers(self) -> Sequence[str]:
-        """The containers that run on this layer."""
+        """The containers that use this layer."""
         ...
 
     @property
@@ -62,17 +62,17 @@ class PlanRow(Protocol):
 
     @property
     def mount_count(self) -> int:
-        """How many times that was asked for; 0 where nobody has counted."""
+        """The recorded mount count, which is 0 for a mount without a record."""
         ...
 
     @property
     def read_only(self) -> bool:
-        """Whether its store cannot be written."""
+        """Whether its store is read-only."""
         ...
 
 
 class Reason(Enum):
-    """Why a layer must not simply go."""
+    """What prevents the deletion of a layer, or makes it need force."""
 
     CHILDREN = "children"
     READ_ONLY = "read-only"
@@ -82,13 +82,13 @@ class Reason(Enum):
 
     @property
     def final(self) -> bool:
-        """True where no force helps."""
+        """Whether the deletion is impossible even with force."""
         return self in (Reason.CHILDREN, Reason.READ_ONLY)
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """One reason, with everybody who stands behind it: IDs of children, or names of images and containers."""
+    """A reason with its holders: IDs of child layers, or names of images and containers."""
 
     reason: Reason
     holders: tuple[str, ...] = ()
@@ -96,7 +96,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class PlannedLayer:
-    """A layer that is to go. `image` is the first image that ends with it, or else needs it; "" without one."""
+    """A layer to delete. `image` is the first image with it as top layer, else the first that contains it, else ""."""
 
     id: str
     names: tuple[str, ...]
@@ -108,9 +108,9 @@ class PlannedLayer:
 
 @dataclass(frozen=True, slots=True)
 class DeletePlan:
-    """Layers in the order in which they go, children before their parents.
+    """The layers to delete, children before their parents.
 
-    `missing` are the IDs that were asked for and that no row has: somebody else was quicker.
+    `missing` holds the requested IDs that have no row, because another program has deleted them.
     """
 
     layers: tuple[PlannedLayer, ...]
@@ -119,26 +119,26 @@ class DeletePlan:
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """The IDs in the order in which they go."""
+        """The IDs in the order of deletion."""
         return tuple(layer.id for layer in self.layers)
 
     @property
     def frees(self) -> int | None:
-        """The bytes that come free, None when the size of a layer is not known."""
+        """The freed bytes, None if the size of any layer is unknown."""
         return None if self.unknown_sizes else self.known_size
 
     @property
     def known_size(self) -> int:
-        """The bytes of the layers whose size is known."""
+        """The total size in bytes of the layers with a known size."""
         return sum(layer.size or 0 for layer in self.layers)
 
     @property
     def unknown_sizes(self) -> int:
-        """How many layers have no known size."""
+        """The number of layers without a known size."""
         return sum(layer.size is None for layer in self.layers)
 
     def refused(self, reason: Reason) -> Iterator[tuple[PlannedLayer, Refusal]]:
-        """Yield the layers that are refused for this reason."""
+        """Yield the layers refused for this reason, with their refusals."""
         for layer in self.layers:
             for refusal in layer.refusals:
                 if refusal.reason is reason:
@@ -146,30 +146,30 @@ class DeletePlan:
 
     @property
     def blocked(self) -> bool:
-        """True when at least one layer cannot go, whatever the user says."""
+        """Whether any layer cannot be deleted even with force."""
         return any(refusal.reason.final for layer in self.layers for refusal in layer.refusals)
 
     @property
     def needs_force(self) -> bool:
-        """True when deleting breaks an image, a container or a mount."""
+        """Whether the deletion breaks an image, a container or a mount."""
         return any(not refusal.reason.final for layer in self.layers for refusal in layer.refusals)
 
     def holders(self, reason: Reason) -> tuple[str, ...]:
-        """Return everybody who stands behind a reason, each once, in the order of the layers."""
+        """Return the holders of all refusals with this reason, without duplicates, in the order of the layers."""
         return tuple(dict.fromkeys(name for _, refusal in self.refused(reason) for name in refusal.holders))
 
     def descendants(self) -> tuple[str, ...]:
-        """Return the IDs above the planned layers that are not planned themselves."""
+        """Return the IDs of all descendants of the planned layers that are not planned themselves."""
         planned = set(self.ids)
         return tuple(found for found in _children_first(self.rows, self.ids) if found not in planned)
 
     def with_descendants(self) -> DeletePlan:
-        """Return the plan that takes everything above these layers as well."""
+        """Return a plan that also deletes all descendants."""
         return build_delete_plan(self.rows, (*self.ids, *self.descendants()))
 
 
 def build_delete_plan(rows: Mapping[str, PlanRow], ids: Iterable[str]) -> DeletePlan:
-    """Plan to delete `ids` out of `rows`; an ID given twice counts once."""
+    """Return a plan to delete the layers `ids`, ignoring duplicates."""
     asked = dict.fromkeys(ids)
     chosen = [layer_id for layer_id in asked if layer_id in rows]
     selection = set(chosen)
@@ -201,9 +201,9 @@ def _planned(row: PlanRow, selection: set[str]) -> PlannedLayer:
 
 
 def _children_first(rows: Mapping[str, PlanRow], ids: Iterable[str]) -> list[str]:
-    """Return `ids` and all layers above them, each after the layers above it.
+    """Return `ids` and all their descendants, children before their parents.
 
-    Damaged stores have circles of parents: a layer is entered once, whatever points to it.
+    A damaged store may have cycles of parents; each layer is visited once.
     """
     seen: set[str] = set()
     order: list[str] = []

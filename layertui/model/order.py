@@ -1,4 +1,4 @@
-"""The orders of the list, apart from what sorts by them: the settings name one before there is a screen."""
+"""The sort orders of the layer list, in a module that the settings can import before the first frame."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from enum import Enum
 
 
 class Order(Enum):
-    """The orders of the list; all but TREE are flat, the largest, newest or first name on top."""
+    """The sort orders of the layer list.
+
+    All but `TREE` list the layers without a hierarchy: the largest or newest first, or by name.
+    """
 
     TREE = "tree"
     SIZE = "size"
@@ -16,6 +19,6 @@ class Order(Enum):
 
     @property
     def next(self) -> Order:
-        """The order that comes after this one in the cycle."""
+        """The next order in the cycle."""
         orders = list(Order)
         return orders[(orders.index(self) + 1) % len(orders)]

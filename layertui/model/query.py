@@ -1,4 +1,4 @@
-"""What the layer tree lists: rows of a view, filtered and in an order. Made in a worker; free of any UI."""
+"""Filtered and sorted listings of the rows of a view."""
 
 from __future__ import annotations
 
@@ -21,12 +21,15 @@ from layertui.widgets.tree.columns import both, neither
 from layertui.widgets.tree.shape import ROOT, TreeShape, build_shape, flat_shape, prune
 
 _Test = Callable[[StoreView], bytes | bytearray]
-"""Marks the rows of a view that are wanted."""
+"""Returns marks for the matching rows of a view."""
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A filter, read: all words must be found and all tests must hold; `error` says what could not be read."""
+    """A parsed filter.
+
+    All words must occur and all tests must match. `error` describes a syntax error.
+    """
 
     words: tuple[str, ...] = ()
     tests: tuple[_Test, ...] = ()
@@ -38,7 +41,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Rows to show and their shape; `dimmed` is 1 where a row is there only for those below it."""
+    """Rows to show and their shape. `dimmed` marks rows that do not match but are ancestors of a match."""
 
     view: StoreView
     rows: Rows
@@ -50,30 +53,30 @@ class Listing:
     error: str = ""
 
     def place(self, layer_id: str) -> int | None:
-        """Return where a layer stands in the list, None if it does not."""
+        """Return the position of a layer in the list, None if it is not listed."""
         return self.place_of(self.view.number(layer_id)) if layer_id in self.view else None
 
     def place_of(self, number: int) -> int | None:
-        """Return where a row of the view stands in the list, None if it does not."""
+        """Return the position of a row of the view in the list, None if it is not listed."""
         numbers = self.rows.numbers
-        if self.order is Order.TREE:  # by rising numbers
+        if self.order is Order.TREE:  # ascending numbers
             place = bisect_left(numbers, number)
             return place if place < len(numbers) and numbers[place] == number else None
         return numbers.index(number) if number in numbers else None
 
 
 def _state(state: State) -> _Test:
-    bit = int(state)  # an IntFlag takes twenty times as long
+    bit = int(state)  # an IntFlag is twenty times slower
     return lambda view: _chosen(view, [known & bit for known in view.table.states])
 
 
 def _chosen(view: StoreView, known: Sequence[object]) -> bytearray:
-    """Mark the rows of the layers for whose positions something is known."""
+    """Return marks for the rows whose positions have a true value in `known`."""
     return bytearray([bool(known[position]) for position in view.order])
 
 
 def _some(view: StoreView, numbers: Iterable[int]) -> bytearray:
-    """Mark these rows."""
+    """Return marks for these rows."""
     marks = bytearray(len(view.order))
     for number in numbers:
         marks[number] = 1
@@ -116,7 +119,7 @@ _COMPARE: dict[str, Callable[[int, int], bool]] = {
 
 
 def parse_query(text: str) -> Query:
-    """Read a filter: words, `is:state` and `size:>100MB` (or <, >=, <=), all of which must hold."""
+    """Parse a filter of words, `is:STATE` and `size:>100MB` (or <, >=, <=), all of which must match."""
     words, tests = [], []
     for part in text.casefold().split():
         key, colon, value = part.partition(":")
@@ -127,7 +130,7 @@ def parse_query(text: str) -> Query:
         elif colon and key == "size":
             test = _size_test(value)
             if test is None:
-                return Query(error="size: as in size:>100MB or size:<=4k")
+                return Query(error="size: for example size:>100MB or size:<=4k")
             tests.append(test)
         else:
             words.append(part)
@@ -137,10 +140,12 @@ def parse_query(text: str) -> Query:
 def build_listing(
     view: StoreView, text: str = "", order: Order = Order.TREE, *, should_stop: ShouldStop = lambda: False
 ) -> Listing:
-    """List the rows of `view` that `text` asks for, in `order`; in tree order with the rows that they hang from.
+    """Return the rows of `view` that match the filter `text`, in `order`.
+
+    In tree order, the ancestors of each match are included.
 
     Raises:
-        Cancelled: when `should_stop` says so.
+        Cancelled: `should_stop` returned True.
     """
     query = parse_query(text)
     chosen = _matches(view, query, should_stop)
@@ -154,10 +159,10 @@ def build_listing(
 
 
 def build_lineage(view: StoreView, layer_id: str) -> Listing:
-    """List what a layer is built on, from the ground up, the layer, and all that is built on it.
+    """Return the ancestors of a layer from the base up, the layer, and its descendants.
 
     Raises:
-        KeyError: the view has no such layer.
+        KeyError: The view has no such layer.
     """
     numbers = array("i", view.ancestors(layer_id).numbers)
     numbers.reverse()
@@ -194,11 +199,11 @@ _KEYS: dict[Order, Callable[[StoreView], Sequence[Any]]] = {
     Order.AGE: lambda view: [-view.table.created[position] for position in view.order],
     Order.NAME: _by_name,
 }
-"""What each row is sorted by."""
+"""The sort key of each row, by order."""
 
 
 def _matches(view: StoreView, query: Query, should_stop: ShouldStop) -> bytes:
-    """Mark the rows that are wanted."""
+    """Return marks for the matching rows."""
     marks = b"\1" * len(view.order)
     tests: list[_Test] = [*query.tests, *(partial(_with_word, word=word) for word in query.words)]
     for test in tests:
@@ -209,16 +214,16 @@ def _matches(view: StoreView, query: Query, should_stop: ShouldStop) -> bytes:
 
 
 def _with_word(view: StoreView, *, word: str) -> bytearray:
-    """Mark the rows that have a word in their ID, in a name, or in that of an image or container that uses them."""
+    """Return marks for the rows with a word in their ID or names, or in the name of an image or container."""
     marks = bytearray([word in layer_id for layer_id in view.folded_ids])
-    for number, text in view.said.items():
+    for number, text in view.searchable.items():
         if word in text:
             marks[number] = 1
     return marks
 
 
 def _pruned(view: StoreView, chosen: bytes, text: str) -> Listing:
-    """Keep the chosen rows and those that they hang from."""
+    """Return a listing of the chosen rows and their ancestors."""
     kept = bytearray(chosen)
     old_parents, every = view.shape.parents, range(len(kept))
     for parent in compress(old_parents, chosen):

@@ -1,4 +1,4 @@
-"""The fields of a layer, in groups, for the Summary panel. Free of any UI; nothing here is safe for the screen yet."""
+"""The fields of a layer in groups, for the Summary panel. Values are not escaped."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ from layertui.text.format import exact_size, plural, time_text
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A line of the panel. `copy` is what copying it gives, by default the value; `tone` how much it matters."""
+    """A line of the panel.
+
+    `copy` is the text to copy if it differs from the value. `tone` is the emphasis.
+    """
 
     label: str
     value: str
@@ -27,13 +30,13 @@ class Field:
 
     @property
     def copied(self) -> str:
-        """What goes to the clipboard."""
+        """The text for the clipboard."""
         return self.copy or self.value
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Fields under a heading."""
+    """Fields with a heading."""
 
     title: str
     fields: tuple[Field, ...]
@@ -41,7 +44,7 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Details:
-    """What is looked up for one layer only: where its files are, and what they take."""
+    """Details that are read only for the selected layer: its paths, disk usage and big data."""
 
     paths: Mapping[str, Path] | None = None
     size: int | None = None
@@ -50,7 +53,7 @@ class Details:
 
 
 def summarize(view: StoreView, row: LayerRow, details: Details, now: datetime) -> list[Group]:
-    """Return all that is known of a layer; groups without fields are left out."""
+    """Return the fields of a layer, without empty groups."""
     groups = (
         Group("Layer", tuple(_identity(view, row, now))),
         Group("Size", tuple(_sizes(view, row, details))),
@@ -69,8 +72,8 @@ def summarize(view: StoreView, row: LayerRow, details: Details, now: datetime) -
 
 def _identity(view: StoreView, row: LayerRow, now: datetime) -> Iterator[Field]:
     layer = row.layer
-    told = [text for layer_id, text in view.problems if layer_id == row.id]
-    yield from _several("Problem", told or [row.fault] * bool(row.fault), "error")
+    problems = [text for layer_id, text in view.problems if layer_id == row.id]
+    yield from _several("Problem", problems or [row.fault] * bool(row.fault), "error")
     yield Field("ID", layer.id)
     for number, name in enumerate(layer.names):
         yield Field("Name" if not number else "", name, tone="strong")
@@ -82,7 +85,7 @@ def _identity(view: StoreView, row: LayerRow, now: datetime) -> Iterator[Field]:
     else:
         yield Field("Parent", f"{parent.names[0]}  {layer.parent}" if parent.names else layer.parent, layer.parent)
     if layer.image_store:
-        yield Field("Lies in", f"{layer.image_store} (an image store)", layer.image_store)
+        yield Field("Store", f"{layer.image_store} (an image store)", layer.image_store)
     yield Field("Created", time_text(layer.created, now), layer.created.isoformat() if layer.created else "")
     state = [
         word
@@ -105,14 +108,15 @@ def _sizes(view: StoreView, row: LayerRow, details: Details) -> Iterator[Field]:
         yield Field("On disk", exact_size(details.size) + inodes, str(details.size))
     elif row.size is None:
         yield Field("On disk", "measuring…", tone="dim")
-    total = exact_size(row.total) + ("" if row.total_is_exact else ", and what is not known")
+    total = exact_size(row.total) + ("" if row.total_is_exact else ", plus layers of unknown size")
     depth = len(view.ancestors(row.id))
     if depth:
         yield Field("Total", f"{total} in {plural(depth + 1, 'layer')}", str(row.total))
     if row.children:
         above = len(view.subtree(row.id)) - 1
         text = plural(len(row.children), "child", "children")
-        yield Field("Above", text if above == len(row.children) else f"{text}, {plural(above, 'layer')} in all")
+        all_above = plural(above, "descendant")
+        yield Field("Above", text if above == len(row.children) else f"{text}, {all_above} in total")
 
 
 def _users(row: LayerRow) -> Iterator[Field]:
@@ -132,15 +136,15 @@ def _mount(row: LayerRow) -> Iterator[Field]:
     layer, mount = row.layer, row.mount
     if mount is not None and mount.stale:
         times = plural(mount.count, "time")
-        text = f"recorded as mounted {times}, but not mounted: stale since a reboot or a crash; "
+        text = f"recorded as mounted {times} but not mounted, after a reboot or a crash; "
         text += with_keys("press {layer.unmount} to clear")
         yield Field("Stale", text, tone="warning")
     elif mount is not None and not mount.count:
-        yield Field("Mounted", "yes, but nobody has counted it: a crash, or done by hand", tone="good")
+        yield Field("Mounted", "yes, but without a record, after a crash or by hand", tone="good")
     elif row.mounted:
         yield Field("Mounted", plural(layer.mount_count, "time"), tone="good")
     if mount is not None and mount.pid:
-        yield Field("Namespace", f"another one: that of PID {mount.pid}", str(mount.pid))
+        yield Field("Namespace", f"the mount namespace of PID {mount.pid}", str(mount.pid))
     path = layer.mount_point or (mount.path if mount is not None else "")
     if path:
         yield Field("Path", path, tone="good" if row.mounted else "")
@@ -163,13 +167,13 @@ def _diff(row: LayerRow) -> Iterator[Field]:
 def _partial(row: LayerRow, details: Details) -> Iterator[Field]:
     layer, paths = row.layer, details.paths or {}
     if layer.toc_digest:
-        yield Field("Pulled", "partially, file by file (zstd:chunked, or eStargz)")
+        yield Field("Pulled", "partially, file by file (zstd:chunked or eStargz)")
         yield Field("TOC digest", layer.toc_digest)
         if not layer.diff_digest:
-            text = "by the digest of its table of contents only: that of the whole tar is not known"
+            text = "only by the digest of its table of contents; the digest of the tar is not known"
             yield Field("Verified", text, tone="warning")
     if "composefs" in paths:
-        text = "yes: only the Podman that made it can look inside (podman save, podman image mount)"
+        text = "yes; only Podman can read its files (podman save, podman image mount)"
         yield Field("Composefs", text, "yes", "warning")
     elif layer.toc_digest and details.paths is not None:
         yield Field("Composefs", "no")
@@ -180,7 +184,7 @@ def _blobs(row: LayerRow, details: Details) -> Iterator[Field]:
         if details.blobs is None:
             yield Field("", name)
         elif (size := details.blobs.get(name)) is None:
-            yield Field("", f"{name}: its file is gone, or cannot be read", name, "error")
+            yield Field("", f"{name}: file missing or unreadable", name, "error")
         else:
             yield Field("", f"{name}: {exact_size(size)}", name)
 
@@ -194,7 +198,7 @@ def _flags(flags: Mapping[str, Any]) -> Iterator[Field]:
 def _owners(row: LayerRow) -> Iterator[Field]:
     layer = row.layer
     if layer.uidmap or layer.gidmap:
-        yield Field("On disk", "mapped: changes and exports show the owners that containers see", "mapped")
+        yield Field("On disk", "mapped; changes and exports show the owners inside containers", "mapped")
     for label, maps in (("UID map", layer.uidmap), ("GID map", layer.gidmap)):
         yield from _several(label, [_map_text(entry) for entry in maps])
     for label, owners in (("UIDs", layer.uidset), ("GIDs", layer.gidset)):

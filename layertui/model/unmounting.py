@@ -1,4 +1,4 @@
-"""What ending a mount would do to others, in words; "" where nobody would notice. No screen and no store in here."""
+"""Warnings about the processes and containers that an unmount affects."""
 
 from __future__ import annotations
 
@@ -10,18 +10,21 @@ from layerstore.operations.mount import MountUsers
 from layertui.model.rows import LayerRow
 from layertui.text.format import plural
 
-_MOST = 6  # lines of one kind; a dialog has no room for more
+_MAX_LINES = 6  # of one kind, to fit into the dialog
 
 _RUNS = (
-    "What runs in a container goes on and keeps its files, but podman cp, commit or export would then mount them a "
-    "second time, which may damage what it writes. Better stop it first: podman stop."
+    "A running container keeps its files, but podman cp, commit and export would mount the layer a second time, which "
+    "may damage what the container writes. Stop the container first with podman stop."
 )
-_INSIDE = "A program that is in it without a container keeps the kernel from unmounting an overlay: leave it first."
-_IDLE = "No process of it was found. Podman counts this mount as its own and may work on it (podman mount, cp, commit)."
+_INSIDE = "The kernel cannot unmount an overlay while a process outside of containers uses it. End that process first."
+_IDLE = "The container has no running process, but Podman may be using the mount (podman mount, cp or commit)."
 
 
 def unmount_warning(rows: Sequence[LayerRow], users: Mapping[str, MountUsers], *, force: bool) -> str:
-    """Return what to ask before these mounts end, by `force` for everybody; not safe for a screen yet."""
+    """Return the warning to show before unmounting layers, "" if nothing is affected. The text is not escaped.
+
+    `force` unmounts a layer whatever its mount count.
+    """
     found = [(row, _about(users[row.id], force=force)) for row in rows if row.id in users]
     if len(found) == 1:
         return found[0][1]
@@ -31,13 +34,13 @@ def unmount_warning(rows: Sequence[LayerRow], users: Mapping[str, MountUsers], *
 def _about(users: MountUsers, *, force: bool) -> str:
     state = users.state
     if state is None or state.place is not MountPlace.HERE or (state.count > 1 and not force):
-        return ""  # the store refuses what is elsewhere, and says more
+        return ""  # the store itself refuses mounts in other namespaces, with a better message
     lines = []
     if state.count > 1:
-        lines.append(f"It was asked for {plural(state.count, 'time')}: this ends it for all of them.")
+        lines.append(f"It was mounted {plural(state.count, 'time')}; this unmounts it for all users.")
     living = [process for process in users.processes if process.how == "root"]
     others = [process for process in users.processes if process.how != "root"]
-    lines += _some([f"Container {name} has its files here." for name in users.containers])
+    lines += _some([f"Container {name} uses this mount." for name in users.containers])
     lines += _some([f"  runs in it: {process}" for process in living])
     lines += _some([f"  {_at(process, state.path)}: {process}" for process in others])
     if living:
@@ -50,9 +53,11 @@ def _about(users: MountUsers, *, force: bool) -> str:
 
 
 def _at(process: Process, mount: str) -> str:
-    return "works in it" if process.how == "cwd" else f"has {process.how.removeprefix(mount) or '/'} open"
+    if process.how == "cwd":
+        return "has its working folder here"
+    return f"has {process.how.removeprefix(mount) or '/'} open"
 
 
 def _some(lines: list[str]) -> list[str]:
-    more = len(lines) - _MOST
-    return lines if more <= 0 else [*lines[:_MOST], f"  and {more} more"]
+    more = len(lines) - _MAX_LINES
+    return lines if more <= 0 else [*lines[:_MAX_LINES], f"  and {more} more"]

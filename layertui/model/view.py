@@ -1,8 +1,8 @@
-"""What the screen knows of a store: a frozen picture, made in a worker out of plain reads, free of any UI.
+"""An immutable view of all layers of a store, made in a worker.
 
-The rows stand in tree order, parents before their children, whatever the store says: a layer whose parent has no
-record becomes a root and is marked, a circle of parents is cut open and marked, a layer that two records describe is
-marked. A row is made when somebody looks at it, out of columns: of a hundred thousand layers a screen shows forty.
+Rows are in tree order, parents before their children. Damage is marked: a layer whose parent has no record becomes a
+root, a cycle of parents is cut, and a layer may have two records. The data is in columns, and a row object is created
+on access, because a screen shows about forty of a hundred thousand layers.
 """
 
 from __future__ import annotations
@@ -10,46 +10,28 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
 
 from layerstore.model import MountState
 from layerstore.records.table import UNKNOWN_SIZE, LayerTable
-from layertui.model.rows import LayerRow, Rows
+from layertui.model.rows import Columns, LayerRow, Rows, Users
 from layertui.widgets.tree.order import preorder
-from layertui.widgets.tree.shape import ROOT, TreeShape, build_shape
+from layertui.widgets.tree.shape import ROOT, build_shape
 
 
 class Fault:
-    """What may be wrong with a layer's place in the tree, in words short enough for a badge."""
+    """Faults of a layer's position in the tree, as texts for a badge."""
 
     MISSING_PARENT = "no parent"
-    CIRCLE = "circle"
+    CYCLE = "cycle"
     DUPLICATE = "duplicate ID"
-
-
-class Users(Protocol):
-    """Who uses a layer: the part of layerstore's References that is needed here."""
-
-    @property
-    def image_tops(self) -> Iterable[tuple[str, Sequence[str]]]:
-        """The images' names, each with its last layers."""
-        ...
-
-    def images(self, layer_id: str, /) -> tuple[str, ...]:
-        """Return the images whose chain has this layer."""
-        ...
-
-    def containers(self, layer_id: str, /) -> tuple[str, ...]:
-        """Return the containers that run on this layer."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
 class StoreInfo:
-    """What does not change while a store is open."""
+    """The properties of a store that do not change while it is open."""
 
     graph_root: Path
     run_root: Path
@@ -58,30 +40,20 @@ class StoreInfo:
     image_stores: tuple[Path, ...] = ()
 
 
-@dataclass(frozen=True, eq=False)
-class StoreView(Mapping[str, LayerRow]):
-    """All layers of a store at one moment; a mapping from IDs to rows, in tree order.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class StoreView(Columns, Mapping[str, LayerRow]):
+    """All layers of a store at one moment, as a mapping from IDs to rows in tree order.
 
-    Columns have one value a row: `order` its position in `table`, `sizes` and `totals` bytes (`UNKNOWN_SIZE` where
-    nothing is known), `gaps` 1 where the total misses something. `places` has the row of each position.
+    `places` is the row of each position in `table`. `problems` holds pairs of a layer ID, "" for none, and a text.
+    `stamp` changes whenever a program writes to the store.
     """
 
     info: StoreInfo
-    table: LayerTable
-    users: Users
-    shape: TreeShape
-    order: array[int]
     places: array[int]
-    sizes: array[int]
-    totals: array[int]
-    gaps: bytearray
-    faults: Mapping[int, str]
-    stamp: object = None
     problems: tuple[tuple[str, str], ...] = ()
-    mounts: tuple[MountState, ...] = ()
-    tops: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    stamp: object = None
 
-    # A mapping is compared key by key: of two views of a large store, on the event loop, that takes half a second.
+    # Mappings are compared item by item, which would block the event loop for half a second in a large store.
     __eq__ = object.__eq__
     __hash__ = object.__hash__
 
@@ -98,16 +70,15 @@ class StoreView(Mapping[str, LayerRow]):
         return len(self.order)
 
     def number(self, layer_id: str) -> int:
-        """Return which row a layer is; raises `KeyError`."""
+        """Return the number of a layer's row.
+
+        Raises:
+            KeyError: The view has no such layer.
+        """
         return self.places[self.table.positions[layer_id]]
 
-    @property
-    def rows(self) -> Rows:
-        """All rows."""  # made anew: kept, they and the view would hold each other in memory
-        return Rows(self, range(len(self.order)))
-
     def ancestors(self, layer_id: str) -> Rows:
-        """Return the layers below this one, the nearest first."""
+        """Return the ancestors of a layer, the parent first."""
         found = array("i")
         number = self.shape.parents[self.number(layer_id)]
         while number != ROOT:
@@ -116,23 +87,18 @@ class StoreView(Mapping[str, LayerRow]):
         return Rows(self, found)
 
     def subtree(self, layer_id: str) -> Rows:
-        """Return this layer and all that are based on it, parents first."""
+        """Return a layer and its descendants, parents before their children."""
         number = self.number(layer_id)
         return self.rows[number : self.shape.ends[number]]
 
     @property
     def names(self) -> dict[str, str]:
-        """The names in use and the ID of the layer that holds each."""
+        """The names in use, mapped to the IDs of their layers."""
         return {name: self.table.ids[position] for name, position in self.table.holders.items()}
 
     @cached_property
-    def mounts_by_id(self) -> dict[str, MountState]:
-        """The mounts of layers, by their IDs."""
-        return {mount.id: mount for mount in self.mounts}
-
-    @cached_property
     def below_mounts(self) -> frozenset[int]:
-        """The rows that a layer is based on which is really mounted, and the row of that one."""
+        """The rows of the mounted layers and of all their ancestors, without stale mounts."""
         found: set[int] = set()
         for mount in self.mounts:
             number = self.number(mount.id) if not mount.stale and mount.id in self else ROOT
@@ -143,16 +109,16 @@ class StoreView(Mapping[str, LayerRow]):
 
     @property
     def mounted(self) -> int:
-        """How many layers are really mounted."""
+        """The number of mounted layers, without stale mounts."""
         return sum(not mount.stale for mount in self.mounts)
 
     @property
     def stale_mounts(self) -> tuple[MountState, ...]:
-        """The mounts that are on record only; the layer's own record may be gone."""
+        """The mounts that exist only in the records. The record of the layer itself may be gone."""
         return tuple(mount for mount in self.mounts if mount.stale)
 
     def with_sizes(self, measured: Mapping[str, int]) -> StoreView:
-        """Return this view with measured sizes of layers whose record has none, and the totals that follow."""
+        """Return a view with measured sizes for layers without a recorded size, and with updated totals."""
         recorded, positions = self.table.sizes, self.table.positions
         places = {positions[layer_id]: size for layer_id, size in measured.items() if layer_id in positions}
         found = [(self.places[at], size) for at, size in places.items() if recorded[at] == UNKNOWN_SIZE]
@@ -167,39 +133,39 @@ class StoreView(Mapping[str, LayerRow]):
             totals[number : ends[number]] = array("q", [total + more for total in totals[number : ends[number]]])
             for row in range(number, ends[number]):
                 gaps[row] = sizes[row] == UNKNOWN_SIZE or (parents[row] != ROOT and gaps[parents[row]])
-        view = copy(self)  # with all that was worked out
+        view = copy(self)  # keeps the cached properties
         view.__dict__.update(sizes=sizes, totals=totals, gaps=gaps)
         view.__dict__.pop("disk_use", None)
         return view
 
     def get_ready(self) -> None:
-        """Work out what the first filter needs, so that it does not wait for it; for a worker."""
-        _ = self.folded_ids, self.said, self.disk_use
+        """Compute the cached properties that the first filter needs. Call this in a worker."""
+        _ = self.folded_ids, self.searchable, self.disk_use
 
     @cached_property
     def folded_ids(self) -> list[str]:
-        """The IDs without upper case, in the order of the rows."""
+        """The case-folded IDs in the order of the rows."""
         ids = [self.table.ids[position] for position in self.order]
         return [folded if folded != layer_id else layer_id for layer_id in ids for folded in (layer_id.casefold(),)]
 
     @cached_property
-    def said(self) -> dict[int, str]:
-        """What a filter finds a row by beside its ID: names, images and containers, folded, of those that have any."""
+    def searchable(self) -> dict[int, str]:
+        """The case-folded names, images and containers of each row that has any, for filtering."""
         names, ids, users = self.table.names, self.table.ids, self.users
         texts: dict[tuple[str, ...], str] = {}
-        said = {}
+        searchable = {}
         for number, position in enumerate(self.order):
             layer_id = ids[position]
             words = (*names.get(position, ()), *users.images(layer_id), *users.containers(layer_id))
             if words:
                 if words not in texts:
                     texts[words] = "\n".join(words).casefold()
-                said[number] = texts[words]
-        return said
+                searchable[number] = texts[words]
+        return searchable
 
     @cached_property
     def disk_use(self) -> int:
-        """Return the sum of all sizes that are known, without those of image stores."""
+        """The sum of all known sizes in bytes, without layers in image stores."""
         if not self.info.image_stores:
             return sum(self.sizes) - UNKNOWN_SIZE * self.sizes.count(UNKNOWN_SIZE)
         return sum(
@@ -219,9 +185,10 @@ def build_view(
     problems: Sequence[tuple[str, str]] = (),
     stamp: object = None,
 ) -> StoreView:
-    """Put layers in tree order and work out everything that a row shows.
+    """Return a view of the layers in `table`.
 
-    `measured` holds sizes of layers whose record has none, `mounts` what the kernel says.
+    `measured` holds the sizes of layers without a recorded size. `mounts` are the mounts known to the kernel or the
+    records. `problems` and `stamp` are described in `StoreView`.
     """
     order, parents, cut = preorder(table.parents)
     places = array("i", bytes(order.itemsize * len(order)))
@@ -229,7 +196,7 @@ def build_view(
         places[position] = number
     faults = {places[position]: Fault.MISSING_PARENT for position in table.lost_parents}
     faults |= {places[table.positions[layer_id]]: Fault.DUPLICATE for layer_id in table.duplicates}
-    faults |= {places[position]: Fault.CIRCLE for position in cut}
+    faults |= {places[position]: Fault.CYCLE for position in cut}
     sizes, totals, gaps = _sizes(table, order, parents)
     view = StoreView(
         info=info,
@@ -252,7 +219,7 @@ def build_view(
 
 def _sizes(table: LayerTable, order: array[int], parents: array[int]) -> tuple[array[int], array[int], bytearray]:
     sizes = array("q", map(table.sizes.__getitem__, order))
-    totals = [0] * (len(order) + 1)  # the last stands for what a root hangs from
+    totals = [0] * (len(order) + 1)  # the last item is the parent of the roots, at index -1
     gaps = bytearray(len(totals))
     counted: Iterable[int] = sizes
     if UNKNOWN_SIZE in sizes:

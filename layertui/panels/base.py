@@ -66,7 +66,17 @@ class Panel(Vertical):
     """
 
     DEFAULT_CSS = """
-    Panel { height: 1fr; }
+    Panel {
+        height: 1fr;
+        & .note {
+            width: 1fr;
+            height: 1fr;
+            padding: 0 2;
+            content-align: center middle;
+            text-align: center;
+            color: $foreground 70%;
+        }
+    }
     """
 
     def show(self, browser: Browser) -> None:

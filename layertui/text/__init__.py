@@ -1,1 +1,1 @@
-"""Text for people: safe to print, and formatted."""
+"""Escaping and formatting of text. Imports neither Textual nor Rich."""

@@ -1,4 +1,4 @@
-"""Sizes, ages, rates and counts as people read them. Plain functions of plain values; no clock of their own."""
+"""Formatting of sizes, ages, rates and counts."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ _SPANS = (
 )
 
 UNKNOWN = "–"
-"""Shown where nobody has looked yet."""
+"""Shown for an unknown value."""
 
 
 def size_text(size: int | None) -> str:
-    """Return a size in at most eight characters: one decimal, so that points stand below each other, powers of ten."""
+    """Return a size in at most eight characters, with a decimal unit and one decimal place so that columns align."""
     if size is None:
         return UNKNOWN
     return f"{size} B" if abs(size) < 1000 else naturalsize(size, format="%.1f")
 
 
 def exact_size(size: int | None) -> str:
-    """Return a size for a place with room: rounded, and to the byte."""
+    """Return a rounded size followed by the exact number of bytes."""
     if size is None:
         return UNKNOWN
     return size_text(size) if abs(size) < 1000 else f"{size_text(size)} ({intcomma(size)} bytes)"
 
 
 def parse_size(text: str) -> int | None:
-    """Read a size that somebody typed ("100MB", "1.5 GiB", "4k"); None when it is not one."""
+    """Return the bytes of a typed size such as "100MB", "1.5 GiB" or "4k", None if it is invalid."""
     match = _SIZE.fullmatch(text.strip())
     if match is None:
         return None
@@ -49,7 +49,7 @@ def parse_size(text: str) -> int | None:
 
 
 def age_text(then: datetime | None, now: datetime) -> str:
-    """Return how long ago something was, in at most four characters ("5m", "3h", "2mo"); UNKNOWN without a time."""
+    """Return an age in at most four characters, such as "5m", "3h" or "2mo", or `UNKNOWN` if `then` is None."""
     if then is None:
         return UNKNOWN
     seconds = _seconds(then, now)
@@ -60,7 +60,7 @@ def age_text(then: datetime | None, now: datetime) -> str:
 
 
 def time_text(then: datetime | None, now: datetime) -> str:
-    """Return a point in time for a place with room: date, time, zone and how long ago."""
+    """Return the date, the time, the time zone and the age, or `UNKNOWN` if `then` is None."""
     if then is None:
         return UNKNOWN
     aware = _aware(then)
@@ -73,12 +73,15 @@ def time_text(then: datetime | None, now: datetime) -> str:
 
 
 def plural(count: int, noun: str, many: str = "") -> str:
-    """Return "1 layer", "2 layers"; thousands are set apart."""
+    """Return a count with its noun, such as "1 layer" or "2,000 layers".
+
+    `many` is an irregular plural.
+    """
     return f"{count:,} {noun if count == 1 else many or noun + 's'}"
 
 
 def duration_text(seconds: float) -> str:
-    """Return how long something takes ("0.4 s", "12 s", "3 min 5 s", "2 h 10 min")."""
+    """Return a duration, such as "0.4 s", "12 s", "3 min 5 s" or "2 h 10 min"."""
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     whole = round(seconds)
@@ -90,7 +93,7 @@ def duration_text(seconds: float) -> str:
 
 
 def rate_text(size: float, seconds: float) -> str:
-    """Return a speed ("85.0 MB/s"); "" while too little time has passed to tell."""
+    """Return a rate, such as "85.0 MB/s", or "" for less than 0.2 seconds, which is too short to measure."""
     return f"{size_text(round(size / seconds))}/s" if seconds >= 0.2 else ""
 
 

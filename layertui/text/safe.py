@@ -1,11 +1,10 @@
-r"""The one place that makes text from disk fit for the screen.
+r"""Escaping of text from disk for the screen, the clipboard and JSON.
 
-File names, layer names and metadata are written by others: they may hold escape sequences, controls that turn the
-reading direction, characters without width, or bytes that are no text at all. Everything of that kind is shown as a
-visible escape, as Python would write it: `\n`, `\x1b`, `\u202e`. A byte that is not UTF-8 is `\xff`; the
-characters U+0080 to U+009F are `\u0080` and so on, so that both can be told apart. What comes out has one line, is
-printable, has no surrogates and is never markup; a backslash stays as it is, and `pieces` tells a real one from an
-escape.
+File names, layer names and metadata are untrusted. They may contain escape sequences, characters that change the
+reading direction, invisible characters, and bytes that are not UTF-8. All of these are shown as escapes in the notation
+of Python: `\n`, `\x1b`, `\u202e`. An invalid byte is shown as `\xff`, and the characters U+0080 to U+009F as `\u0080`
+and so on, so the two differ. The result is one printable line without surrogates. A backslash is not escaped; `pieces`
+distinguishes it from an escape.
 """
 
 from __future__ import annotations
@@ -14,35 +13,35 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-_BLANKS = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"  # printable by name, but nothing to see
-_SELECTORS = "\ufe00-\ufe0d\U000e0100-\U000e01ef"  # variation selectors, but for those of text and emoji
+_BLANKS = "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"  # printable according to Unicode, but invisible
+_SELECTORS = "\ufe00-\ufe0d\U000e0100-\U000e01ef"  # variation selectors, except those of text and emoji
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _INVISIBLE = re.compile(f"[{_BLANKS}{_SELECTORS}]")
-_MAX_MARKS = 4  # accents on one letter; more of them would be drawn over the rows above and below
+_MAX_MARKS = 4  # combining marks per character; more would overlap the rows above and below
 _MARKS = ("Mn", "Me")
-_PILE = re.compile(rf"[^\w\x00-\x7f]{{{_MAX_MARKS + 1},}}")  # perhaps one: marks are no letters
+_PILE = re.compile(rf"[^\w\x00-\x7f]{{{_MAX_MARKS + 1},}}")  # possibly too many marks: no letters, not ASCII
 _QUOTED = str.maketrans({"\\": "\\\\", "'": "\\'"})
 
 
 def safe(text: str) -> str:
-    """Return `text` with everything that a screen would act on, or not show, as visible escapes."""
+    """Return `text` with control and invisible characters escaped."""
     if text.isascii() and text.isprintable():
         return text
     return "".join(piece for piece, _ in pieces(text))
 
 
 def pieces(text: str) -> Iterator[tuple[str, bool]]:
-    """Split `text` into what can be shown as it is (False) and escapes (True), for a screen that tells them apart."""
+    """Split `text` into printable parts (False) and escapes (True), so that they can be styled differently."""
     for piece, odd in _split(text):
         yield (_escape(piece), True) if odd else (piece, False)
 
 
 def copyable(text: str) -> str:
-    r"""Return `text` for the clipboard: as it is, or as a word of the shell where it holds what is shown escaped.
+    r"""Return `text` for the clipboard: unchanged if it is printable, else quoted for the shell.
 
-    Pasted into a shell, a line end in a file name would run what comes before it, and ESC would count as a key. In
-    `$'a\nb'` nothing runs, and bash, zsh and ksh read the very same name, bytes that are not UTF-8 too; other programs
-    take it literally.
+    Pasted into a shell, a line end in a file name would run the text before it, and ESC would act as a key. In
+    `$'a\nb'` nothing is run, and bash, zsh and ksh read the original text, including bytes that are not UTF-8. Other
+    programs take it literally.
     """
     parts = list(_split(text))
     if not any(odd for _, odd in parts):
@@ -51,12 +50,12 @@ def copyable(text: str) -> str:
 
 
 def json_safe(text: str) -> str:
-    """Return a JSON text that says the same with what is shown escaped as escapes of JSON."""
+    """Return equivalent JSON with control and invisible characters as JSON escapes."""
     return "".join(_json(piece) if odd else piece for piece, odd in _split(text))
 
 
 def _split(text: str) -> Iterator[tuple[str, bool]]:
-    """Split `text` into what can be shown (False), and single characters that cannot (True)."""
+    """Split `text` into printable parts (False) and single characters to escape (True)."""
     if _is_plain(text):
         if text:
             yield text, False
@@ -95,7 +94,7 @@ def _escape(character: str) -> str:
 
 
 def _shell(character: str) -> str:
-    """Return the bytes of a character as three octal digits each, which no digit behind them can change."""
+    """Return the bytes of a character as escapes of three octal digits, which a following digit cannot extend."""
     lone = 0xDC80 <= ord(character) <= 0xDCFF
     data = character.encode("utf-8", "surrogateescape" if lone else "surrogatepass")
     return _SHORT.get(character) or "".join(f"\\{byte:03o}" for byte in data)

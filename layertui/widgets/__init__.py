@@ -1,1 +1,1 @@
-"""The parts of the screens, one a file. A widget is given data and says what people do; it never holds a store."""
+"""Widgets that know nothing of layers: they are given data and post messages about what the user does."""

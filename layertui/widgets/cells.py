@@ -1,4 +1,4 @@
-"""Text cut to cells, as segments: hostile characters as visible escapes, long text with an ellipsis."""
+"""Drawing of lines: escaped text, truncated to a number of cells, as styled segments."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from collections.abc import Iterable, Sequence
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
 from rich.style import Style
+from textual.widget import Widget
 
 from layertui.text.safe import pieces, safe
 
 ELLIPSIS = "…"
 _WORD_END = re.compile("[ /]")
-_LONGEST = 8  # characters looked at for each cell: more of them cannot fit, but for piles of accents
+_MAX_CHARACTERS = 8  # per cell; only stacks of combining accents have more
 
 
 class Line:
-    """A line of a fixed width that is filled from the left."""
+    """A line of a fixed width, filled from the left."""
 
     def __init__(self, width: int) -> None:
         self.width = width
@@ -26,11 +27,11 @@ class Line:
 
     @property
     def room(self) -> int:
-        """The cells that are left."""
+        """The number of free cells."""
         return self.width - self.used
 
     def put(self, text: str, style: Style) -> None:
-        """Append text that is known to be fit for the screen, cut to what is left."""
+        """Append printable text, truncated to the free cells."""
         cells = cell_len(text)
         if cells > self.room:
             text, cells = cut(text, self.room), self.room
@@ -39,14 +40,17 @@ class Line:
             self.used += cells
 
     def put_foreign(self, text: str, style: Style, escape: Style, most: int | None = None) -> None:
-        """Append text from disk in at most `most` cells, escapes in a style of their own."""
+        """Append text from disk in at most `most` cells, with escapes in the style `escape`."""
         room = self.room if most is None else min(self.room, most)
-        shown = text[: max(1, room * _LONGEST)]
+        shown = text[: max(1, room * _MAX_CHARACTERS)]
         parts = [(part, escape if escaped else style) for part, escaped in pieces(shown)]
         self.put_parts(parts, style, room, whole=len(shown) == len(text))
 
     def put_parts(self, parts: Sequence[tuple[str, Style]], style: Style, room: int, *, whole: bool) -> None:
-        """Append parts that are fit for the screen, with an ellipsis unless they are the `whole` and have room."""
+        """Append printable parts in at most `room` cells.
+
+        They end in an ellipsis if they do not fit or are not the `whole` text.
+        """
         limit = self.used + room
         fits = whole and sum([cell_len(part) for part, _ in parts]) <= room
         end = limit if fits else limit - 1
@@ -60,17 +64,17 @@ class Line:
             self.put(ELLIPSIS, style)
 
     def fill_to(self, column: int, style: Style) -> None:
-        """Append blanks up to `column`."""
+        """Append spaces up to `column`."""
         if column > self.used:
             self.put(" " * (column - self.used), style)
 
     def put_right(self, text: str, width: int, style: Style) -> None:
-        """Append text that is known to be fit, at the right of a column."""
+        """Append printable text, right-aligned in a column of `width` cells."""
         self.put(cut(text, width).rjust(width), style)
 
 
 def cut(text: str, width: int) -> str:
-    """Return `text` in at most `width` cells, with an ellipsis where something is missing."""
+    """Return `text` truncated to `width` cells, with an ellipsis at the end if anything is missing."""
     if width <= 0:
         return ""
     if cell_len(text) <= width:
@@ -79,10 +83,10 @@ def cut(text: str, width: int) -> str:
 
 
 def cut_path(path: str, width: int) -> str:
-    """Return a path from disk without what has no room in `width` cells: its beginning and its last name stay.
+    """Return a path from disk shortened in the middle, to fit into `width` cells once it is escaped.
 
-    The last name takes at most two thirds of the room, and loses its own middle where it needs more: names of versions
-    differ at their beginning. The result is not made safe; shown safely, it fits.
+    The start of the path and its last name are kept. A last name that takes more than two thirds of the width is
+    shortened in the middle too, which keeps its start, where versions of a file differ.
     """
     whole = cell_len(safe(path)) if len(path) <= width else width + 1
     if whole <= width or width < 2:
@@ -98,10 +102,10 @@ def cut_path(path: str, width: int) -> str:
 
 
 def cut_name(name: str, width: int) -> str:
-    """Return a name from disk without what has no room in `width` cells: of `registry/team/name:tag` the end stays.
+    """Return a name from disk shortened to fit into `width` cells once it is escaped.
 
-    Where not even the last part has room it loses its middle: versions differ at their end, and families at their
-    beginning. The result is not made safe; shown safely, it fits.
+    Leading parts of a name such as `registry/team/name:tag` are removed first. If the last part alone is too long, it
+    is shortened in the middle, which keeps the family at its start and the version at its end.
     """
     if len(name) <= width and cell_len(safe(name)) <= width:
         return name
@@ -119,16 +123,15 @@ def cut_name(name: str, width: int) -> str:
     last = name[start + 1 :]
     if start > 0 and len(last) <= width and cell_len(safe(last)) <= width:
         return last
-    count, used = _fitting(last[: width * _LONGEST], (width - 1) * 2 // 3)
-    end, _ = _fitting(reversed(last[-width * _LONGEST :]), width - 1 - used)
+    count, used = _fitting(last[: width * _MAX_CHARACTERS], (width - 1) * 2 // 3)
+    end, _ = _fitting(reversed(last[-width * _MAX_CHARACTERS :]), width - 1 - used)
     return last[:count] + ELLIPSIS + (last[-end:] if end else "")
 
 
 def broken(text: str, width: int) -> list[str]:
-    """Break a text that is fit for the screen into lines of at most `width` cells, at blanks, or behind slashes.
+    """Wrap printable text into lines of at most `width` cells, at spaces or after slashes.
 
-    A word that is too long for a line, as a digest may be, comes in lines of one length, without a rest of few
-    characters.
+    A word that is too long for one line, such as a digest, is split into parts of equal length.
     """
     width = max(width, 2)
     lines = []
@@ -149,13 +152,13 @@ def broken(text: str, width: int) -> list[str]:
 
 
 def _head(text: str, width: int) -> str:
-    """Return the beginning of a text that has room in `width` cells."""
+    """Return the start of a text that fits into `width` cells."""
     head = set_cell_size(text, width)
-    return head if text.startswith(head) else head[:-1]  # a blank stands for half of a wide character
+    return head if text.startswith(head) else head[:-1]  # half of a wide character becomes a space
 
 
 def _fitting(characters: Iterable[str], width: int) -> tuple[int, int]:
-    """Return how many of the first characters fit, and the cells that they take."""
+    """Return how many characters fit into `width` cells once they are escaped, and how many cells they take."""
     count = used = 0
     for character in characters:
         cells = cell_len(safe(character))
@@ -166,7 +169,7 @@ def _fitting(characters: Iterable[str], width: int) -> tuple[int, int]:
 
 
 def join_some(names: Iterable[str], room: int, separator: str = ", ") -> str:
-    """Join names that are fit for the screen while they fit in `room` cells; the others are counted: "a, b +3"."""
+    """Join as many printable names as fit into `room` cells and count the others, as in "a, b +3"."""
     all_names = list(names)
     text = ""
     for number, name in enumerate(all_names):
@@ -178,3 +181,29 @@ def join_some(names: Iterable[str], room: int, separator: str = ", ") -> str:
             return f"{text or cut_name(name, room - len(missing))}{missing}"
         text = longer
     return text
+
+
+def layered(widget: Widget, *names: str) -> Style:
+    """Return a component style without the style of the widget, for combining it with another one.
+
+    Transparent colours are blended with those of the widget.
+    """
+    own = widget.get_component_rich_style(*names, partial=True)
+    mixed = widget.get_component_rich_style(*names)
+    return own + Style.from_color(mixed.color if own.color else None, mixed.bgcolor if own.bgcolor else None)
+
+
+def one_band(segments: Iterable[Segment], base: Style) -> list[Segment]:
+    """Return the segments in one colour if the base style is reversed, else unchanged.
+
+    In a reversed line, the text colours would become the backgrounds and without colour a band of several greys.
+    """
+    if not base.reverse:
+        return list(segments)
+    plain = Style(color=base.color, bgcolor=base.bgcolor, reverse=True, dim=False)
+    return list(Segment.apply_style(segments, post_style=plain))
+
+
+def base_style(widget: Widget) -> Style:
+    """Return the style of the widget. Unlike `rich_style`, it is cached by Textual."""
+    return widget.visual_style.rich_style

@@ -1,4 +1,4 @@
-"""The line to type a filter into, with the number of what was found."""
+"""The filter line with the number of matches."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from layertui.keys.actions import FILTER_ACTIONS, bindings
 from layertui.widgets.inputs import SafeInput
 
 DEBOUNCE = 0.012
-"""Seconds without a key after which a filter is applied: the letter is drawn first, then its answer is sought."""
+"""Seconds without a key before the filter is applied, so that the typed letter is drawn first."""
 
 
 class FilterInput(SafeInput):
-    """The input."""
+    """The input of a filter bar."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings(FILTER_ACTIONS)
 
 
 class FilterBar(Horizontal):
-    """Appears when it is opened, says what was typed a moment later, and goes when it is closed."""
+    """A filter line that is hidden until it is opened. It posts `Typed` shortly after the text changes."""
 
     DEFAULT_CSS = """
     FilterBar {
@@ -43,7 +43,7 @@ class FilterBar(Horizontal):
     """
 
     class Typed(Message):
-        """Another filter is wanted."""
+        """The text of the filter has changed."""
 
         def __init__(self, bar: FilterBar, text: str) -> None:
             self.bar = bar
@@ -62,32 +62,32 @@ class FilterBar(Horizontal):
         self._found = ""
 
     def compose(self) -> ComposeResult:
-        """Yield the sign, the input and the number."""
+        """Yield the slash, the input and the number of matches."""
         yield Static("/", classes="filter-sign", markup=False)
         yield FilterInput("", self._placeholder)
         yield Static("", classes="filter-found", markup=False)
 
     @property
     def text(self) -> str:
-        """What is typed."""
+        """The typed text."""
         return self.query_one(FilterInput).value
 
     def open(self) -> None:
-        """Appear and take the keys."""
+        """Show the bar and focus it."""
         self.add_class("-open")
         self.query_one(FilterInput).focus()
 
     def close(self) -> None:
-        """Go, and filter no more."""
+        """Hide the bar and clear its text."""
         self.remove_class("-open")
         self.query_one(FilterInput).value = ""
 
     def show_result(self, found: int, total: int, error: str = "") -> None:
-        """Say how much was found, or what cannot be read."""
+        """Show the number of matches, or an error in the filter."""
         self.set_class(bool(error), "-error")
         text = error or (f"{found:,} of {total:,}".rjust(len(f"{total:,} of {total:,}")) if self.text else "")
         if text != self._found:
-            same_width = len(text) == len(self._found)  # then there is nothing to lay out, which takes long
+            same_width = len(text) == len(self._found)  # skips a layout, which is slow
             self._found = text
             self.query_one(".filter-found", Static).update(Content(text), layout=not same_width)
 
@@ -96,7 +96,7 @@ class FilterBar(Horizontal):
         event.stop()
         if self._timer is not None:
             self._timer.stop()
-        self._timer = self.set_timer(DEBOUNCE, self._tell)
+        self._timer = self.set_timer(DEBOUNCE, self._post_typed)
 
-    def _tell(self) -> None:
+    def _post_typed(self) -> None:
         self.post_message(self.Typed(self, self.text))

@@ -1,4 +1,4 @@
-"""Fields of a form that Textual does not have: a safe input, one choice out of a few, and a field with its label."""
+"""Fields for forms: a labelled row, an input that rejects control characters, and a choice on one line."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from layertui.widgets.text import typable
 
 
 class Field(Horizontal):
-    """A line of a form: a label, and what belongs to it."""
+    """A row of a form: a label followed by widgets."""
 
     DEFAULT_CSS = """
     Field {
@@ -34,46 +34,46 @@ class Field(Horizontal):
         super().__init__(Static(title, classes="field-label", markup=False), *content)
 
     def on_descendant_focus(self) -> None:
-        """Point to the field that the keys go to."""
+        """Highlight the label."""
         self.add_class("-active")
 
     def on_descendant_blur(self) -> None:
-        """Stop pointing."""
+        """Clear the highlight."""
         self.remove_class("-active")
 
 
 class SafeInput(Input):
-    """An input into which nothing can be pasted that a terminal would obey."""
+    """An input that strips control characters from pasted text."""
 
     DEFAULT_CSS = """
     SafeInput { width: 1fr; background: $panel; }
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "submit", "OK", tooltip="Take what is typed", id="input.ok"),
+        Binding("enter", "submit", "OK", tooltip="Accept the text", id="input.ok"),
     ]
 
     def __init__(self, value: str = "", placeholder: str = "", *, id: str | None = None) -> None:  # noqa: A002
         super().__init__(typable(value), placeholder, id=id, compact=True, select_on_focus=False)
 
     def put(self, value: str) -> None:
-        """Change the text and go to its end."""
+        """Set the text and move the cursor to its end."""
         self.value = typable(value)
         self.cursor_position = len(self.value)
 
     def on_paste(self, event: events.Paste) -> None:
-        """Take the first line of what the terminal pastes, without control characters."""
+        """Insert the first line of text pasted by the terminal."""
         event.prevent_default()
         event.stop()
         self.replace(typable(event.text), *sorted(self.selection))
 
     def action_paste(self) -> None:
-        """Do the same with what was copied inside the program."""
+        """Insert the first line of text copied in the browser."""
         self.replace(typable(self.app.clipboard), *sorted(self.selection))
 
 
 class Choice(Widget, can_focus=True):
-    """One value out of a few, all in sight on one line; the arrow keys move it."""
+    """A choice of one among a few values, all on one line. The arrow keys change it."""
 
     DEFAULT_CSS = """
     Choice {
@@ -88,18 +88,18 @@ class Choice(Widget, can_focus=True):
     ]
 
     index: reactive[int] = reactive(0, init=False)
-    """Which of the values is chosen."""
+    """The index of the selected value."""
 
     @dataclass
     class Changed(Message):
-        """Another value was chosen."""
+        """Another value was selected."""
 
         choice: Choice
         index: int
 
         @property
         def control(self) -> Choice:
-            """The widget that posts it."""
+            """The widget."""
             return self.choice
 
     def __init__(self, labels: Sequence[str], index: int = 0, *, id: str | None = None) -> None:  # noqa: A002
@@ -108,7 +108,7 @@ class Choice(Widget, can_focus=True):
         self.set_reactive(Choice.index, index)
 
     def render(self) -> Content:
-        """Draw the values, the chosen one with a full dot, and reversed where the keys go to it."""
+        """Draw the values, the selected one with a filled dot and, with the focus, reversed."""
         chosen = "bold reverse" if self.has_focus else "bold"
         parts = [
             Content.styled(f" ● {label} ", chosen) if number == self.index else Content(f" ○ {label} ")
@@ -117,14 +117,14 @@ class Choice(Widget, can_focus=True):
         return Content.assemble(*parts)
 
     def watch_index(self, index: int) -> None:
-        """Tell the form."""
+        """Post `Changed`."""
         self.post_message(self.Changed(self, index))
 
     def action_step(self, by: int) -> None:
-        """Choose a neighbour, round the ends."""
+        """Select a neighbouring value, wrapping around."""
         self.index = (self.index + by) % len(self._labels)
 
     def on_click(self, event: events.Click) -> None:
-        """Choose what was clicked on."""
+        """Select the clicked value."""
         ends = accumulate(len(label) + 4 for label in self._labels)
         self.index = next((number for number, end in enumerate(ends) if event.x < end), self.index)

@@ -1,4 +1,4 @@
-"""The keys that work here and now, on one line."""
+"""The key bar: the keys that are available now, on one line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from layertui.widgets.spots import Spot, SpotLine
 
 
 class KeyBar(SpotLine):
-    """Shows the active bindings of the screen, those of the widget in focus first; a click presses the key.
+    """Shows the active bindings of the screen, those of the focused widget first. A click presses the key.
 
     `refusal` returns why an action, by its ID, makes no sense now, and "" if it does; refused actions are left out.
     `offered` returns the label of an action that is shown now though usually it is not, "" for all others.
@@ -31,19 +31,19 @@ class KeyBar(SpotLine):
     COMPONENT_CLASSES: ClassVar[set[str]] = {"key-bar--key", "key-bar--label"}
 
     ALWAYS = ("app.help", "app.quit")
-    """The IDs of bindings that are shown at the right, however narrow the screen."""
+    """The IDs of bindings that are always shown, at the right."""
 
     FIRST = "jobs.cancel"
-    """The ID of the binding that comes before all others of its place: it is offered while something runs."""
+    """The ID of the binding that comes before the others of its widget. It is active only while a job runs."""
 
     def __init__(self, refusal: Callable[[str], str], offered: Callable[[str], str] = lambda _: "") -> None:
         super().__init__()
         self._refusal = refusal
         self._offered = offered
-        self._in_order: list[ActiveBinding] | None = None  # until the bindings change: to find them takes 2 ms
+        self._in_order: list[ActiveBinding] | None = None  # a cache, because finding them takes 2 ms
 
     def on_mount(self) -> None:
-        """Follow the bindings of the screen."""
+        """Subscribe to changes of the bindings."""
         self.screen.bindings_updated_signal.subscribe(self, self._bindings_updated)
 
     def _bindings_updated(self, screen: Screen[object]) -> None:
@@ -52,7 +52,7 @@ class KeyBar(SpotLine):
             self.refresh()
 
     def spots(self) -> list[Spot]:
-        """Return the keys that do something now."""
+        """Return the available keys."""
         if self._in_order is None:
             self._in_order = self._active()
         found: dict[str, Spot] = {}
@@ -72,13 +72,13 @@ class KeyBar(SpotLine):
         return list(found.values())
 
     def _active(self) -> list[ActiveBinding]:
-        """Return the bindings of the widget in focus first, each widget's in their own order, remapped or not."""
+        """Return the active bindings with a key: those of the focused widget first, in the order of the help."""
         ranks = {name: rank for rank, name in enumerate(all_bindings())}
 
-        def place(one: ActiveBinding) -> tuple[int, bool, int]:
-            name = str(one.binding.id)
-            return nodes.index(one.node), name != self.FIRST, ranks.get(name, len(ranks))
+        def rank(binding: ActiveBinding) -> tuple[int, bool, int]:
+            name = str(binding.binding.id)
+            return nodes.index(binding.node), name != self.FIRST, ranks.get(name, len(ranks))
 
-        active = [one for one in self.screen.active_bindings.values() if written_keys(one.binding)]
+        active = [binding for binding in self.screen.active_bindings.values() if written_keys(binding.binding)]
         nodes = list(dict.fromkeys(binding.node for binding in active))
-        return sorted(active, key=place)
+        return sorted(active, key=rank)

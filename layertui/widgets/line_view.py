@@ -1,4 +1,4 @@
-"""A view of many lines, of which only those on the screen are drawn."""
+"""A scrollable view that draws only the visible lines."""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ from textual.geometry import Size
 from textual.scroll_view import ScrollView
 from textual.widget import Widget
 
+from layertui.widgets.textual_private import update_scrollbars
+
 
 class LineView(ScrollView):
-    """Knows how many lines there are; a subclass draws them (`render_line`)."""
+    """A view of a known number of lines, which subclasses draw with `render_line`."""
 
     def set_line_count(self, count: int) -> None:
-        """Take another number of lines.
+        """Set the number of lines.
 
-        A plain assignment to `virtual_size` would lay out the whole screen anew, which takes longer than all the rest
-        of a key press; that is needed only when the scrollbar comes or goes, and then `_scroll_update` sees to it.
+        Assigning to `virtual_size` would lay out the whole screen, which takes longer than the rest of a key press. A
+        layout is needed only when the scroll bar appears or disappears; `update_scrollbars` does it then.
         """
         size = Size(self.scrollable_content_region.width, count)
         if size != self.virtual_size:
             self.set_reactive(Widget.virtual_size, size)
-            self._scroll_update(size)
+            update_scrollbars(self, size)

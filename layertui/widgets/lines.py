@@ -1,4 +1,4 @@
-"""Lines of text that are drawn as they come into sight: a list of 100,000 lines opens as quickly as one of ten."""
+"""A scrollable list of text lines that draws only the visible ones, so that 100,000 lines open as fast as ten."""
 
 from __future__ import annotations
 
@@ -14,7 +14,11 @@ from textual.visual import Visual
 
 
 class LinesView(ScrollView, can_focus=True):
-    """A scrollable sequence of lines. The sequence may make each line only when it is asked for it."""
+    """A scrollable sequence of lines. The sequence may create each line on access.
+
+    The view takes at most `share` percent of the height of the screen. A `max-height` in percent would not work: boxes
+    with automatic height ignore it.
+    """
 
     DEFAULT_CSS = """
     LinesView {
@@ -34,14 +38,13 @@ class LinesView(ScrollView, can_focus=True):
     ]
 
     def __init__(self, lines: Sequence[Content] = (), *, share: int = 100, id: str | None = None) -> None:  # noqa: A002
-        """Take at most `share` percent of the screen's height: boxes that fit their content ignore a max-height."""
         super().__init__(id=id)
         self._share = share
         self._lines = lines
 
     @property
     def lines(self) -> Sequence[Content]:
-        """What is shown."""
+        """The lines."""
         return self._lines
 
     @lines.setter
@@ -52,31 +55,31 @@ class LinesView(ScrollView, can_focus=True):
         self.refresh(layout=True)
 
     def on_mount(self) -> None:
-        """Measure."""
+        """Set the virtual size."""
         self._fit()
 
     def on_resize(self) -> None:
-        """Measure again."""
+        """Update the virtual size."""
         self._fit()
 
     def _fit(self) -> None:
         self.virtual_size = Size(self.scrollable_content_region.width, len(self._lines))
 
     def action_scroll_home(self) -> None:
-        """Jump to the top, without an animation through 100,000 lines."""
+        """Jump to the top, without an animation."""
         self.scroll_home(animate=False, immediate=True)
 
     def action_scroll_end(self) -> None:
-        """Jump to the bottom."""
+        """Jump to the bottom, without an animation."""
         self.scroll_end(animate=False, immediate=True)
 
     def get_content_height(self, container: Size, viewport: Size, width: int) -> int:
-        """Ask for a row a line, up to the share of the screen."""
+        """Return one row per line, up to the share of the screen."""
         del container, width
         return min(len(self._lines), max(3, viewport.height * self._share // 100))
 
     def render_line(self, y: int) -> Strip:
-        """Draw the line at row `y` of the window."""
+        """Draw row `y` of the view."""
         number = self.scroll_offset.y + y
         width = self.scrollable_content_region.width
         if number >= len(self._lines):

@@ -1,4 +1,4 @@
-"""A widget of one line, drawn from the left."""
+"""A widget with a single line."""
 
 from __future__ import annotations
 
@@ -6,21 +6,20 @@ from rich.style import Style
 from textual.strip import Strip
 from textual.widget import Widget
 
-from layertui.widgets.cells import Line
-from layertui.widgets.styles import base_style, layered
+from layertui.widgets.cells import Line, base_style, layered
 
 
 class OneLine(Widget):
-    """Draws what `fill` puts into the line; the rest is blank."""
+    """Draws one line, which subclasses fill from the left."""
 
     DEFAULT_CSS = "OneLine { height: 1; width: 1fr; }"
 
     def fill(self, line: Line, base: Style) -> None:
-        """Fill the line, in styles that build on `base`."""
+        """Fill the line, in styles based on `base`."""
         raise NotImplementedError
 
     def style_of(self, name: str) -> Style:
-        """Return a component style on top of the widget's own."""
+        """Return a component style on top of the style of the widget."""
         return base_style(self) + layered(self, name)
 
     def render_line(self, y: int) -> Strip:

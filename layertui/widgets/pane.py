@@ -1,4 +1,4 @@
-"""A pane of the browser, with a title in its border."""
+"""A pane with a title in its border."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from textual.geometry import Region
 
 
 class Pane(Vertical):
-    """Draws no more than its upper border when it gets another title: what is in it stays as it is."""
+    """A pane that redraws only its top border when its title changes."""
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002 - Textual's word
         super().__init__(id=id, classes=classes)
@@ -18,7 +18,7 @@ class Pane(Vertical):
         self._titling = False
 
     def put_title(self, title: str) -> None:
-        """Take a title, which must be fit for the screen."""
+        """Set the title, which must be printable."""
         if title != self._title:
             self._title = title
             self._titling = True
@@ -26,7 +26,7 @@ class Pane(Vertical):
             self._titling = False
 
     def refresh(self, *regions: Region, repaint: bool = True, layout: bool = False, recompose: bool = False) -> Self:
-        """Draw anew: of a title only its line."""
+        """Redraw the pane, or only the top border while the title changes."""
         if self._titling:
             regions = (Region(-1, -1, self.outer_size.width, 1),)
         return super().refresh(*regions, repaint=repaint, layout=layout, recompose=recompose)

@@ -1,4 +1,4 @@
-"""The names of the panels, with their numbers."""
+"""The tabs that switch panels."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from layertui.widgets.spots import Spot, SpotLine
 
 @dataclass(frozen=True, slots=True)
 class PanelTab:
-    """A panel: its ID, the number key that shows it, and its name."""
+    """The ID, the key and the title of a panel."""
 
     id: str
     number: str
@@ -24,10 +24,11 @@ class PanelTab:
 
 
 class PanelTabs(SpotLine):
-    """One line of tabs; a click asks for a panel. Where room is short they stand closer, and then without numbers."""
+    """One line of tabs. A click posts `Wanted`. A narrow line has smaller gaps, and a narrower one no numbers."""
 
     DEFAULT_CSS = """
     PanelTabs {
+        margin-bottom: 1;
         & .tabs--number { color: $foreground 60%; }
         & .tabs--title { color: $foreground 70%; }
         & .tabs--number-active { color: $accent; text-style: bold; }
@@ -46,7 +47,7 @@ class PanelTabs(SpotLine):
     active: reactive[str] = reactive("")
 
     class Wanted(Message):
-        """A tab was clicked."""
+        """The user has clicked a tab."""
 
         def __init__(self, tabs: PanelTabs, panel_id: str) -> None:
             self.tabs = tabs
@@ -63,7 +64,7 @@ class PanelTabs(SpotLine):
         self._tabs = tuple(tabs)
 
     def spots(self) -> list[Spot]:
-        """Return a spot a panel."""
+        """Return one spot per panel."""
         names = sum(cell_len(tab.title) + 1 for tab in self._tabs)
         numbers = sum(cell_len(tab.number) for tab in self._tabs)
         room = self.size.width

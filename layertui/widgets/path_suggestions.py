@@ -1,7 +1,7 @@
-"""Paths that somebody types: what a file there would mean, and how the path may go on.
+"""Typed paths: completion, and checks whether a file can be written there.
 
-Every look at a file system can hang, on a network share for minutes. The functions here are plain and may block;
-`Patient` runs them so that neither the screen nor the end of the program waits for one.
+Any access to a file system can hang, for minutes on a network share. The functions here may block; `Patient` runs them
+so that neither the screen nor the exit of the program waits for them.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from layertui.text.safe import safe
 ResultT = TypeVar("ResultT")
 
 _MAX_ENTRIES = 20_000
-"""A folder is read this far for a suggestion."""
+"""The maximum number of entries of a folder that are read for a completion."""
 
 
 class TargetState(Enum):
-    """Whether a file can be written at a path."""
+    """Whether a path can be written."""
 
     NEW = "new"
     EXISTS = "exists"
@@ -36,7 +36,10 @@ class TargetState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A path that was looked at. `problem` says why it is refused; `free` is the space left there, if known."""
+    """The result of checking a path.
+
+    `problem` says why it is refused. `free` is the free space in bytes, None if unknown.
+    """
 
     path: Path
     state: TargetState
@@ -45,46 +48,58 @@ class Target:
 
 
 def expand(text: str, base: Path) -> Path:
-    """Return the path that `text` means: `~` is a home folder, and what is relative counts from `base`."""
+    """Return the path for typed text, expanding `~` and resolving relative paths from `base`."""
     return base / os.path.expanduser(text)
 
 
 def check_target(text: str, base: Path) -> Target:
-    """Look whether a file can be written at the path that somebody typed. Blocks as long as the file system does."""
+    """Return whether a file can be written at a typed path. May block on the file system."""
     path = expand(text, base)
     try:
         return _check(path, text)
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        return Target(path, TargetState.REFUSED, reason)
+        return Target(path, TargetState.REFUSED, reason_text(error))
+
+
+def reason_text(error: Exception) -> str:
+    """Return the reason of an error without the error number and the path."""
+    return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+
+
+def folder_problem(folder: Path) -> str:
+    """Return why nothing can be written into a folder, "" if it is writable."""
+    name = safe(str(folder))
+    if not folder.exists():
+        return f"The folder {name} does not exist"
+    if not folder.is_dir():
+        return f"{name} is not a folder"
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return f"No permission to write to {name}"
+    return ""
 
 
 def _check(path: Path, text: str) -> Target:
-    folder = path.parent
     if not text.strip():
-        return Target(path, TargetState.REFUSED, "Type where the file should go")
+        return Target(path, TargetState.REFUSED, "Enter the path of the file")
     if text.endswith(os.sep) or path.is_dir():
-        return Target(path, TargetState.REFUSED, "This is a folder: add a file name")
-    if not folder.exists():
-        return Target(path, TargetState.REFUSED, f"There is no folder {safe(str(folder))}")
-    if not folder.is_dir():
-        return Target(path, TargetState.REFUSED, f"{safe(str(folder))} is not a folder")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        return Target(path, TargetState.REFUSED, f"You may not write in {safe(str(folder))}")
-    free = shutil.disk_usage(folder).free
+        return Target(path, TargetState.REFUSED, "This is a folder; add a file name")
+    problem = folder_problem(path.parent)
+    if problem:
+        return Target(path, TargetState.REFUSED, problem)
+    free = shutil.disk_usage(path.parent).free
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
         return Target(path, TargetState.NEW, free=free)
     if not stat.S_ISREG(mode):
-        return Target(path, TargetState.REFUSED, "Something is there that is not a file")
+        return Target(path, TargetState.REFUSED, "This path exists and is not a regular file")
     return Target(path, TargetState.EXISTS, free=free)
 
 
 def complete(text: str, base: Path) -> str | None:
-    """Return how a typed path may go on: the first name, folders before files, None when nothing fits.
+    """Return the completion of a typed path: the first matching folder, else the first matching file, else None.
 
-    Names that could not be typed are not offered, nor hidden ones before their dot is typed.
+    Names with control characters are not offered, and hidden ones only after a typed dot.
     """
     head, start = os.path.split(text)
     folder = expand(head, base)
@@ -105,17 +120,17 @@ def _entries(folder: Path, start: str) -> list[tuple[bool, str]]:
 
 
 class Patient:
-    """Runs blocking calls one after the other, each in a thread that the end of the program does not wait for.
+    """Runs blocking calls one at a time, each in a daemon thread, which the exit of the program does not wait for.
 
-    A call that is cancelled while it waits for its turn never starts; one that has started cannot be stopped, so its
-    result is dropped. At most one thread hangs, however much is typed meanwhile.
+    A call that is cancelled while it waits for its turn never starts. One that has started cannot be stopped, and its
+    result is dropped. So at most one thread hangs, however much the user types.
     """
 
     def __init__(self) -> None:
         self._running: asyncio.Future[Any] | None = None
 
     async def __call__(self, function: Callable[..., ResultT], *args: Any) -> ResultT:
-        """Return what `function(*args)` returns."""
+        """Return the result of `function(*args)`."""
         while self._running is not None and not self._running.done():
             await asyncio.wait({self._running})
         loop = asyncio.get_running_loop()
@@ -132,9 +147,9 @@ class Patient:
             result, error = None, None
             try:
                 result = function(*args)
-            except Exception as raised:  # noqa: BLE001 - handed to the caller
+            except Exception as raised:  # noqa: BLE001 - raised in the caller
                 error = raised
-            with suppress(RuntimeError):  # the program has ended meanwhile
+            with suppress(RuntimeError):  # the event loop has been closed
                 loop.call_soon_threadsafe(deliver, result, error)
 
         threading.Thread(target=work, name="layertui-path", daemon=True).start()

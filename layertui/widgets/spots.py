@@ -1,4 +1,4 @@
-"""A line of places to click: the base of the key bar and the tabs."""
+"""A line of clickable spots, the base of the key bar and the tabs."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from layertui.widgets.one_line import OneLine
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """A place to click: pieces of text with the component style of each, what a click does, and a tip.
+    """A clickable text: parts with their component styles, the action of a click, and a tooltip.
 
-    One that is `fixed` stands at the right, and is never left out.
+    A `fixed` spot is at the right and is always shown.
     """
 
     parts: tuple[tuple[str, str], ...]
@@ -27,12 +27,12 @@ class Spot:
 
     @property
     def cells(self) -> int:
-        """The width."""
+        """The width in cells."""
         return sum(cell_len(text) for text, _ in self.parts)
 
 
 class SpotLine(OneLine):
-    """Draws spots from the left, as many as fit."""
+    """Draws as many spots as fit, from the left."""
 
     GAP = 2
 
@@ -45,7 +45,7 @@ class SpotLine(OneLine):
         raise NotImplementedError
 
     def fill(self, line: Line, base: Style) -> None:
-        """Draw the spots and remember where each is."""
+        """Draw the spots and remember their positions."""
         self._places = []
         spots = self.spots()
         fixed = [spot for spot in spots if spot.fixed]
@@ -74,14 +74,14 @@ class SpotLine(OneLine):
         return next((spot for start, end, spot in self._places if start <= x < end), None)
 
     def on_click(self, event: events.Click) -> None:
-        """Do what the spot is for."""
+        """Run the action of the clicked spot."""
         offset = event.get_content_offset(self)
         spot = self._at(offset.x) if offset is not None else None
         if spot is not None and spot.click is not None:
             spot.click()
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
-        """Show the spot's tip."""
+        """Show the tooltip of the spot under the mouse."""
         spot = self._at(event.x)
         tip = spot.tip if spot is not None else ""
         if (self.tooltip or "") != tip:

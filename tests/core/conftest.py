@@ -62,7 +62,7 @@ def driver(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Driver]:
         yield VfsDriver(tmp_path)
         return
     need_root()
-    overlay = OverlayDriver(tmp_path, tmp_path / "run")
+    overlay = OverlayDriver(tmp_path)
     try:
         overlay.create("probe", "")
     except NotSupported as error:

@@ -1,4 +1,4 @@
-"""Checks and repairs of stores that Podman, Buildah and containers-storage made: no false alarm, and nothing hurt."""
+"""Checks and repairs of stores of Podman, Buildah and containers-storage: no false alarm, and no damage."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def mend(podman: PodmanStore, *, force: bool = False) -> None:
     assert {result.outcome for result in results} == {Outcome.DONE}, results
 
 
-def test_images_containers_and_mounts_give_no_finding(podman: PodmanStore) -> None:
+def test_images_containers_and_mounts_give_no_findings(podman: PodmanStore) -> None:
     build_three(podman)
     podman.build("scratch", shell_script(), "shell")
     podman.podman("create", "--name", "made", "localhost/three", "/none")
@@ -47,7 +47,7 @@ def test_images_containers_and_mounts_give_no_finding(podman: PodmanStore) -> No
     assert check(podman) == []
 
 
-def test_layers_of_containers_storage_give_no_finding(podman: PodmanStore) -> None:
+def test_layers_of_containers_storage_give_no_findings(podman: PodmanStore) -> None:
     parent: list[str] = []
     for members in (
         {"a": None, "a/b": b"1", "a/c": "b"},
@@ -69,13 +69,13 @@ def test_layers_of_containers_storage_give_no_finding(podman: PodmanStore) -> No
     assert check(podman) == []
 
 
-def test_copies_with_mapped_owners_give_no_finding(mapped: PodmanStore) -> None:
+def test_copies_with_mapped_owners_give_no_findings(mapped: PodmanStore) -> None:
     assert check(mapped) == []
     mapped.podman("mount", "box")
     assert check(mapped) == []
 
 
-def test_our_layers_on_theirs_give_no_finding(podman: PodmanStore) -> None:
+def test_our_layers_on_theirs_give_no_findings(podman: PodmanStore) -> None:
     layers = build_three(podman)
     store = podman.ours()
     above, _ = store.put(make_tar({"etc": None, "etc/.wh.changed": b"", "ours": b"1"}), parent=layers[-1])
@@ -84,7 +84,7 @@ def test_our_layers_on_theirs_give_no_finding(podman: PodmanStore) -> None:
     assert check(podman) == []
 
 
-def test_content_times_and_what_was_added_are_told_apart(podman: PodmanStore) -> None:
+def test_changed_content_times_and_added_files_are_distinguished(podman: PodmanStore) -> None:
     base, middle, top = build_three(podman)
     folder = podman.graph / podman.driver
     files = {
@@ -139,7 +139,7 @@ def test_a_damaged_store_works_again_after_repair(podman: PodmanStore) -> None:
     assert podman.podman("run", "--rm", "--net=none", "localhost/shell", "/bin/sh", "-c", "echo fine") == "fine"
 
 
-def test_a_chain_whose_parent_is_gone_is_removed_only_by_force_and_podman_can_go_on(podman: PodmanStore) -> None:
+def test_a_chain_without_its_parent_is_removed_by_force_and_podman_works(podman: PodmanStore) -> None:
     layers = build_three(podman)
     podman.build("scratch", shell_script(), "shell")
     path = podman.graph / f"{podman.driver}-layers/layers.json"
@@ -150,13 +150,13 @@ def test_a_chain_whose_parent_is_gone_is_removed_only_by_force_and_podman_can_go
     assert [step.layer for step in steps if step.finding.kind is Kind.NO_PARENT] == [layers[2], layers[1]]
     store.repair(steps)
     left = {(finding.kind, finding.users) for finding in check(podman)}
-    assert {kind for kind, _ in left} == {Kind.IMAGE_LAYER}  # images.json is Podman's own
+    assert {kind for kind, _ in left} == {Kind.IMAGE_LAYER}  # only Podman writes images.json
     podman.podman("rmi", "--force", "localhost/one", "localhost/two", "localhost/three")
     assert check(podman) == []
     podman.podman("run", "--rm", "--net=none", "localhost/shell", "/bin/sh", "-c", ":")
 
 
-def test_folders_are_safe_from_a_repair_while_podman_works(podman: PodmanStore) -> None:
+def test_a_repair_while_podman_works_removes_nothing(podman: PodmanStore) -> None:
     podman.build("scratch", shell_script(), "shell")
     script = "for i in 1 2 3 4; do podman run --rm --net=none localhost/shell /bin/sh -c 'echo x > /y' || exit 1; done"
     with subprocess.Popen(["bash", "-c", script], env=podman.environ, cwd=podman.folder) as work:
@@ -180,15 +180,15 @@ def test_the_command_line(podman: PodmanStore) -> None:
         return subprocess.run(command, env=podman.environ, capture_output=True, text=True, check=False)
 
     clean = run("--deep")
-    assert (clean.returncode, clean.stdout, clean.stderr) == (0, "nothing found\n", "")
+    assert (clean.returncode, clean.stdout, clean.stderr) == (0, "no problems found\n", "")
     assert run("--json").stdout == "[]\n"
     folder = podman.graph / podman.driver / ("" if podman.driver == "overlay" else "dir")
     shutil.move(folder / layers[1], podman.folder / "aside")
     damaged = run()
     assert damaged.returncode == 1
     assert f"damage (no-folder): layer {layers[1][:12]}: its folder" in damaged.stdout
-    assert "takes down: image localhost/two:latest, image localhost/three:latest" in damaged.stdout
-    assert "repair: remove the layer and the 1 layers based on it; only if told to" in damaged.stdout
+    assert "affects: image localhost/two:latest, image localhost/three:latest" in damaged.stdout
+    assert "repair: remove the layer and 1 layer based on it; only with force" in damaged.stdout
     (finding, *_) = json.loads(run("--json").stdout)
     assert (finding["kind"], finding["layer"], finding["severity"]) == ("no-folder", layers[1], "damage")
     assert run(layers[0]).returncode == 0

@@ -1,4 +1,4 @@
-"""Layers looked at without a mount, beside the kernel's own mount of the same layers: the same files."""
+"""A layer's files without a mount are those of the kernel's mount of the same layers."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import pytest
 from layerstore import LayerStore
 from layerstore.content.files import FileKind, LayerFiles
 from layerstore.content.waste import waste
+from layerstore.drivers.base import Stack
 from layerstore.drivers.overlay.whiteouts import marks_of
-from layerstore.drivers.stack import Stack
 from layerstore.model import ChangeKind
 from support.mounts import unmount_below
 from support.needs import need_program, need_root
@@ -34,7 +34,7 @@ def store(tmp_path: Path, driver: str) -> Iterator[LayerStore]:
 
 
 def seen(files: LayerFiles) -> dict[str, tuple[object, ...]]:
-    """Return all that a layer shows of itself."""
+    """Return all files of a layer with their attributes, without a mount."""
     found: dict[str, tuple[object, ...]] = {}
     for entry in files.walk():
         content = files.read(entry.path, 0, 1 << 20) if entry.kind is FileKind.FILE else b""
@@ -46,12 +46,12 @@ def seen(files: LayerFiles) -> dict[str, tuple[object, ...]]:
 
 
 def shown(root: Path) -> dict[str, tuple[object, ...]]:
-    """Return the same of what the kernel shows."""
+    """Return the same for the kernel's mount."""
     found: dict[str, tuple[object, ...]] = {}
     for at, folders, files in os.walk(root):
         for name in [*folders, *files]:
             path = os.path.join(at, name)
-            if not os.path.lexists(path):  # a whiteout that hides nothing: listed, and not there
+            if not os.path.lexists(path):  # the kernel lists a whiteout that hides nothing
                 continue
             status = os.lstat(path)
             is_link, is_file = stat.S_ISLNK(status.st_mode), stat.S_ISREG(status.st_mode)
@@ -69,7 +69,7 @@ def shown(root: Path) -> dict[str, tuple[object, ...]]:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_what_is_seen_is_what_the_kernel_shows(store: LayerStore, seed: int) -> None:
+def test_files_are_those_of_the_kernel_s_mount(store: LayerStore, seed: int) -> None:
     for layer in put_stack(store, seed):
         mounted = store.mount(layer)
         assert seen(store.files(layer)) == shown(mounted)
@@ -77,10 +77,10 @@ def test_what_is_seen_is_what_the_kernel_shows(store: LayerStore, seed: int) -> 
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_what_is_extracted_is_what_cp_copies_out_of_the_mount(store: LayerStore, seed: int, tmp_path: Path) -> None:
+def test_extraction_gives_what_cp_copies_from_the_mount(store: LayerStore, seed: int, tmp_path: Path) -> None:
     top = put_stack(store, seed)[-1]
     mounted = store.mount(top)
-    # It complains of whiteouts that hide nothing: they are listed, and not there.
+    # cp complains about whiteouts that hide nothing: they are listed but do not exist.
     subprocess.run([need_program("cp"), "-a", mounted, tmp_path / "truth"], check=False, capture_output=True)
     done = store.extract(top, "/", tmp_path / "ours")
     store.unmount(top)
@@ -98,8 +98,8 @@ def test_what_is_extracted_is_what_cp_copies_out_of_the_mount(store: LayerStore,
     assert unpacked == truth
 
 
-def test_a_file_of_a_real_image_layer(store: LayerStore, tmp_path: Path) -> None:
-    """Names, modes and links as a distribution has them: the folders of this host's own /etc."""
+def test_files_of_a_real_distribution(store: LayerStore, tmp_path: Path) -> None:
+    """The folders of this host's /etc have the names, modes and links of a distribution."""
     tar = subprocess.run([need_program("tar"), "-C", "/", "-cf", "-", "etc"], capture_output=True, check=False).stdout
     base, _ = store.put(tar)
     top, _ = store.put(make_tar({"etc/.wh.hostname": b"", "etc/new": b"1"}), parent=base.id)
@@ -113,7 +113,7 @@ def test_a_file_of_a_real_image_layer(store: LayerStore, tmp_path: Path) -> None
 
 
 def test_moved_folders_and_copied_metadata(tmp_path: Path) -> None:
-    """What an overlay with redirect_dir and metacopy leaves behind, as on Fedora."""
+    """An overlay with redirect_dir and metacopy, as on Fedora, leaves these in layers."""
     need_root()
     store = LayerStore.open(tmp_path / "graph", tmp_path / "run", driver="overlay")
     store.put(make_tar({"data/deep/x": b"1" * 9000, "data/y": b"2" * 5000, "other/z": b"3"}), id="base")
@@ -144,15 +144,15 @@ def test_moved_folders_and_copied_metadata(tmp_path: Path) -> None:
         unmount_below(tmp_path)
 
 
-def test_what_fuse_overlayfs_leaves_behind(tmp_path: Path) -> None:
-    """It keeps files called `.wh.…` beside, or instead of, what the kernel would read."""
+def test_marks_of_fuse_overlayfs(tmp_path: Path) -> None:
+    """It writes files called `.wh.…` in addition to, or instead of, the kernel's whiteouts."""
     need_root()
     program = need_program("fuse-overlayfs")
     layers = [tmp_path / name for name in ("top", "base")]
     for folder in (*layers, tmp_path / "work", tmp_path / "merged"):
         folder.mkdir()
     make_tree(layers[1], {"d/x": b"12345", "d/y": b"2", "a": b"333", "e/z": b"4", "kept": b"5", "f/in": b"66"})
-    (layers[0] / ".wh.kept").touch()  # as where it may not make devices
+    (layers[0] / ".wh.kept").touch()  # as if it may not create devices
     (layers[0] / "f").mkdir()
     (layers[0] / "f/.wh.in").touch()
     merged = tmp_path / "merged"
@@ -165,10 +165,10 @@ def test_what_fuse_overlayfs_leaves_behind(tmp_path: Path) -> None:
         (merged / "d").mkdir()
         (merged / "d/x").write_bytes(b"new")
         shutil.move(merged / "e", merged / "g")
-        # The kernel may still answer with times that it cached before the write: a fresh mount tells those on disk.
+        # The kernel may have cached times from before the write; a new mount reads those on disk.
         unmount_below(tmp_path)
         subprocess.run(mount, check=True, capture_output=True)
-        stack = Stack(tuple((path.name, str(path)) for path in layers), marks_of(layers[0]), named_whiteouts=True)
+        stack = Stack(tuple((path.name, str(path)) for path in layers), marks_of(layers[0], fuse=True))
         files = LayerFiles(stack)
         truth = shown(merged)
         assert sorted(truth) == ["/d", "/d/x", "/f", "/g", "/g/z"]

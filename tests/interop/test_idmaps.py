@@ -210,7 +210,7 @@ def test_owners_outside_the_map_are_named_in_the_error(mapped: PodmanStore) -> N
     (root / "etc/foreign").touch()  # owned by the host's root, who is not in the map
     mapped.podman("unmount", "box")
     assert "/etc/foreign" in [found.path for found in store.changes(container.id)]
-    with pytest.raises(NotSupported, match=r"'etc/foreign'.*UID (on disk, 0,|0 on disk) is outside"):
+    with pytest.raises(NotSupported, match=r"'etc/foreign'.*UID 0 on disk"):
         our_diff(store, container.id)
     with pytest.raises(NotSupported, match="podman create --uidmap"):
         store.create(parent=own.id, maps=IDMappings(UIDS, GIDS))

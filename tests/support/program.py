@@ -26,14 +26,16 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 class Program:
     """The browser on a store, in a pseudo-terminal that the test reads."""
 
-    def __init__(self, root: Path, *, ignore_hangup: bool = False) -> None:
+    def __init__(self, root: Path, *, ignore_hangup: bool = False, code: str = "") -> None:
+        """Start the browser, or Python `code` that starts it."""
         self.output = bytearray()
         self.pid, self.terminal = pty.fork()
         if self.pid == 0:
             os.environ.update(TERM="xterm-256color", LANG="C.UTF-8")
             if ignore_hangup:
                 signal.signal(signal.SIGHUP, signal.SIG_IGN)
-            command = [sys.executable, "-m", "layertui", "--root", str(root / "g"), "--runroot", str(root / "r")]
+            python = [sys.executable, *(("-c", code) if code else ("-m", "layertui"))]
+            command = [*python, "--root", str(root / "g"), "--runroot", str(root / "r")]
             os.execv(command[0], command)
         fcntl.ioctl(self.terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 36, 120, 0, 0))
 

@@ -9,7 +9,7 @@ import tarfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
-from layerstore.archive.read import TarEntry
+from layerstore.archive.entry import TarEntry
 from layerstore.archive.tarsplit.entry import clean
 from layerstore.archive.tarsplit.join import join
 from layerstore.archive.tarsplit.split import TarSplit

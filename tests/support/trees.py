@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from layerstore.archive.read import TarEntry
+from layerstore.archive.entry import TarEntry
 from support.needs import need_program, need_root
 
 NOBODY = 65534

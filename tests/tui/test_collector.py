@@ -1,4 +1,4 @@
-"""When the garbage collector works."""
+"""Tests of when the garbage collector runs."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import pytest
 from layertui.app import Collector
 
 pytestmark = pytest.mark.skipif(
-    sys.version_info >= (3, 14), reason="Python 3.14 collects by and by, and has other generations"
+    sys.version_info >= (3, 14), reason="Python 3.14 collects incrementally and has other generations"
 )
 
 
 @pytest.fixture
 def collected() -> Iterator[list[tuple[int, int]]]:
-    """Yield a list that gets an entry with each collection: which generation, and how much."""
+    """Yield a list to which each collection appends its generation and the number of objects it freed."""
     seen: list[tuple[int, int]] = []
 
     def note(phase: str, info: dict[str, int]) -> None:
@@ -33,21 +33,21 @@ def collected() -> Iterator[list[tuple[int, int]]]:
     gc.set_threshold(*thresholds)
 
 
-def draw_a_picture() -> None:
-    """Make what a picture leaves behind: what refers to itself."""
+def draw_frame() -> None:
+    """Create reference cycles, as drawing a frame does."""
     for _ in range(3000):
         circle: list[object] = []
         circle.append(circle)
 
 
-async def test_it_works_after_a_picture_and_not_before(collected: list[tuple[int, int]]) -> None:
+async def test_it_collects_after_a_frame_and_not_before(collected: list[tuple[int, int]]) -> None:
     collector = Collector()
     collector.begin()
-    keep = [[number] for number in range(4000)]  # two pictures do not make it work by themselves
-    draw_a_picture()
+    keep = [[number] for number in range(4000)]  # two frames stay below the automatic threshold
+    draw_frame()
     collector.drawn()
     collector.drawn()
-    assert not collected, "the picture has not left yet"
+    assert not collected, "the frame has not been written yet"
     await asyncio.sleep(0.1)
     ((generation, count),) = collected
     assert generation == 0
@@ -58,11 +58,11 @@ async def test_it_works_after_a_picture_and_not_before(collected: list[tuple[int
     assert len(keep) == 4000
 
 
-async def test_what_has_lasted_is_collected_less_often(collected: list[tuple[int, int]]) -> None:
+async def test_older_generations_are_collected_less_often(collected: list[tuple[int, int]]) -> None:
     collector = Collector()
     collector.begin()
     for _ in range(30):
-        draw_a_picture()
+        draw_frame()
         collector.drawn()
         await asyncio.sleep(0.02)
     generations = [generation for generation, _ in collected]
@@ -71,7 +71,7 @@ async def test_what_has_lasted_is_collected_less_often(collected: list[tuple[int
 
 async def test_nothing_is_collected_before_the_browser_has_begun(collected: list[tuple[int, int]]) -> None:
     gc.set_threshold(100_000, 10, 10)
-    draw_a_picture()
+    draw_frame()
     Collector().drawn()
     await asyncio.sleep(0.1)
     assert not collected

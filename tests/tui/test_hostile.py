@@ -186,7 +186,7 @@ def test_the_strict_terminal_detects_hostile_output(store: HostileStore, key: st
         (["--root", f"/nowhere{ODD}", "layers"], f"/nowhere{ODD_SHOWN}"),
         (["--driver", f"x{ODD}", "layers"], f"x{ODD_SHOWN}"),
         (["--storage-opt", f"x{ODD}=1", "layers"], f"x{ODD_SHOWN}"),
-        (["--config", "odd.toml"], r"odd.toml: there is no setting 'x\x9b\u202e\u2028'"),
+        (["--config", "odd.toml"], r"odd.toml: unknown setting 'x\x9b\u202e\u2028'"),
         (["--config", f"none{ODD}"], f"none{ODD_SHOWN}"),
         (
             [
@@ -248,7 +248,7 @@ def files(walk: Walk) -> None:
     walk.leave("b Bytes")
     walk.press("G", r"→ /dir/lines:two\nlines\r\ttab", r"Symbolic link to ../dir/lines:two\nlines\r\ttab")
     walk.leave("Symbolic link", ESC)
-    walk.press("w", "In 1 layer of the chain", "/links/" + SHOWN["lines"], screen="OccurrencesDialog")
+    walk.press("w", "Found in 1 layer of the chain", "/links/" + SHOWN["lines"], screen="OccurrencesDialog")
     walk.leave("of the chain")
 
 
@@ -262,7 +262,7 @@ def extract(walk: Walk) -> None:
 def skipped(walk: Walk) -> None:
     walk.press(ESC, SHOWN["title"] + ".d/", "▸ dir/")
     walk.terminal.type("g" + "j" * 9)
-    walk.press("x", "Extract from base-layer", "/dir  and all that is in it")
+    walk.press("x", "Extract from base-layer", "/dir  and its contents")
     walk.press(
         "\x13", "1 file skipped", rf"/\xffw{ODD_SHOWN}/dir", rf"/dir/closed{ODD_SHOWN}\xff", screen="SkippedDialog"
     )
@@ -294,11 +294,11 @@ def editors(walk: Walk) -> None:
     walk.leave("⏎ OK")
     walk.leave("Flags of top")
     walk.press("t", "Metadata of top", r'"bell:\u0007\b\x7f"', screen="MetadataDialog")
-    walk.press("\x14", "indented for reading", r'"c1:\u009b31m\u009d0;evil\u009c"')
-    walk.press("\x14", "saved exactly as typed")
+    walk.press("\x14", "it is saved as typed", r'"c1:\u009b31m\u009d0;evil\u009c"')
+    walk.press("\x14", "to indent it for reading")
     walk.terminal.paste("pasted\u202e\u200b\u2028\n\tmore")
     walk.see("pasted", "edited")
-    walk.press(ESC, "Discard the changes?", screen="ConfirmDialog")
+    walk.press(ESC, "Discard changes?", screen="ConfirmDialog")
     walk.press("y", "space Mark")
     walk.press("y", "Copy from top", SHOWN["clip"] + "@top", screen="CopyMenu")
     assert walk.copy("2", "Copied name: " + SHOWN["clip"]) == "$'clip:\\033]52;c;ZXZpbA==\\007@top'"
@@ -314,34 +314,34 @@ def export_and_create(walk: Walk) -> None:
     walk.press("n", "New layer", "base-layer", screen="CreateDialog")
     walk.press("\t\r", "Part of an ID or name", SHOWN["zero"] + "@i", screen="LayerPicker")
     walk.terminal.paste("bidi:\u202e\u200bg\n\x9b")
-    walk.see("bidi:g", "No layer matches")
+    walk.see("bidi:g", "No matching layers")
     walk.press("\x15", "33 layers")
     walk.press("@row", SHOWN["bidi"] + "@row")
     walk.press("\r", "▾ clip:\\x1b]52;c;")
     walk.press(f"{ESC}[Z", "Parent")
     walk.press("l", "from a tar", "Browse…")
-    walk.press("\x0f", "Make a layer of", screen="SafeOpen")
-    walk.leave("Make a layer of")
+    walk.press("\x0f", "Create a layer from", screen="SafeOpen")
+    walk.leave("Create a layer from")
     walk.leave("New layer")
 
 
 def delete_and_apply(walk: Walk) -> None:
     walk.to_layer("top")
-    walk.press("d", "Delete 1 layer?", "✗ layer clip:\\x1b]52;", "Include", screen="DeleteDialog")
-    walk.press("i", SHOWN["clip"] + "@images can no longer", "podman rmi " + SHOWN["clip"])
+    walk.press("d", "Delete 1 layer?", "✗ child layer clip:\\x1b]52;", "Include", screen="DeleteDialog")
+    walk.press("i", SHOWN["clip"] + "@images becomes", "podman rmi " + SHOWN["clip"])
     walk.leave("cannot be undone")
     (walk.store.work / "bad.tar").write_bytes(make_tar({f"../out{ODD}": b"x"}))
     walk.press("a", "Apply a tar to top", "Diff now", screen="ApplyDialog")
-    walk.press("bad.tar", "not compressed")
-    walk.press("\x13", "Change top under those", f"{SHOWN['clip']}@images")
-    walk.press("y", "The system refused", rf"dir/closed{ODD_SHOWN}\xff", screen="ErrorDialog")
+    walk.press("bad.tar", "uncompressed")
+    walk.press("\x13", "Change top while it is in use?", f"{SHOWN['clip']}@images")
+    walk.press("y", "System error", rf"dir/closed{ODD_SHOWN}\xff", screen="ErrorDialog")
     assert rf"Path: dir/closed{ODD_SHOWN}\xff" in walk.copy("y", "Copied")
-    walk.leave("The system refused")
+    walk.leave("System error")
     walk.find_lone()
     walk.press("a", "Apply a tar to lone", "Diff now")
-    walk.press("bad.tar", "not compressed")
-    walk.press("\x13", "Not a usable tar", f"../out{ODD_SHOWN}")
-    walk.leave("Not a usable tar")
+    walk.press("bad.tar", "uncompressed")
+    walk.press("\x13", "Invalid tar", f"../out{ODD_SHOWN}")
+    walk.leave("Invalid tar")
 
 
 def mounts(walk: Walk) -> None:
@@ -350,10 +350,10 @@ def mounts(walk: Walk) -> None:
     assert walk.copy("m", "the path is copied") == f"$'{quoted}'"
     walk.see(f"{ODD_SHOWN}/vfs/dir/lone", "mounted")
     with odd_process(["sleep", "60"], walk.store.folder, cwd=path):
-        walk.press("u", "Unmount lone?", r"works in it: \x1b]0;evil\x07sleep 60")
+        walk.press("u", "Unmount lone?", r"has its working folder here: \x1b]0;evil\x07sleep 60")
         walk.leave("Unmount lone?", "n")
-        walk.press("d", r"Programs work in it", r"lone: \x1b]0;evil\x07sleep 60")
-        walk.leave("Programs work")
+        walk.press("d", "In use by processes", r"lone: \x1b]0;evil\x07sleep 60")
+        walk.leave("In use by processes")
     walk.press("s", "Shell in lone", "lone-layer", screen="ShellDialog")
     walk.press("\r", "the host's shell", f"{ODD_SHOWN}/vfs/dir/lone", "[layer lone]")
     walk.press("exit\n", "lone-layer", "? Help")
@@ -365,13 +365,13 @@ def stale(walk: Walk) -> None:
     walk.press("G" + "k" * 8, f"╮╭─ {SHOWN['bidi']}@row ─")
     walk.press("u", "Clear stale mounts?")
     walk.leave("Clear stale mounts?", "n")
-    walk.press("m", "The system refused", f"/g{ODD_SHOWN}/vfs/dir/{SHOWN['bidi']}")
-    walk.leave("The system refused")
+    walk.press("m", "System error", f"/g{ODD_SHOWN}/vfs/dir/{SHOWN['bidi']}")
+    walk.leave("System error")
 
 
 def help_and_palette(walk: Walk) -> None:
     walk.press("?", "Help", "i IDs", screen="HelpScreen")
-    walk.press("/", "Part of a key or of what it does")
+    walk.press("/", "Part of a key or a description")
     walk.terminal.paste("when copied\u202e\x9b")
     walk.see(r"$'a\nb'", "one word for a shell")
     walk.leave("when copied")
@@ -388,7 +388,7 @@ def help_and_palette(walk: Walk) -> None:
 
 def check(walk: Walk) -> None:
     walk.press("c", "Check of", f"/g{ODD_SHOWN}", "done", "Damage", SHOWN["bell"], screen="CheckScreen", place="check")
-    walk.press("f", "Repair: ", "Type repair to lose", screen="RepairDialog")
+    walk.press("f", "Repair: ", 'Type "repair" to delete', screen="RepairDialog")
     walk.press("repair\r", "1 of 1 step done", "esc Close", screen="ResultsDialog")
     walk.leave("esc Close")
     walk.press(ESC, "base-layer")

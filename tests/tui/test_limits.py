@@ -1,4 +1,4 @@
-"""The real browser in a terminal of a real ordinary user: in Podman's namespace, in its own, and in none."""
+"""Tests of the browser run by an ordinary user: in Podman's user namespace, in its own, and without one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import pytest
 
 from layerstore import LayerStore, StorePlace
 from layerstore.config.rootless import Entered, Entry
-from layertui.limits import Footing, take_footing
+from layertui.limits import Limits, enter_namespace
 from support.needs import need_program
 from support.tars import make_tar
 from support.users import User
@@ -28,7 +28,7 @@ _SIZE = (40, 120)
 
 
 class Terminal:
-    """The browser in a pseudo-terminal, and what is on its screen."""
+    """The browser in a pseudo-terminal."""
 
     def __init__(self, user: User, *arguments: str | Path, **environ: str | Path) -> None:
         self.screen = pyte.Screen(_SIZE[1], _SIZE[0])
@@ -40,7 +40,7 @@ class Terminal:
         fcntl.ioctl(self._terminal, termios.TIOCSWINSZ, struct.pack("HHHH", *_SIZE, 0, 0))
 
     def text(self) -> str:
-        """Return the screen's words, without line ends and frames."""
+        """Return the text of the screen on one line, without borders."""
         lines = " ".join(line.strip() for line in self.screen.display)
         return " ".join(lines.replace("│", " ").replace("▌", " ").split())
 
@@ -48,7 +48,7 @@ class Terminal:
         until = time.monotonic() + 30
         while text not in self.text():
             if time.monotonic() > until:
-                pytest.fail(f"{text!r} never came:\n" + "\n".join(self.screen.display))
+                pytest.fail(f"{text!r} did not appear:\n" + "\n".join(self.screen.display))
             self._read()
         return self.text()
 
@@ -56,7 +56,7 @@ class Terminal:
         os.write(self._terminal, key.encode())
 
     def ended(self) -> int:
-        """Leave; return the exit status."""
+        """Quit the browser and return the exit status."""
         self.press("q")
         until = time.monotonic() + 20
         while time.monotonic() < until:
@@ -65,10 +65,10 @@ class Terminal:
                 os.close(self._terminal)
                 return os.waitstatus_to_exitcode(status)
             self._read()
-        pytest.fail("it does not end:\n" + "\n".join(self.screen.display))
+        pytest.fail("the browser does not exit:\n" + "\n".join(self.screen.display))
 
     def hung_up(self) -> int:
-        """Take the terminal away; return the exit status."""
+        """Close the terminal and return the exit status."""
         os.close(self._terminal)
         return os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
 
@@ -98,7 +98,7 @@ def test_mounts_outlive_the_browser_in_podman_s_namespace(user: User) -> None:
     terminal.wait_for("following")
     assert "READ-ONLY" not in terminal.text()
     terminal.press("m")
-    terminal.wait_for("Podman sees it, too")
+    terminal.wait_for("Visible to Podman too")
     assert terminal.ended() == 0
     (line,) = counts(user)
     assert user.run("podman", "unshare", "ls", str(line["path"])) != ""
@@ -115,7 +115,7 @@ def test_mounts_and_counts_end_with_the_browser_in_its_own_namespace(user: User,
     terminal = Terminal(user)
     terminal.wait_for("following")
     terminal.press("m")
-    terminal.wait_for("Only layertui and its shells")
+    terminal.wait_for("Visible only to layertui")
     assert len(counts(user)) == 1
     if terminal_goes:
         assert terminal.hung_up() != 0
@@ -129,20 +129,20 @@ def test_without_a_namespace_it_is_read_only_and_says_why(user: User) -> None:
     terminal = Terminal(user, PATH="/nowhere")
     text = terminal.wait_for("shadow-utils")
     assert "READ-ONLY" in text
-    assert "not mounted or changed" in text
+    assert "but not mounted or changed" in text
     terminal.press("m")
     terminal.wait_for("cannot mount it. The program newuidmap is missing")
     assert terminal.ended() == 0
     assert counts(user) == []
 
 
-def test_fuse_stands_in_for_a_namespace(user: User) -> None:
+def test_fuse_overlayfs_mounts_without_a_namespace(user: User) -> None:
     programs = user.place / "programs"
     programs.mkdir()
     for name in ("fuse-overlayfs", "fusermount3"):
         (programs / name).symlink_to(need_program(name))
     terminal = Terminal(user, PATH=programs)
-    text = terminal.wait_for("mounted by fuse-overlayfs")
+    text = terminal.wait_for("fuse-overlayfs mounts the layers")
     assert "READ-ONLY" not in text
     terminal.press("m")
     terminal.wait_for("Mounted; the path is copied")
@@ -153,7 +153,7 @@ def test_fuse_stands_in_for_a_namespace(user: User) -> None:
     assert terminal.ended() == 0
 
 
-def test_root_s_store_is_not_entered_for(user: User) -> None:
+def test_no_namespace_is_entered_for_a_store_of_root(user: User) -> None:
     place = user.place / "roots"
     place.mkdir(mode=0o755)
     LayerStore.open(place / "g", place / "r", driver="vfs")
@@ -163,49 +163,49 @@ def test_root_s_store_is_not_entered_for(user: User) -> None:
     assert terminal.ended() == 0
 
 
-def test_the_list_of_layers_enters_nothing(user: User) -> None:
+def test_listing_layers_enters_no_namespace(user: User) -> None:
     said = user.run(sys.executable, "-m", "layertui", "layers", PATH="/nowhere")
     assert len(said.split()) == 2
 
 
-# What follows from a footing, without a screen
+# Limits without a screen
 
 
-def test_what_follows_from_no_namespace() -> None:
+def test_limits_without_a_namespace() -> None:
     entered = Entered(Entry.UNAVAILABLE, reason="nothing is there", hint="get something")
-    assert Footing(entered, "no fuse").why_read_only("overlay") == (
-        "Nothing is there: get something. Nor can fuse-overlayfs stand in: no fuse."
+    assert Limits(entered, {"overlay": "no fuse"}).read_only_reason("overlay") == (
+        "Nothing is there: get something. fuse-overlayfs cannot be used instead: no fuse."
     )
-    assert Footing(entered, "no fuse").notice("overlay")[0] == "Read-only"
-    assert Footing(entered).notice("overlay")[0] == "No user namespace"
-    assert Footing(entered).why_read_only("overlay") == ""
-    for footing in (Footing(entered, "no fuse"), Footing(entered)):
-        assert footing.why_read_only("vfs") == ""
-        assert footing.notice("vfs") == ("", "")
-        assert footing.mount_note == ""
+    assert Limits(entered, {"overlay": "no fuse"}).notice("overlay")[0] == "Read-only"
+    assert Limits(entered, {"overlay": ""}).notice("overlay")[0] == "No user namespace"
+    assert Limits(entered, {"overlay": ""}).read_only_reason("overlay") == ""
+    for limits in (Limits(entered, {"overlay": "no fuse"}), Limits(entered, {"overlay": ""})):
+        assert limits.read_only_reason("vfs") == ""
+        assert limits.notice("vfs") == ("", "")
+        assert limits.mount_note == ""
     for how in (Entry.JOINED, Entry.OWN, Entry.NOT_NEEDED):
-        assert Footing(Entered(how), "no fuse").notice("overlay") == ("", "")
+        assert Limits(Entered(how), {"overlay": "no fuse"}).notice("overlay") == ("", "")
 
 
-def test_leaving_ends_what_was_mounted_since(tmp_path: Path) -> None:
+def test_leaving_unmounts_what_was_mounted_since_opening(tmp_path: Path) -> None:
     store = LayerStore.open(tmp_path / "g", tmp_path / "r", driver="vfs")
     for name in ("before", "since"):
         store.put(make_tar({"f": b"x"}), id=name)
     store.mount("before")
-    footing = Footing(Entered(Entry.OWN))
-    footing.opened(store)
+    limits = Limits(Entered(Entry.OWN))
+    limits.opened(store)
     store.mount("since")
     store.mount("since")
-    assert footing.leave() == []
+    assert limits.leave() == []
     assert [state.id for state in store.mounts()] == ["before"]
-    assert footing.leave() == []
-    joined = Footing(Entered(Entry.JOINED, 1))
+    assert limits.leave() == []
+    joined = Limits(Entered(Entry.JOINED, 1))
     joined.opened(store)
     store.mount("since")
     assert joined.leave() == []
     assert len(store.mounts()) == 2
 
 
-def test_a_store_that_is_not_there_is_entered_for_nobody(tmp_path: Path) -> None:
+def test_no_namespace_is_entered_for_a_missing_store(tmp_path: Path) -> None:
     place = StorePlace(str(tmp_path / "absent"), str(tmp_path / "r"), None, "--root")
-    assert take_footing(place).entered.how is Entry.NOT_NEEDED
+    assert enter_namespace(place).entered.how is Entry.NOT_NEEDED

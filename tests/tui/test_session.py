@@ -1,4 +1,4 @@
-"""What is remembered from one run to the next, in the file and in the program."""
+"""Tests of the session file and of what the browser restores from it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def file(tmp_path: Path) -> Path:
 # The file
 
 
-def test_a_store_is_found_again_by_its_root_and_driver(file: Path) -> None:
+def test_the_state_of_a_store_is_kept_by_root_and_driver(file: Path) -> None:
     session = Session(file)
     state = StoreState("changes", "size", "abc", ("a", "b"), "list")
     session.keep_store(ROOT, "overlay", state)
@@ -49,12 +49,12 @@ def test_a_store_is_found_again_by_its_root_and_driver(file: Path) -> None:
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
 
 
-def test_nothing_is_written_where_nothing_was_kept(file: Path) -> None:
+def test_nothing_is_written_without_changes(file: Path) -> None:
     Session(file).save()
     assert not file.parent.exists()
 
 
-def test_the_usual_place_is_the_state_folder(own_home: Path) -> None:
+def test_the_default_location_is_the_state_folder(own_home: Path) -> None:
     assert Session().path == own_home / "state" / "layertui" / "session.json"
 
 
@@ -70,7 +70,7 @@ def test_a_corrupt_file_counts_as_empty_and_is_replaced(file: Path, raw: bytes) 
     assert os.listdir(file.parent) == [file.name]
 
 
-def test_what_a_later_version_wrote_does_no_harm(file: Path) -> None:
+def test_the_file_of_a_later_version_can_be_read(file: Path) -> None:
     file.parent.mkdir(parents=True)
     file.write_text('{"new": 1, "stores": {"vfs:/graph": {"panel": "flames", "sort": "inodes", "extra": []}}}')
     state = Session(file).store(ROOT, "vfs")
@@ -78,7 +78,7 @@ def test_what_a_later_version_wrote_does_no_harm(file: Path) -> None:
     assert state.order is None
 
 
-def test_it_is_bounded_and_the_oldest_go(file: Path) -> None:
+def test_the_oldest_entries_are_dropped(file: Path) -> None:
     for number in range(STORES + 3):
         session = Session(file)
         session.keep_store(Path(f"/{number}"), "vfs", StoreState(cursor=str(number)))
@@ -109,7 +109,7 @@ def test_two_programs_do_not_lose_each_others_stores(file: Path) -> None:
     assert again.theme("") == LIGHT.name
 
 
-def test_names_that_are_not_utf8_are_no_trouble(file: Path) -> None:
+def test_names_that_are_not_utf8_can_be_saved(file: Path) -> None:
     root = Path(os.fsdecode(b"/gr\xffaph"))
     session = Session(file)
     session.keep_store(root, "vfs", StoreState("changes", cursor="\ud800", folded=("\udcff",)))
@@ -117,7 +117,7 @@ def test_names_that_are_not_utf8_are_no_trouble(file: Path) -> None:
     assert Session(file).store(root, "vfs").panel == "changes"
 
 
-def test_a_theme_from_the_palette_holds_until_the_settings_say_another(file: Path) -> None:
+def test_a_theme_from_the_palette_is_used_until_the_configured_one_changes(file: Path) -> None:
     session = Session(file)
     session.keep_theme("nord", "monokai")
     session.save()
@@ -131,17 +131,24 @@ def test_a_theme_from_the_palette_holds_until_the_settings_say_another(file: Pat
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.ENOSPC, errno.EROFS, errno.EDQUOT, errno.EPERM])
-def test_no_permission_and_no_room_are_passed_over(file: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
-    def full(*arguments: Any, **options: Any) -> None:
+def test_missing_permission_and_disk_space_are_ignored(
+    file: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    attempts: list[str] = []
+
+    def fail(path: str, *arguments: Any, **options: Any) -> None:
+        attempts.append(path)
         raise OSError(number, os.strerror(number))
 
     session = Session(file)
     session.keep_store(ROOT, "vfs", StoreState("changes"))
-    monkeypatch.setattr(session_module, "write_file", full)
+    monkeypatch.setattr(session_module, "write_file", fail)
     session.save()
+    assert attempts == [str(file)]
+    assert not file.exists()
 
 
-def test_other_trouble_is_told(tmp_path: Path) -> None:
+def test_other_errors_are_raised(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("a file where a folder should be")
     session = Session(tmp_path / "state" / "layertui" / "session.json")
     session.keep_store(ROOT, "vfs", StoreState("changes"))
@@ -149,7 +156,7 @@ def test_other_trouble_is_told(tmp_path: Path) -> None:
         session.save()
 
 
-def test_root_leaves_nothing_in_the_home_of_another_user(tmp_path: Path, file: Path) -> None:
+def test_root_writes_nothing_into_the_home_of_another_user(tmp_path: Path, file: Path) -> None:
     need_root()
     os.chown(tmp_path, 65534, 65534)
     session = Session(file)
@@ -163,7 +170,7 @@ def test_root_leaves_nothing_in_the_home_of_another_user(tmp_path: Path, file: P
 
 @asynccontextmanager
 async def run(place: Place, session: Session, settings: Settings = Settings()) -> AsyncIterator[Browser]:  # noqa: B008
-    """Run the app and leave it by its key, as people do."""
+    """Run the app and quit it with the `q` key."""
     app = LayertuiApp(place.open, clock=lambda: NOW, settings=settings, session=session)
     async with app.run_test(size=(120, 36), notifications=True) as pilot:
         await wait_for(lambda: len(app.screen_stack) > 1 and bool(app.screen.query("#layers")), pilot)
@@ -174,7 +181,7 @@ async def run(place: Place, session: Session, settings: Settings = Settings()) -
     session.save()
 
 
-async def test_panel_order_folds_and_cursor_come_back(store: LayerStore, place: Place, file: Path) -> None:
+async def test_panel_order_folds_and_cursor_are_restored(store: LayerStore, place: Place, file: Path) -> None:
     async with run(place, Session(file)) as browser:
         assert "app" in browser.titles
         browser.tree.go_to_key(browser.screen.view.names["middle"])
@@ -195,7 +202,7 @@ async def test_panel_order_folds_and_cursor_come_back(store: LayerStore, place: 
         assert browser.titles == hidden
 
 
-async def test_a_zoomed_panel_has_the_keys_again(store: LayerStore, place: Place, file: Path) -> None:
+async def test_a_zoomed_panel_is_restored_with_the_focus(store: LayerStore, place: Place, file: Path) -> None:
     async with run(place, Session(file)) as browser:
         await browser.press("4", "4", "z")
         assert browser.screen.query_one("#panels").has_class("-zoom")
@@ -204,7 +211,7 @@ async def test_a_zoomed_panel_has_the_keys_again(store: LayerStore, place: Place
         assert browser.screen.panel.focus_target.has_focus
 
 
-async def test_what_is_gone_is_passed_over(store: LayerStore, place: Place, file: Path) -> None:
+async def test_unknown_values_are_ignored(store: LayerStore, place: Place, file: Path) -> None:
     session = Session(file)
     session.keep_store(place.root, "vfs", StoreState("no panel", "no order", "no layer", ("gone",), "no pane"))
     async with run(place, session, Settings(view=View(sort=Order.NAME))) as browser:
@@ -213,7 +220,7 @@ async def test_what_is_gone_is_passed_over(store: LayerStore, place: Place, file
         assert browser.screen.panel.id == "summary"
 
 
-async def test_leaving_with_a_dialog_open_or_before_anything_was_shown_keeps_what_was(
+async def test_quitting_in_a_dialog_or_before_the_first_screen_keeps_the_saved_state(
     store: LayerStore, place: Place, file: Path
 ) -> None:
     state = StoreState("changes", "tree", "", (), "")
@@ -231,7 +238,7 @@ async def test_leaving_with_a_dialog_open_or_before_anything_was_shown_keeps_wha
     assert Session(file).store(place.root, "vfs").panel == "changes"
 
 
-async def test_a_theme_is_remembered_only_when_it_was_changed(store: LayerStore, place: Place, file: Path) -> None:
+async def test_a_theme_is_remembered_only_if_it_was_changed(store: LayerStore, place: Place, file: Path) -> None:
     async with run(place, Session(file)) as browser:
         assert browser.app.theme == DARK.name
     assert "theme" not in json.loads(file.read_text())
@@ -243,7 +250,7 @@ async def test_a_theme_is_remembered_only_when_it_was_changed(store: LayerStore,
         assert browser.app.theme == "nord"
 
 
-async def test_an_unknown_theme_is_passed_over(store: LayerStore, place: Place, file: Path) -> None:
+async def test_an_unknown_theme_is_ignored(store: LayerStore, place: Place, file: Path) -> None:
     file.parent.mkdir(parents=True)
     file.write_text('{"theme": "from-the-future"}')
     async with run(place, Session(file)) as browser:
@@ -258,21 +265,19 @@ def root(tmp_path: Path) -> Path:
 
 
 def wait_for_the_end(program: Program) -> None:
-    """Wait for a program whose terminal may be closed."""
+    """Wait until the program exits. Its terminal may be closed already."""
     if program.terminal >= 0:
         assert program.ended(15) == 0
         return
     until = time.monotonic() + 15
     while os.waitpid(program.pid, os.WNOHANG)[0] == 0:
-        assert time.monotonic() < until, "it still runs"
+        assert time.monotonic() < until, "the program is still running"
         time.sleep(0.05)
     program.pid = 0
 
 
 @pytest.mark.parametrize("how", ["quit", "hang up"])
-def test_the_real_program_remembers_when_it_is_left_and_when_the_connection_is_lost(
-    root: Path, own_home: Path, how: str
-) -> None:
+def test_the_session_is_saved_on_quit_and_on_hangup(root: Path, own_home: Path, how: str) -> None:
     program = Program(root)
     try:
         program.read_until("one-layer")

@@ -1,4 +1,4 @@
-"""The file of settings: what it may say, how mistakes are told, and that keys, theme and order follow it."""
+"""Tests of the settings file: valid values, error messages, and the keys, theme and order that follow from it."""
 
 from __future__ import annotations
 
@@ -56,15 +56,15 @@ def read(file: Path, text: str) -> Settings:
     return load_settings(file)
 
 
-# What may stand in it
+# Valid settings
 
 
-def test_without_a_file_everything_is_as_usual(own_home: Path) -> None:
+def test_without_a_file_the_defaults_apply(own_home: Path) -> None:
     assert load_settings() == Settings()
     assert config_path() == own_home / "config" / "layertui" / "config.toml"
 
 
-def test_the_file_in_the_usual_place_is_read(own_home: Path) -> None:
+def test_the_file_in_the_default_location_is_read(own_home: Path) -> None:
     config_path().parent.mkdir(parents=True)
     config_path().write_text('theme = "nord"\nremember = false\n[view]\nsort = "size"\nfollow = 5\n')
     settings = load_settings()
@@ -101,12 +101,12 @@ def test_keys_are_read_as_textual_calls_them(written: str, read_as: str) -> None
 
 
 @pytest.mark.parametrize("name", ["", "m,", ",", "ctrl+", "pgup", "hyper-x", "ctrl+ctrll+x", "mm", "<any>", "\x1b"])
-def test_names_that_no_terminal_sends_are_refused(name: str) -> None:
+def test_unknown_key_names_are_refused(name: str) -> None:
     with pytest.raises(UnknownKey):
         read_keys(name)
 
 
-# Mistakes
+# Invalid settings
 
 
 @pytest.mark.parametrize(
@@ -114,41 +114,41 @@ def test_names_that_no_terminal_sends_are_refused(name: str) -> None:
     [
         ('\n\ntheem = "nord"', 3, ["'theem'", "did you mean 'theme'", "view"]),
         ('theme = "norrd"', 1, ["'norrd'", "did you mean 'nord'", "layertui-light"]),
-        ("theme = 3", 1, ["theme", "a text", "a number"]),
+        ("theme = 3", 1, ["theme", "a string", "a number"]),
         ('[view]\n# a\nsrot = "size"', 3, ["'srot' in [view]", "did you mean 'sort'"]),
         ('[view]\nsort = "sise"', 2, ["'sise'", "did you mean 'size'", "total"]),
         ("[view]\nfollow = 0", 2, ["view.follow", ">= 0.2"]),
-        ("theme =\n", 1, ["no TOML"]),
-        ("[view]\n[view]", 2, ["no TOML"]),
+        ("theme =\n", 1, ["not valid TOML"]),
+        ("[view]\n[view]", 2, ["not valid TOML"]),
         ('[keys]\nlayer.mout = "m"', 2, ["'layer.mout'", "did you mean 'layer.mount'", "layertui keys"]),
         ("[keys]\n\n'layer.mount' = 'ctrl-m'", 3, ["layer.mount", "'ctrl-m'", "did you mean"]),
         ('[keys]\nlayer.mount = "escpe"', 2, ["'escpe'", "did you mean 'escape'"]),
-        ("[keys.layer]\nmount = 1", 2, ["layer.mount", "a text"]),
+        ("[keys.layer]\nmount = 1", 2, ["layer.mount", "a string"]),
         ('[keys]\nlayer.mount = "x"\n"layer.mount" = "c"', 2, ["layer.mount", "twice"]),
         ('[keys]\nlayer.mount = "e"', 2, ["layer.mount and layer.export", "'e'", "list"]),
         ('[keys]\ntree.up = "q,up"', 2, ["tree.up and app.quit", "'q'"]),
         ('[keys]\nlayer.copy = "tab"', 2, ["layer.copy and pane.next", "'tab'"]),
-        ('[keys]\n\napp.quit = ""', 3, ["app.quit", "needs a key", "leaves the program"]),
-        ('[keys]\n"filter.clear" = " "', 2, ["filter.clear", "needs a key"]),
+        ('[keys]\n\napp.quit = ""', 3, ["app.quit", "not disabled", actions.WAYS_OUT["app.quit"]]),
+        ('[keys]\n"filter.clear" = " "', 2, ["filter.clear", "not disabled"]),
     ],
 )
-def test_a_mistake_is_told_with_its_line(file: Path, text: str, line: int, words: list[str]) -> None:
+def test_an_error_names_its_line(file: Path, text: str, line: int, words: list[str]) -> None:
     with pytest.raises(SettingsError) as caught:
         read(file, text)
     assert caught.value.problems[0][0] == line
-    told = str(caught.value)
-    assert told.startswith(f"{file}:{line}: ")
+    message = str(caught.value)
+    assert message.startswith(f"{file}:{line}: ")
     for word in words:
-        assert word in told
+        assert word in message
 
 
-def test_all_mistakes_among_the_keys_are_told_at_once(file: Path) -> None:
+def test_all_errors_in_the_keys_are_reported_at_once(file: Path) -> None:
     with pytest.raises(SettingsError) as caught:
         read(file, '[keys]\nlayer.mount = "mm"\nno.such = "x"\nlayer.copy = "e"\n')
     assert [line for line, _ in caught.value.problems] == [2, 3, 4]
 
 
-def test_what_a_file_says_cannot_reach_the_terminal_raw(file: Path) -> None:
+def test_error_messages_escape_control_characters(file: Path) -> None:
     with pytest.raises(SettingsError) as caught:
         read(file, 'theme = "\\u001b[31mred"')
     assert "\x1b" not in str(caught.value)
@@ -159,7 +159,7 @@ def test_files_that_cannot_be_settings(tmp_path: Path) -> None:
     for make, words in (
         (lambda path: None, "no such file"),
         (lambda path: path.mkdir(), "cannot be read"),
-        (lambda path: path.write_bytes(b"# \xff"), "not UTF-8"),
+        (lambda path: path.write_bytes(b"# \xff"), "not valid UTF-8"),
         (lambda path: path.write_bytes(b"#" * (1 << 21)), "larger than"),
     ):
         path = tmp_path / words.replace(" ", "-")
@@ -168,7 +168,7 @@ def test_files_that_cannot_be_settings(tmp_path: Path) -> None:
             load_settings(path)
 
 
-def test_exchanging_two_keys_is_no_clash_and_what_met_before_may_go_on_meeting(file: Path) -> None:
+def test_swapping_two_keys_is_no_clash_and_the_default_clashes_are_allowed(file: Path) -> None:
     assert list(clashes({})) == []
     assert read(file, '[keys]\nlayer.mount = "e"\nlayer.export = "m"').keymap["layer.export"] == "m"
     assert read(file, '[keys]\nlayer.copy = "v"\nfields.copy = "v"').keymap["fields.copy"] == "v"
@@ -182,24 +182,24 @@ def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, stdin=subprocess.DEVNULL)
 
 
-def test_mistakes_are_told_before_there_is_a_screen(file: Path, place: Place) -> None:
+def test_errors_are_printed_before_the_screen_starts(file: Path, place: Place) -> None:
     file.write_text('theem = "nord"\n')
     done = run("--config", file, "--root", place.root)
     assert done.returncode == 2
     assert done.stdout == ""
-    assert done.stderr.startswith(f"layertui: {file}:1: there is no setting 'theem'")
+    assert done.stderr.startswith(f"layertui: {file}:1: unknown setting 'theem'")
     assert run("--config", file, "demo").returncode == 2
     assert run("--config", file.with_name("none"), "keys").returncode == 2
 
 
-def test_lists_do_not_read_the_settings(own_home: Path, place: Place, store: LayerStore) -> None:
+def test_listing_layers_does_not_read_the_settings(own_home: Path, place: Place, store: LayerStore) -> None:
     config_path().parent.mkdir(parents=True)
     config_path().write_text("wrong")
     done = run("--root", place.root, "--runroot", place.run, "layers")
     assert done.returncode == 0
 
 
-def test_keys_prints_a_table_that_can_be_read_back(file: Path) -> None:
+def test_the_printed_key_table_can_be_read_back(file: Path) -> None:
     file.write_text('[keys]\nlayer.mount = "M"\nchanges.modified = "x"\n')
     done = run("--config", file, "keys")
     assert done.returncode == 0
@@ -210,7 +210,7 @@ def test_keys_prints_a_table_that_can_be_read_back(file: Path) -> None:
     assert keymap["layer.export"] == all_bindings()["layer.export"].key
 
 
-def test_an_action_without_a_key_is_printed_so_that_it_can_be_read_back(file: Path) -> None:
+def test_an_action_without_a_key_is_in_the_printed_table(file: Path) -> None:
     file.write_text('[keys]\n"layer.delete" = ""\n[keys.tree]\nparent = " "\n')
     done = run("--config", file, "keys")
     table = tomllib.loads(done.stdout)["keys"]
@@ -310,9 +310,7 @@ async def test_keys_are_remapped_in_the_list_the_panels_the_tabs_and_the_dialogs
         assert isinstance(app.screen, HelpScreen)
 
 
-async def test_an_action_without_a_key_is_on_no_key_and_in_the_palette(
-    file: Path, store: LayerStore, place: Place
-) -> None:
+async def test_an_action_without_a_key_is_only_in_the_palette(file: Path, store: LayerStore, place: Place) -> None:
     app = app_of(place, read(file, '[keys]\nlayer.delete = ""\npanel.json = ""\ntree.last = ""\n'))
     async with app.run_test(size=(120, 36)) as pilot:
         await wait_for(lambda: len(app.screen_stack) > 1 and bool(app.screen.query("#layers")), pilot)
@@ -331,7 +329,7 @@ async def test_an_action_without_a_key_is_on_no_key_and_in_the_palette(
         assert "no-key" not in shown
 
 
-async def test_sentences_name_the_keys_that_were_chosen(file: Path, store: LayerStore, place: Place) -> None:
+async def test_messages_name_the_configured_keys(file: Path, store: LayerStore, place: Place) -> None:
     settings = read(
         file,
         '[keys]\nlayers.mark = "f4"\nlayer.swap = "f7,X"\nlayer.compare-from = "f8"\nlayers.back = "f9"\n'
@@ -363,7 +361,7 @@ async def test_sentences_name_the_keys_that_were_chosen(file: Path, store: Layer
         assert "marked with f4" in "\n".join(line.plain for line in app.screen.query_one(HelpLines).lines)
 
 
-def test_an_action_without_a_key_is_named_as_the_palette_has_it(file: Path) -> None:
+def test_an_action_without_a_key_is_named_by_its_title_in_the_palette(file: Path) -> None:
     assert key_of("layer.unmount-all") == "ctrl+p: Unmount for all users"
     assert with_keys("{layer.swap}, {layers.filter}, {layers.mark}, {layers.back}, {}") == "X, /, space, esc, {}"
     contextvars.copy_context().run(_with_another_key)
@@ -383,7 +381,7 @@ def test_sentences_of_keys_name_no_key(groups: tuple[actions.Actions, ...]) -> N
         assert not re.search(r"\b(ctrl|esc|space|enter|tab)\b|\([a-zA-Z]\b", binding.tooltip), binding.id
 
 
-def test_all_ids_in_sentences_are_there() -> None:
+def test_all_ids_in_messages_exist() -> None:
     sources = Path(layertui.__file__).parent.rglob("*.py")
     found: set[str] = set()
     for node in (node for source in sources for node in ast.walk(ast.parse(source.read_text()))):
@@ -395,7 +393,7 @@ def test_all_ids_in_sentences_are_there() -> None:
     assert len(found) > 15
 
 
-async def test_the_theme_and_the_order_are_taken(file: Path, store: LayerStore, place: Place) -> None:
+async def test_the_configured_theme_and_order_are_used(file: Path, store: LayerStore, place: Place) -> None:
     app = app_of(place, read(file, 'theme = "layertui-light"\n[view]\nsort = "name"'))
     async with app.run_test(size=(120, 36)) as pilot:
         await wait_for(lambda: len(app.screen_stack) > 1 and bool(app.screen.query("#layers")), pilot)
@@ -427,7 +425,7 @@ async def test_the_palette_has_every_action_with_its_key(store: LayerStore, plac
 # Themes
 
 
-async def test_the_styles_are_read_once_and_anew_for_another_theme_and_back(
+async def test_the_styles_are_parsed_once_per_theme_change(
     store: LayerStore, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read_for: list[str] = []
@@ -449,13 +447,13 @@ async def test_the_styles_are_read_once_and_anew_for_another_theme_and_back(
             assert (app.screen.styles.background == light) is seen
 
 
-def test_our_themes_can_be_chosen_and_sixteen_colours_get_the_one_made_of_them() -> None:
+def test_our_themes_can_be_chosen_and_sixteen_colours_get_the_contrast_theme() -> None:
     assert theme_names()[: len(THEMES)] == [theme.name for theme in THEMES]
     assert usual_theme("standard") == CONTRAST.name
     assert usual_theme("truecolor") == usual_theme("256") == usual_theme(None) == DARK.name
 
 
-async def test_without_colours_the_cursor_is_reversed_and_themes_that_would_vanish_are_not_offered(
+async def test_without_colour_the_cursor_is_reversed_and_unreadable_themes_are_not_offered(
     store: LayerStore, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
@@ -493,7 +491,7 @@ def ratio(one: tuple[float, float, float], other: tuple[float, float, float]) ->
 
 
 @pytest.mark.parametrize("theme", [theme.name for theme in THEMES])
-async def test_all_words_of_a_row_can_be_read(store: LayerStore, place: Place, theme: str) -> None:
+async def test_all_text_of_a_row_has_enough_contrast(store: LayerStore, place: Place, theme: str) -> None:
     app = app_of(place, Settings(theme=theme))
     async with app.run_test(size=(120, 36)) as pilot:
         await wait_for(lambda: len(app.screen_stack) > 1 and bool(app.screen.query("#layers")), pilot)

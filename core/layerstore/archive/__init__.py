@@ -1,1 +1,4 @@
-"""Tar archives and trees of files: reading, unpacking inside a root, packing, comparing."""
+"""Tar streams and folder trees: read, unpack, pack and compare them.
+
+Nothing here knows what a store or a storage driver is.
+"""

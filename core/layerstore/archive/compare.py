@@ -1,9 +1,10 @@
-"""What changed between two trees, told from their metadata.
+"""Find the differences between two folder trees by their metadata.
 
-The rules are those of containers/storage (pkg/archive: changes.go, changes_linux.go, changes_unix.go): the mode, owner,
-device number, modification time, size (folders excepted), link target and some attributes count, the content does not.
-A file that is the same inode on both sides is the same file, and a folder is changed when something in it is. Owners
-are compared as containers see them, where the two layers have other maps of IDs.
+The rules are those of containers/storage (pkg/archive: changes.go, changes_linux.go, changes_unix.go). A file counts as
+modified if its mode, owner, device number, modification time, size (except for folders), link target or one of some
+extended attributes differs. The content is not compared. A file with the same inode in both trees is unchanged, and a
+folder is modified if anything in it is. If the two layers have different ID maps, owners are compared as containers see
+them.
 """
 
 from __future__ import annotations
@@ -32,16 +33,16 @@ def compare_trees(
     old_maps: IDMappings = NO_MAPS,
     should_stop: ShouldStop | None = None,
 ) -> list[Change]:
-    """Return how the tree `new_root` differs from `old_root` (None: from an empty one), sorted by the paths' bytes.
+    """Return how the tree `new_root` differs from `old_root`, sorted by the bytes of the paths.
 
-    `new_maps` and `old_maps` say which owners the files have in containers; one that they do not map counts as it is on
-    disk. Size and mode of every change are filled in. Neither tree is followed out of its root by symbolic links, and
-    what vanishes while it is looked at counts as absent.
+    If `old_root` is None, everything is new. `new_maps` and `old_maps` give the owners that containers see; an owner
+    that is not mapped is compared as it is on disk. Every change has its size and mode. Symbolic links never lead out
+    of either tree, and a file that disappears during the comparison counts as absent.
 
     Raises:
-        Cancelled: `should_stop` said so.
-        NotSupported: the maps differ, and this user does not see the owners that they are about.
-        OSError: a folder or its attributes cannot be read.
+        Cancelled: `should_stop` returned True.
+        NotSupported: The maps differ, but this user cannot see the host IDs they refer to.
+        OSError: A folder or its attributes cannot be read.
     """
     with FolderStack(new_root) as new:
         if old_root is None:
@@ -57,7 +58,7 @@ def compare_trees(
 def changes_size(
     new_root: str | os.PathLike[str], changes: Iterable[Change], *, should_stop: ShouldStop | None = None
 ) -> int:
-    """Return the bytes of the files that `changes` adds or modifies; a file with several names counts once."""
+    """Return the size in bytes of the files that `changes` adds or modifies, counting hard links once."""
     total = 0
     seen: set[tuple[int, int]] = set()
     with Root(new_root) as tree:
@@ -77,7 +78,7 @@ def changes_size(
 
 
 class _Owners:
-    """Compares the owners of files of two layers with different maps (statDifferent in changes_unix.go)."""
+    """The owners in two layers with different maps, compared like statDifferent in changes_unix.go."""
 
     def __init__(self, old: IDMappings, new: IDMappings) -> None:
         self._old = old
@@ -92,23 +93,36 @@ class _Owners:
         return before != now
 
 
-class _Level:
-    """A folder that the comparison is in."""
+class Level:
+    """A folder on the path from the root to where a comparison currently is."""
 
-    __slots__ = ("has_old", "mode", "path", "pending", "recorded")
+    __slots__ = ("mode", "path", "recorded")
 
-    def __init__(self, path: str, mode: int, *, has_old: bool, recorded: bool) -> None:
+    def __init__(self, path: str, mode: int, *, recorded: bool) -> None:
         self.path = path
         self.mode = mode
-        self.has_old = has_old
         self.recorded = recorded
-        """True when the folder itself is among the changes (or is the root, which never is)."""
+        """True if the folder itself is among the changes, and for the root, which never is."""
+
+    def record(self, changes: list[Change]) -> None:
+        """Add the folder to the changes as modified, unless it is there already."""
+        if not self.recorded:
+            self.recorded = True
+            changes.append(Change(self.path, ChangeKind.MODIFY, 0, self.mode))
+
+
+class _Level(Level):
+    __slots__ = ("has_old", "pending")
+
+    def __init__(self, path: str, mode: int, *, has_old: bool, recorded: bool) -> None:
+        super().__init__(path, mode, recorded=recorded)
+        self.has_old = has_old
         self.pending: list[tuple[str, _Level]] = []
-        """Folders inside to go on with."""
+        """The subfolders still to visit."""
 
 
 class _Comparison:
-    """The state of one `compare_trees`; it walks both trees at once, without recursion."""
+    """The state of one `compare_trees`, which walks both trees at once and without recursion."""
 
     def __init__(
         self, new: FolderStack, old: FolderStack | None, owners: _Owners | None, should_stop: ShouldStop | None
@@ -135,7 +149,7 @@ class _Comparison:
                 self._new.pop()
                 if level.has_old and self._old is not None:
                     self._old.pop()
-        self._changes.sort(key=_by_path)
+        self._changes.sort(key=by_path)
         return self._changes
 
     def _enter(self, name: str, level: _Level) -> None:
@@ -146,7 +160,7 @@ class _Comparison:
         self._scan(level)
 
     def _scan(self, level: _Level) -> None:
-        """Compare what is in the folder on both sides and note the folders to go on with."""
+        """Compare the contents of a folder in both trees and collect the subfolders to visit."""
         new_fd = self._new.fd
         new = _listing(new_fd)
         if not level.has_old or self._old is None:
@@ -169,7 +183,7 @@ class _Comparison:
     def _both(
         self, level: _Level, name: str, new: tuple[os.DirEntry[str], str], old: tuple[os.DirEntry[str], str]
     ) -> None:
-        """Compare one name that both sides have."""
+        """Compare a name that exists in both trees."""
         now, before = _status(new[0]), _status(old[0])
         if now is None:
             if before is not None:
@@ -203,9 +217,9 @@ class _Comparison:
             self._record(level, path, ChangeKind.DELETE, found)
 
     def _deleted_inside(self, level: _Level, path: str, name: str) -> None:
-        """List what was in a folder that is a block device or a socket now.
+        """Record the deletion of everything in a folder that has become a block device or a socket.
 
-        The peer tests one bit of the mode, which those types share with folders, and so counts them as folders.
+        containers/storage tests a single bit of the mode. Those types share it with folders, so it treats them alike.
         """
         assert self._old is not None
         self._old.push(name)
@@ -216,21 +230,27 @@ class _Comparison:
             self._old.pop()
 
     def _record(self, level: _Level, path: str, kind: ChangeKind, found: os.stat_result) -> None:
-        """Add a change, and a modification for every folder on the way to it that is not among the changes yet."""
+        """Add a change, and mark the folders above it as modified."""
         mode = found.st_mode
-        size = found.st_size if stat.S_ISREG(mode) or stat.S_ISLNK(mode) else 0
+        size = found.st_size if stat.S_ISREG(mode) or stat.S_ISLNK(mode) else 0  # `length`, inlined for speed
         self._changes.append(Change(path, kind, size, mode))
         if level.recorded:
             return
         for above in reversed(self._levels):
             if above.recorded:
                 break
-            above.recorded = True
-            self._changes.append(Change(above.path, ChangeKind.MODIFY, 0, above.mode))
+            above.record(self._changes)
 
 
-def _by_path(change: Change) -> bytes:
+def by_path(change: Change) -> bytes:
+    """Return the key that sorts changes by the bytes of their paths."""
     return os.fsencode(change.path)
+
+
+def length(status: os.stat_result) -> int:
+    """Return the size that a `Change` reports: that of a regular file or symbolic link, and 0 for anything else."""
+    mode = status.st_mode
+    return status.st_size if stat.S_ISREG(mode) or stat.S_ISLNK(mode) else 0
 
 
 def _listing(folder: int) -> Listing:
@@ -246,13 +266,13 @@ def _status(entry: os.DirEntry[str]) -> os.stat_result | None:
 
 
 def status_differs(before: os.stat_result, now: os.stat_result, owners: _Owners | None = None) -> bool:
-    """Tell whether a file was changed as far as its status says; times of whole seconds stand for the second."""
+    """Return whether two statuses of a file differ in a way that counts as a modification."""
     mode = before.st_mode
     return (
         mode != now.st_mode
         or _owner_differs(before, now, owners)
         or before.st_rdev != now.st_rdev
-        or (before.st_mtime_ns != now.st_mtime_ns and not _same_time(before.st_mtime_ns, now.st_mtime_ns))
+        or (before.st_mtime_ns != now.st_mtime_ns and not same_time(before.st_mtime_ns, now.st_mtime_ns))
         or (before.st_size != now.st_size and not stat.S_ISDIR(mode))
     )
 
@@ -263,15 +283,15 @@ def _owner_differs(before: os.stat_result, now: os.stat_result, owners: _Owners 
     return before.st_uid != now.st_uid or before.st_gid != now.st_gid
 
 
-def _same_time(one: int, other: int) -> bool:
-    """Tell whether two times (ns) are the same second and one of them holds no more than that, as from a tar."""
+def same_time(one: int, other: int) -> bool:
+    """Return whether two times in ns are equal, ignoring the fraction if one of them has none, as in most tars."""
     seconds, rest = divmod(one, _SECOND)
     other_seconds, other_rest = divmod(other, _SECOND)
-    return seconds == other_seconds and (rest == 0 or other_rest == 0)
+    return seconds == other_seconds and (rest in {0, other_rest} or other_rest == 0)
 
 
 def _rest_differs(before: str, now: str, mode: int) -> bool:
-    """Compare what lstat does not tell: link targets and attributes."""
+    """Compare what a status does not contain: link targets and extended attributes."""
     try:
         if stat.S_ISLNK(mode) and os.readlink(before) != os.readlink(now):
             return True

@@ -1,7 +1,7 @@
-"""Compressed streams: what they are, what is in them, and how to make one.
+"""Detect, decompress and compress streams.
 
-Everything works on pieces of bytes, so a stream of any length takes a few MiB. The exceptions are zstd and xz, where
-the stream itself names the window that its decoder must keep: that is bounded too, at 128 and 256 MiB.
+Streams are processed in pieces, so one of any length needs only a few MiB of memory. A zstd or xz stream chooses the
+size of the window that its decoder has to keep; windows over 128 MiB (zstd) and 256 MiB (xz) are rejected.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ else:
     from backports import zstd
 
 PIECE = 1 << 20
-"""The most bytes of a piece that a decompressor gives out."""
+"""The most bytes in a piece that `decompress` yields."""
 
 DETECT_BYTES = 8
-"""How many leading bytes `detect` needs."""
+"""The number of leading bytes that `detect` needs."""
 
 _MAGIC = {
     Compression.BZIP2: b"BZh",
@@ -55,7 +55,7 @@ _BROKEN: tuple[type[Exception], ...] = (
 
 
 class _Decoder(Protocol):
-    """What the decoders of all four libraries have in common."""
+    """The interface that the decoders of all four libraries share."""
 
     @property
     def eof(self) -> bool: ...
@@ -67,22 +67,22 @@ class _Decoder(Protocol):
 
 
 class Compressor(Protocol):
-    """Compresses a stream: `compress` each piece, then `flush` once; either may return b""."""
+    """A compressor for one stream: call `compress` for each piece, then `flush` once. Either may return b""."""
 
     def compress(self, data: bytes | memoryview, /) -> bytes:
-        """Take the next piece and return what is ready."""
+        """Compress the next piece and return the output that is ready."""
         ...
 
     def flush(self) -> bytes:
-        """End the stream and return the rest of it."""
+        """End the stream and return the remaining output."""
         ...
 
 
 def detect(leading: bytes) -> Compression:
-    """Tell how a stream is compressed from its first bytes, `DETECT_BYTES` of them or the whole if it is shorter.
+    """Return how a stream is compressed, judging by its first `DETECT_BYTES` bytes or all of a shorter one.
 
-    The signatures are those of containers/storage's archive.DetectCompression, and zstd's skippable frames (RFC 8878,
-    section 3.1.2), which a zstd stream may begin with.
+    The signatures are those of containers/storage's archive.DetectCompression, plus that of the skippable frame that a
+    zstd stream may begin with (RFC 8878, section 3.1.2).
     """
     for compression, magic in _MAGIC.items():
         if leading.startswith(magic):
@@ -95,11 +95,11 @@ def detect(leading: bytes) -> Compression:
 def decompress(chunks: Iterable[bytes], compression: Compression) -> Iterator[bytes]:
     """Yield the content of a compressed stream in pieces of up to 1 MiB.
 
-    Streams that follow one another (gzip members, zstd frames, bzip2 and xz streams) are read as one, as Go does; what
-    follows the last one must be another, or xz's padding of zeros.
+    Like Go, treat concatenated streams (gzip members, zstd frames, bzip2 and xz streams) as one. Nothing else may
+    follow a stream, except the padding of xz.
 
     Raises:
-        BadArchive: The stream is broken, ends early, or is followed by something else.
+        BadArchive: The stream is damaged, ends early or is followed by other data.
     """
     if compression is Compression.NONE:
         yield from chunks
@@ -111,18 +111,18 @@ def decompress(chunks: Iterable[bytes], compression: Compression) -> Iterator[by
 
 
 def compressor(compression: Compression) -> Compressor:
-    """Return a compressor that makes one stream.
+    """Return a compressor for one stream.
 
     Raises:
-        NotSupported: `compression` is NONE, which needs no compressor.
+        NotSupported: `compression` is NONE.
     """
     if compression is Compression.NONE:
-        raise NotSupported("a stream that is not compressed has no compressor")
+        raise NotSupported("there is no compressor for an uncompressed stream; write the bytes as they are")
     return _ENCODERS[compression]()
 
 
 class _Streams:
-    """Compressed streams in a row."""
+    """The decoder for a sequence of concatenated streams."""
 
     def __init__(self, compression: Compression) -> None:
         self._compression = compression
@@ -130,7 +130,7 @@ class _Streams:
         self._portion = PIECE
 
     def feed(self, chunk: bytes) -> Iterator[bytes]:
-        """Yield what comes out of `chunk`, all of it taken."""
+        """Decompress all of `chunk` and yield the output."""
         at, hungry = 0, True
         while at < len(chunk) or not hungry:
             if self._decoder is None:
@@ -140,7 +140,7 @@ class _Streams:
                         return
                     at = start.start()
                 self._decoder = _DECODERS[self._compression]()
-            data = chunk[at : at + self._portion] if hungry else b""  # else the decoder has not used up what it has
+            data = chunk[at : at + self._portion] if hungry else b""  # the decoder still has input
             at += len(data)
             if out := self._decode(self._decoder, data):
                 yield out
@@ -148,19 +148,19 @@ class _Streams:
             if self._decoder.eof:
                 at -= len(self._decoder.unused_data)
                 self._decoder = None
-                # What a stream leaves over is a copy: of a chunk full of tiny streams, again and again.
+                # `unused_data` is a copy, so in a chunk of many tiny streams large portions would be copied repeatedly.
                 self._portion = _AFTER_A_STREAM
 
     def _decode(self, decoder: _Decoder, data: bytes) -> bytes:
         try:
             return decoder.decompress(data, PIECE)
         except _BROKEN as error:
-            raise BadArchive(f"its {self._name} stream is broken: {error}") from error
+            raise BadArchive(f"the {self._name} stream is damaged: {error}") from error
 
     def finish(self) -> None:
         """Check that the last stream is complete."""
         if self._decoder is not None:
-            raise BadArchive(f"its {self._name} stream ends early")
+            raise BadArchive(f"the {self._name} stream ends early")
 
     @property
     def _name(self) -> str:

@@ -1,28 +1,25 @@
-"""One 512-byte header block of a tar, and the entry that it describes.
+"""The 512-byte header block of a tar entry, decoded.
 
-Layouts are those of POSIX ustar, of GNU tar's and star's manuals; what is accepted, and how odd fields are understood,
-follows Go's archive/tar (reader.go and strconv.go), since containers/storage unpacks by that.
+The layouts come from POSIX ustar and the manuals of GNU tar and star. What is accepted, and how unusual fields are
+read, follows Go's archive/tar (reader.go and strconv.go), because containers/storage unpacks with it.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from functools import lru_cache
-from typing import TYPE_CHECKING
 from zlib import adler32
 
-if TYPE_CHECKING:
-    from layerstore.archive.read import TarReader
+from layerstore.archive.entry import Malformed, PayloadReader, TarEntry
 
 BLOCK = 512
 ZERO_BLOCK = bytes(BLOCK)
 HEADER_ONLY = frozenset((b"1", b"2", b"3", b"4", b"5", b"6"))
-"""Types that have no payload in the stream, whatever size they name: links, devices, folders and FIFOs."""
+"""Types without a payload in the stream, whatever their size field says: links, devices, folders and FIFOs."""
 
 GNU_MAGIC = b"ustar  \0"
 MAX_REGIONS = 1 << 17
-"""Regions that a sparse file may have: what bounds the memory that a hostile map can take."""
+"""The most regions a sparse file may have. This bounds the memory that a hostile map can use."""
 
 _USTAR_MAGIC = b"ustar\0"
 _LAYOUT = struct.Struct("100s24s12s12s8sc100s8s64x16s155s8x4s")
@@ -32,77 +29,21 @@ _OCTAL_DIGITS = b"01234567"
 _INT64 = 1 << 63
 
 
-class Malformed(Exception):
-    """A header or record says what it must not; the reader turns it into `BadArchive` with the place."""
+def parse_header(block: bytes, payload: PayloadReader) -> TarEntry:
+    """Verify the checksum of a 512-byte header block and return the entry it describes.
 
-
-class TarEntry:
-    r"""One entry of a tar: its header, with PAX records and GNU long names already applied, and its payload.
-
-    Values are what Go's archive/tar gives, since that is what containers/storage unpacks by. `name` and `linkname` are
-    bytes as they stand in the archive, not cleaned and not safe. `type` is the typeflag; b"7" and b"S" arrive as b"0",
-    and b"\0" (as old tars have it) as b"5" where the name ends in "/", else as b"0". Others stay, b"g" among them: a
-    PAX global header is an entry, which Go gives out and applies to nothing. `mtime_ns` may be negative, `uid` and
-    `gid` too. `xattrs` holds the SCHILY.xattr. records without that prefix. `size` is the length of the file once
-    unpacked, 0 for links, devices, folders and FIFOs; `sparse` is None, or the (offset, length) regions that `pieces`
-    yields the bytes of, in order, the rest of the file being holes.
-    """
-
-    __slots__ = (
-        "_reader",
-        "devmajor",
-        "devminor",
-        "gid",
-        "linkname",
-        "mode",
-        "mtime_ns",
-        "name",
-        "size",
-        "sparse",
-        "type",
-        "uid",
-        "xattrs",
-    )
-
-    name: bytes
-    type: bytes
-    mode: int
-    uid: int
-    gid: int
-    size: int
-    mtime_ns: int
-    linkname: bytes
-    devmajor: int
-    devminor: int
-    xattrs: dict[bytes, bytes]
-    sparse: list[tuple[int, int]] | None
-    _reader: TarReader
-
-    def pieces(self) -> Iterator[memoryview]:
-        """Yield the payload, in order and once only; valid until the next entry is asked for.
-
-        What is not taken is read past (and still counted and checked) when the next entry is asked for.
-
-        Raises:
-            BadArchive: The stream ends inside the payload.
-        """
-        return self._reader.payload(self)
-
-
-def parse_header(block: bytes) -> TarEntry:
-    """Return the entry that a header block of 512 bytes describes, its checksum verified.
-
-    `size` is the field's value and `type` the raw typeflag; long names and records are the reader's business.
+    `size` is the raw field and `type` the raw type flag. The caller applies long names and PAX records. `payload` is
+    what the entry reads its bytes through.
 
     Raises:
-        Malformed: The checksum does not match, or a number is none.
+        Malformed: The checksum does not match, or a numeric field is invalid.
     """
     name, owner, size, mtime, check, kind, link, magic, device, prefix, trailer = _LAYOUT.unpack(block)
-    # An Adler-32 keeps 1 + the sum of the bytes in its low half, modulo 65521, which the sum of 256 bytes cannot reach.
+    # The low half of an Adler-32 is 1 plus the sum of the bytes modulo 65521, which 256 bytes cannot reach.
     total = (adler32(block[:256]) & 0xFFFF) + (adler32(block[256:]) & 0xFFFF) - 2
     if total != _expected_sum(check):
         _verify_signed_sum(block, total, check)
-    entry = TarEntry()
+    entry = TarEntry(payload)
     entry.name = name.split(b"\0", 1)[0]
     entry.type = kind
     entry.mode, entry.uid, entry.gid = _owner(owner)
@@ -125,7 +66,7 @@ def parse_header(block: bytes) -> TarEntry:
 
 
 def _with_prefix(name: bytes, prefix: bytes, trailer: bytes) -> bytes:
-    """Put ustar's or star's prefix (155 or 131 bytes) before the name; star keeps its access times behind it."""
+    """Prepend the prefix of ustar (155 bytes) or star (131 bytes, followed by its access and change times)."""
     if trailer == b"tar\0":
         _number(prefix[131:143])
         _number(prefix[143:155])
@@ -135,9 +76,10 @@ def _with_prefix(name: bytes, prefix: bytes, trailer: bytes) -> bytes:
 
 
 def _with_old_go_prefix(name: bytes, area: bytes) -> bytes:
-    """Put a prefix before the name where Go before 1.8 wrote one into a GNU header.
+    """Prepend the prefix that Go before 1.8 wrote into GNU headers.
 
-    That area is GNU's access and change time, so it is a prefix only if these are no numbers (golang.org/issue/12594).
+    GNU tar keeps its access and change times there, so it is a prefix only if they are not numbers
+    (golang.org/issue/12594).
     """
     try:
         for field in (area[:12], area[12:24]):
@@ -152,19 +94,19 @@ def _with_old_go_prefix(name: bytes, area: bytes) -> bytes:
 
 @lru_cache(maxsize=8192)
 def _expected_sum(field: bytes) -> int:
-    """Return what all 512 bytes must add up to, given the checksum field (which counts as eight spaces); -1 if none."""
+    """Return what all 512 bytes must add up to for this checksum field, or -1 if the field is not a number."""
     try:
-        return _octal(field) + sum(field) - 8 * ord(" ")
+        return _octal(field) + sum(field) - 8 * ord(" ")  # the field itself counts as eight spaces
     except Malformed:
         return -1
 
 
 def _verify_signed_sum(block: bytes, total: int, field: bytes) -> None:
-    """Accept the checksum of old Sun tars, which added signed bytes."""
+    """Check for the checksum of old Sun tars, which added signed bytes."""
     high = sum(byte > 127 for byte in block) - sum(byte > 127 for byte in field)
     expected = _expected_sum(field)
     if expected < 0 or total - 256 * high != expected:
-        raise Malformed("its header's checksum does not match")
+        raise Malformed("the checksum of the header does not match")
 
 
 @lru_cache(maxsize=1024)
@@ -186,10 +128,10 @@ def _seconds(field: bytes) -> int:
 
 @lru_cache(maxsize=8192)
 def _number(field: bytes) -> int:
-    """Parse a numeric field: octal digits, or GNU's base-256 where the first bit is set (big-endian, two's complement).
+    """Parse a numeric field: octal digits, or base-256 (big-endian, two's complement) if the first bit is set.
 
     Raises:
-        Malformed: It is no number, or one of more than 64 bits.
+        Malformed: It is not a number, or it needs more than 64 bits.
     """
     if not field[0] & 0x80:
         return _octal(field)
@@ -198,34 +140,34 @@ def _number(field: bytes) -> int:
     if field[0] & 0x40:
         value -= 1 << bits
     if not -_INT64 <= value < _INT64:
-        raise Malformed("its header has a number of more than 64 bits")
+        raise Malformed("the header contains a number of more than 64 bits")
     return value
 
 
 def _octal(field: bytes) -> int:
-    """Parse octal digits between any NULs and spaces; nothing at all is 0."""
+    """Parse octal digits, ignoring NULs and spaces around them. An empty field is 0."""
     digits = field.strip(b" \0").split(b"\0", 1)[0]
     if digits.strip(_OCTAL_DIGITS):
-        raise Malformed(f"its header has {digits!r} where a number must be")
+        raise Malformed(f"the header contains {digits!r} instead of a number")
     return int(digits, 8) if digits else 0
 
 
 def old_gnu_real_size(block: bytes) -> int:
-    """Return the length of the file that a GNU sparse header (type S) describes, holes included.
+    """Return the length of the file that a GNU sparse header (type S) describes, including holes.
 
     Raises:
-        Malformed: It is no GNU header (star uses type S for a layout of its own), or the field is no number.
+        Malformed: It is not a GNU header (star has its own layout for type S), or the field is not a number.
     """
     if block[257:265] != GNU_MAGIC:
-        raise Malformed("it is a sparse file in a form that is not GNU's")
+        raise Malformed("the sparse file uses a format other than GNU's, which is not supported")
     return _number(block[483:495])
 
 
 def old_gnu_regions(block: bytes, *, extension: bool) -> tuple[list[tuple[int, int]], bool]:
-    """Return a header's or an extension block's regions of a GNU sparse file, and whether another block follows.
+    """Return the sparse regions in a GNU header or extension block, and whether another extension block follows.
 
     Raises:
-        Malformed: An offset or a length is no number.
+        Malformed: An offset or a length is not a number.
     """
     start, count = (0, 21) if extension else (386, 4)
     end = start + 24 * count
@@ -238,7 +180,7 @@ def old_gnu_regions(block: bytes, *, extension: bool) -> tuple[list[tuple[int, i
 
 
 def check_regions(regions: list[tuple[int, int]], size: int, stored: int) -> None:
-    """Verify that the regions of a sparse file ascend, lie within `size` bytes and hold `stored` bytes in all.
+    """Check that the regions of a sparse file ascend, lie within `size` bytes and hold `stored` bytes in total.
 
     Raises:
         Malformed: They do not.
@@ -246,10 +188,10 @@ def check_regions(regions: list[tuple[int, int]], size: int, stored: int) -> Non
     last = held = 0
     for offset, length in regions:
         if offset < last or length < 0:
-            raise Malformed("its sparse regions overlap or run backwards")
+            raise Malformed("the sparse regions overlap or are out of order")
         last = offset + length
         held += length
     if last > size:
-        raise Malformed("its sparse regions go beyond its end")
+        raise Malformed("the sparse regions extend beyond the end of the file")
     if held != stored:
-        raise Malformed(f"its sparse regions name {held:,} bytes, and {stored:,} are stored")
+        raise Malformed(f"the sparse regions cover {held:,} bytes, but {stored:,} are stored")

@@ -1,8 +1,9 @@
-"""Packing a tree, or what changed in it, into a tar.
+"""Pack a folder tree, or the changes in it, into a tar.
 
-The bytes are those that containers/storage writes for a layer without tar-split (pkg/archive: TarWithOptions for a
-layer without a parent, ExportChanges for one with): names without a leading "/", folders with a trailing one, no owner
-names, times cut to whole seconds, the second and further names of an inode as hard links, sockets left out.
+The bytes are those that containers/storage writes for a layer without a tar-split (pkg/archive: TarWithOptions for a
+base layer, ExportChanges for one with a parent). Names have no leading "/", and those of folders end in one. Owner
+names are left out, times are truncated to seconds, further names of an inode become hard links, and sockets are
+skipped.
 """
 
 from __future__ import annotations
@@ -43,15 +44,16 @@ def pack_tree(
     maps: IDMappings = NO_MAPS,
     should_stop: ShouldStop | None = None,
 ) -> Iterator[bytes]:
-    """Yield a tar of all that is below `root`, each folder before what is in it, names in the order of their bytes.
+    """Yield a tar of everything below `root` in pieces of up to 1 MiB.
 
-    Pieces are up to 1 MiB. The iterator holds descriptors until it ends or is closed. Owners are those that containers
-    see by `maps`. A `packer` of one's own decides what becomes of each file; it knows its own `maps` and `should_stop`.
+    A folder comes before its contents, and names are sorted by their bytes. Owners are translated to container IDs with
+    `maps`. A custom `packer` decides how each file is written and uses its own `maps` and `should_stop`. The iterator
+    holds descriptors until it is exhausted or closed.
 
     Raises:
-        Cancelled: `should_stop` said so.
-        OSError: a file cannot be read, or (ESTALE) did not stay the same while it was; it is named.
-        NotSupported: a file's attributes do not fit a tar, or the maps have no place for its owner; it is named.
+        Cancelled: `should_stop` returned True.
+        OSError: A file cannot be read, or changed while it was being read (ESTALE). The error names it.
+        NotSupported: A file's attributes do not fit into a tar, or its owner is not mapped. The error names it.
     """
     packer = packer or Packer(should_stop, maps)
     with FolderStack(root) as stack:
@@ -81,9 +83,9 @@ def pack_changes(
     maps: IDMappings = NO_MAPS,
     should_stop: ShouldStop | None = None,
 ) -> Iterator[bytes]:
-    """Yield a tar of the files below `root` that `changes` names, in the order of the paths' bytes.
+    """Yield a tar of the files below `root` that `changes` lists, sorted by the bytes of their paths.
 
-    What was deleted becomes a whiteout: an empty file with the present time. Else as `pack_tree`.
+    A deletion becomes a whiteout, an empty file with the current time. Everything else is as in `pack_tree`.
     """
     packer = Packer(should_stop, maps)
     with Root(root) as tree:
@@ -98,7 +100,7 @@ def pack_changes(
 
 
 class Packer:
-    """Writes entries into a buffer that is handed on when it is full."""
+    """Writes entries into a buffer, which it yields when it is full."""
 
     def __init__(self, should_stop: ShouldStop | None, maps: IDMappings = NO_MAPS) -> None:
         need_true_owners(maps)
@@ -106,26 +108,26 @@ class Packer:
         self._maps = maps
         self._buffer = bytearray()
         self._first_names: dict[int, bytes] = {}
-        """Inode -> the name it got first, for inodes with several."""
+        """Inode -> its first name, for inodes with more than one."""
 
     def entered(self, folder: int, path: bytes) -> None:
-        """Hear of a folder that was added, and is open now; what is in it comes next."""
+        """Handle a folder that was added and is now open. Its contents follow."""
 
     def end(self) -> bytes:
-        """Return what is left, and the end of the archive."""
+        """Return the rest of the buffer and the end of the archive."""
         self._buffer += END
         return bytes(self._buffer)
 
     def add_whiteout(self, name: bytes) -> Iterator[bytes]:
-        """Say that `name` is gone."""
+        """Add a whiteout for `name`."""
         folder, slash, base = name.rpartition(b"/")
-        # The peer rounds this one time to the nearest second and cuts all others.
+        # containers/storage rounds this time to the nearest second, though it truncates all others.
         header = Header(folder + slash + PREFIX + base, write.FILE, mtime=round(time.time()))
         self._buffer += header.encode()
         yield from self._full()
 
     def add(self, folder: int, base: bytes, name: bytes) -> Generator[bytes, None, bool]:
-        """Add the file `base` of an open folder as `name`; return whether it is a folder."""
+        """Add the file `base` of an open folder under the name `name`, and return whether it is a folder."""
         check_stop(self._should_stop, "exporting")
         try:
             found = os.stat(base, dir_fd=folder, follow_symlinks=False)
@@ -140,7 +142,7 @@ class Packer:
             error.filename = os.fsdecode(name)
             raise
         except ValueError as error:
-            raise NotSupported(f"{os.fsdecode(name)!r}: {error}") from error
+            raise NotSupported(f"cannot pack {os.fsdecode(name)!r}: {error}") from error
         yield from self._full()
         return kind == stat.S_IFDIR
 
@@ -183,15 +185,15 @@ class Packer:
             header.size = 0
 
     def _content(self, folder: int, base: bytes, found: os.stat_result) -> Iterator[bytes]:
-        """Copy a file's bytes; it must be the file that the header was made for and keep its size."""
+        """Copy the content of the file that the header describes, whose size must not change."""
         descriptor = open_regular(folder, base, may_chmod=os.geteuid() != 0, found=found)
         try:
             left = found.st_size
-            # One byte more than there should be is asked for, to see a file that has grown.
+            # Request one byte more than expected, to notice if the file grows.
             while piece := os.read(descriptor, min(left + 1, PIECE)):
                 left -= len(piece)
                 if left < 0:
-                    raise OSError(errno.ESTALE, "the file grew while it was read")
+                    raise OSError(errno.ESTALE, "the file grew while it was being read")
                 if left == 0 and len(piece) < PIECE and len(self._buffer) + len(piece) <= PIECE:
                     self._buffer += piece
                     break
@@ -199,7 +201,7 @@ class Packer:
                 yield piece
                 check_stop(self._should_stop, "exporting")
             if left:
-                raise OSError(errno.ESTALE, "the file shrank while it was read")
+                raise OSError(errno.ESTALE, "the file shrank while it was being read")
         finally:
             os.close(descriptor)
         self._buffer += bytes(-found.st_size % BLOCK)
@@ -215,5 +217,5 @@ class Packer:
 
 
 def _sorted_names(folder: int) -> list[bytes]:
-    """Return the names in a folder, the last one first, to be popped from."""
+    """Return the names in a folder in reverse order, to be popped."""
     return sorted((os.fsencode(name) for name in os.listdir(folder)), reverse=True)

@@ -1,17 +1,18 @@
-"""PAX extended headers: their records, and what these say about the next entry.
+"""The records of PAX extended headers, and their effect on the entry that follows.
 
-The format is that of POSIX pax and, for sparse files, of GNU tar's manual (versions 0.0, 0.1 and 1.0). Which records
-count, and what is refused, follows Go's archive/tar.
+The format is that of POSIX pax and, for sparse files, that of GNU tar's manual (versions 0.0, 0.1 and 1.0). Which
+records count, and which are rejected, follows Go's archive/tar.
 """
 
 from __future__ import annotations
 
 import re
 
-from layerstore.archive.header import MAX_REGIONS, Malformed, TarEntry
+from layerstore.archive.entry import Malformed, TarEntry
+from layerstore.archive.header import MAX_REGIONS
 
 MAX_META = 1 << 20
-"""Bytes that an extended header or a long name may have (Go's and libarchive's limit)."""
+"""The most bytes an extended header or a long name may have, as in Go and libarchive."""
 
 Records = dict[bytes, bytes]
 
@@ -25,12 +26,12 @@ _BILLION = 1_000_000_000
 
 
 def parse_records(data: bytes) -> Records:
-    """Return the records of an extended header; of a key that comes twice, the last.
+    """Return the records of an extended header. If a key is repeated, the last value wins.
 
-    The offsets and lengths of sparse format 0.0, which repeat their keys, arrive joined as the map of format 0.1.
+    Sparse format 0.0 repeats its keys for every region. Its offsets and lengths are joined into the map of format 0.1.
 
     Raises:
-        Malformed: A record's length, form or key is not right.
+        Malformed: The length, syntax or key of a record is invalid.
     """
     records: Records = {}
     regions: list[bytes] = []
@@ -40,14 +41,14 @@ def parse_records(data: bytes) -> Records:
         digits = data[at:space] if space > 0 else b""
         stop = at + int(digits) if digits.isdigit() else 0
         if stop < at + 5 or stop > end or data[stop - 1] != 0x0A:
-            raise Malformed("a record of its PAX header has a wrong length")
+            raise Malformed("a record of the PAX header has an invalid length")
         key, equals, value = data[space + 1 : stop - 1].partition(b"=")
         if not key or not equals or b"\0" in (value if key in _STRINGS else key):
-            raise Malformed("a record of its PAX header has a wrong form")
+            raise Malformed("a record of the PAX header has an invalid syntax")
         at = stop
         if key in (_OFFSET, _LENGTH):
             if (_LENGTH if len(regions) % 2 else _OFFSET) != key or b"," in value:
-                raise Malformed("its sparse regions are out of order")
+                raise Malformed("the sparse regions in the PAX header are out of order")
             regions.append(value)
         else:
             records[key] = value
@@ -57,10 +58,10 @@ def parse_records(data: bytes) -> Records:
 
 
 def apply_records(records: Records, entry: TarEntry) -> None:
-    """Overwrite the entry's fields by what the records say; an empty value leaves a field as it is.
+    """Set the entry's fields from the records. An empty value leaves a field unchanged.
 
     Raises:
-        Malformed: A number or a time is none.
+        Malformed: A number or a time is invalid.
     """
     for key, value in records.items():
         if key.startswith(_XATTR):
@@ -84,7 +85,7 @@ def apply_records(records: Records, entry: TarEntry) -> None:
 
 
 def sparse_version(records: Records) -> str:
-    """Return which GNU sparse format the records speak: "0", "1", or "" where it is none or unknown."""
+    """Return the major version of the GNU sparse format, "0" or "1", or "" if there is none or it is unknown."""
     version = (records.get(_SPARSE + b"major", b""), records.get(_SPARSE + b"minor", b""))
     if version in ((b"0", b"0"), (b"0", b"1")):
         return "0"
@@ -94,10 +95,10 @@ def sparse_version(records: Records) -> str:
 
 
 def apply_sparse_records(records: Records, entry: TarEntry) -> None:
-    """Take the true name and length of a sparse file from its records.
+    """Set the real name and length of a sparse file from its records.
 
     Raises:
-        Malformed: The length is no number.
+        Malformed: The length is not a number.
     """
     entry.name = records.get(_SPARSE + b"name") or entry.name
     size = records.get(_SPARSE + b"size") or records.get(_SPARSE + b"realsize")
@@ -109,17 +110,17 @@ def regions_of_map(records: Records) -> list[tuple[int, int]]:
     """Return the regions of a sparse file of format 0.0 or 0.1.
 
     Raises:
-        Malformed: The map is not as long as the records say, or holds what is no number.
+        Malformed: The map is not as long as the records say, or contains something other than numbers.
     """
     listed = records.get(_MAP)
     numbers = listed.split(b",") if listed else []
     if len(numbers) != 2 * _integer(records.get(_SPARSE + b"numblocks", b"")):
-        raise Malformed("its sparse map has another length than it says")
+        raise Malformed("the sparse map does not have the length that the PAX header declares")
     return _pairs(numbers)
 
 
 class SparseMap:
-    """The map of sparse format 1.0, which stands before the file's bytes: decimal numbers, a line each, in blocks."""
+    """The map of sparse format 1.0: decimal numbers, one per line, in whole blocks ahead of the file's bytes."""
 
     def __init__(self) -> None:
         self._numbers: list[bytes] = []
@@ -127,19 +128,19 @@ class SparseMap:
         self._wanted = 1
 
     def feed(self, block: bytes) -> bool:
-        """Take the next block of the payload and tell whether the map is complete with it.
+        """Add the next block of the payload and return whether the map is complete.
 
         Raises:
-            Malformed: The number of regions is none, or there are too many of them.
+            Malformed: The number of regions is invalid or too large.
         """
         *lines, self._tail = (self._tail + block).split(b"\n")
         self._numbers += lines
         if len(self._tail) > 64 and len(self._numbers) < self._wanted:
-            raise Malformed("its sparse map holds what is no number")
+            raise Malformed("the sparse map contains something other than a number")
         if self._wanted == 1 and self._numbers:
             count = _integer(self._numbers[0])
             if not 0 <= count <= MAX_REGIONS:
-                raise Malformed(f"its sparse map names {count:,} regions, and {MAX_REGIONS:,} is the most that is read")
+                raise Malformed(f"the sparse map declares {count:,} regions; at most {MAX_REGIONS:,} are supported")
             self._wanted = 1 + 2 * count
         return bool(self._numbers) and len(self._numbers) >= self._wanted
 
@@ -147,7 +148,7 @@ class SparseMap:
         """Return the regions of a complete map.
 
         Raises:
-            Malformed: An offset or a length is no number.
+            Malformed: An offset or a length is not a number.
         """
         return _pairs(self._numbers[1 : self._wanted])
 
@@ -158,18 +159,18 @@ def _pairs(numbers: list[bytes]) -> list[tuple[int, int]]:
 
 
 def _integer(value: bytes) -> int:
-    """Parse a decimal number of 64 bits."""
+    """Parse a decimal 64-bit number."""
     number = int(value) if _INTEGER.fullmatch(value) else _INT64
     if not -_INT64 <= number < _INT64:
-        raise Malformed(f"its PAX header has {value[:64]!r} where a number must be")
+        raise Malformed(f"the PAX header contains {value[:64]!r} instead of a number")
     return number
 
 
 def _time(value: bytes) -> int:
-    """Parse seconds with any number of decimals into nanoseconds; digits beyond the ninth are cut off."""
+    """Convert seconds with any number of decimals to nanoseconds, dropping digits after the ninth."""
     seconds, _, fraction = value.partition(b".")
     if fraction and not fraction.isdigit():
-        raise Malformed(f"its PAX header has {value[:64]!r} where a time must be")
+        raise Malformed(f"the PAX header contains {value[:64]!r} instead of a time")
     nanoseconds = int(fraction[:9].ljust(9, b"0")) if fraction else 0
     whole = _integer(seconds) * _BILLION
     return whole - nanoseconds if seconds.startswith(b"-") else whole + nanoseconds

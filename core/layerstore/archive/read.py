@@ -1,16 +1,15 @@
-"""A tar stream, entry by entry."""
+"""A tar stream, read entry by entry."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
+from layerstore.archive.entry import Malformed, TarEntry, name_text
 from layerstore.archive.header import (
     BLOCK,
     HEADER_ONLY,
     MAX_REGIONS,
     ZERO_BLOCK,
-    Malformed,
-    TarEntry,
     check_regions,
     old_gnu_real_size,
     old_gnu_regions,
@@ -28,30 +27,24 @@ from layerstore.archive.pax import (
 )
 from layerstore.errors import BadArchive
 
-__all__ = ["TarEntry", "TarReader", "name_text"]
-
 _META = frozenset((b"x", b"g", b"L", b"K"))
 _HELD_RAW = 1 << 20
 
 
-def name_text(name: bytes) -> str:
-    """Return a name of an archive as text, bytes that are not UTF-8 surrogate-escaped."""
-    return name.decode("utf-8", "surrogateescape")
-
-
 class TarReader:
-    """Iterates over the entries of a tar that arrives as chunks of bytes of any length.
+    """An iterator over the entries of a tar that arrives in chunks of any length.
 
-    What is accepted is what Go's archive/tar accepts: ustar, v7, GNU (long names, base-256 numbers, sparse files), star
-    and PAX. The archive ends at two blocks of zeros, or where the stream ends between two entries; what follows is read
-    to its end, whatever it is. Memory stays bounded by a chunk and a few MiB, whatever the stream says.
+    It accepts what Go's archive/tar accepts: ustar, v7, GNU (long names, base-256 numbers, sparse files), star and PAX.
+    The archive ends at two blocks of zeros or where the stream ends between two entries. Everything after that is read
+    to the end and not interpreted. Memory use is bounded by one chunk and a few MiB, whatever the stream contains.
 
-    `payload` gets every piece of every payload as it is drained, taken by the caller or not. `raw` gets every other
-    byte (headers, sparse maps, padding, end blocks and what follows): all that stands before an entry's payload, in
-    one call up to 1 MiB, before that entry is given out. The two together get the stream exactly, in its order.
+    `payload` receives every piece of every payload, whether or not the caller consumes it. `raw` receives all other
+    bytes: headers, sparse maps, padding, end blocks and anything after them. The bytes ahead of an entry's payload
+    arrive before the entry is returned, in calls of up to 1 MiB. The two callbacks together receive the stream exactly
+    and in order.
 
-    Iterating raises `BadArchive`, with the entry and the offset, for a stream that is no tar, is damaged or ends early.
-    After an error the reader must not be used again.
+    Iteration raises `BadArchive` with the entry and the offset if the stream is not a tar, is damaged or ends early.
+    The reader cannot be used after an error.
     """
 
     def __init__(
@@ -78,7 +71,7 @@ class TarReader:
 
     @property
     def offset(self) -> int:
-        """The place in the stream, in bytes, of the next byte to read."""
+        """The position in the stream of the next byte to read, in bytes."""
         return self._base + self._pos
 
     def __iter__(self) -> TarReader:
@@ -100,13 +93,13 @@ class TarReader:
         self._emit_raw()
         return entry
 
-    def payload(self, entry: TarEntry) -> Iterator[memoryview]:
-        """Yield what is left of the entry's payload; nothing once another entry was asked for."""
+    def _pieces_of(self, entry: TarEntry) -> Iterator[memoryview]:
+        """Yield the rest of the entry's payload, or nothing if it is no longer the current entry."""
         while self._left and self._entry is entry:
             yield self._piece()
 
     def skip(self) -> None:
-        """Go on as if the rest of the present entry's payload had been read: its bytes are not in the stream."""
+        """Treat the rest of the current entry's payload as read, because the stream does not contain it."""
         self._left = 0
 
     def _next_entry(self) -> TarEntry | None:
@@ -116,7 +109,7 @@ class TarReader:
             block = self._header_block()
             if block is None:
                 return None
-            entry = parse_header(block)
+            entry = parse_header(block, self._pieces_of)
             kind = entry.type
             if kind in _META:
                 data = self._meta(entry)
@@ -139,7 +132,7 @@ class TarReader:
             return entry
 
     def _begin(self, entry: TarEntry, records: Records, block: bytes) -> None:
-        """Settle the entry's type, its payload's length, and its sparse map, if it has one."""
+        """Determine the entry's final type, the length of its payload and its sparse map."""
         self._entry = entry
         kind = entry.type
         if kind == b"\0":
@@ -147,12 +140,11 @@ class TarReader:
         version = "S" if kind == b"S" else sparse_version(records) if records else ""
         if kind in HEADER_ONLY:
             if version:
-                raise Malformed("it is a sparse file, and no file")
+                raise Malformed("the header marks something other than a regular file as sparse")
             entry.size = 0
         elif entry.size < 0:
-            raise Malformed("its size is negative")
+            raise Malformed("the size is negative")
         entry.type = b"0" if kind in (b"7", b"S") else kind
-        entry._reader = self  # noqa: SLF001 - an entry is the reader's own
         self._left = entry.size
         self._pad = -entry.size & (BLOCK - 1)
         if version:
@@ -160,21 +152,20 @@ class TarReader:
             check_regions(entry.sparse, entry.size, self._left)
 
     def _global_header(self, entry: TarEntry, records: Records) -> TarEntry:
-        """Make the entry of a PAX global header: a name and records, and nothing of the block's other fields."""
+        """Build the entry of a PAX global header, which has a name and records but none of the block's other fields."""
         apply_records(records, entry)
         entry.uid = entry.gid = entry.mode = entry.mtime_ns = entry.size = 0
         entry.linkname = b""
-        entry._reader = self  # noqa: SLF001 - an entry is the reader's own
         return entry
 
     def _meta(self, entry: TarEntry) -> bytes:
         """Return the payload of an extended header or a long name."""
         size = entry.size
         if not 0 <= size <= MAX_META:
-            raise Malformed(f"an extended header of {size:,} bytes stands before it; {MAX_META:,} is the most")
+            raise Malformed(f"the extended header declares {size:,} bytes; at most {MAX_META:,} are supported")
         data = self._take(size)
         if len(data) < size:
-            raise Malformed("the stream ends in its extended header")
+            raise Malformed("the stream ends inside the extended header")
         self._pad = -size & (BLOCK - 1)
         return data
 
@@ -190,7 +181,7 @@ class TarReader:
         while not complete:
             data = self._take(min(BLOCK, self._left))
             if len(data) < BLOCK:
-                raise Malformed("its sparse map is not complete")
+                raise Malformed("the sparse map is incomplete")
             self._left -= BLOCK
             complete = found.feed(data)
         return found.regions()
@@ -202,15 +193,15 @@ class TarReader:
             block = self._take(BLOCK)
             blocks += 1
             if len(block) < BLOCK:
-                raise Malformed("the stream ends in its sparse map")
+                raise Malformed("the stream ends inside the sparse map")
             further, more = old_gnu_regions(block, extension=True)
             regions += further
             if blocks * 21 > MAX_REGIONS:
-                raise Malformed(f"its sparse map has more than {MAX_REGIONS:,} regions")
+                raise Malformed(f"the sparse map has more than {MAX_REGIONS:,} regions, the most that are supported")
         return regions
 
     def _header_block(self) -> bytes | None:
-        """Return the next header block; None at the end of the archive, which may come without its end blocks."""
+        """Return the next header block, or None at the end of the archive, with or without end blocks."""
         start = self._pos + self._pad
         end = start + BLOCK
         if end <= self._length:
@@ -225,21 +216,21 @@ class TarReader:
         if not second or second == ZERO_BLOCK:
             return None
         if len(second) < BLOCK:
-            raise Malformed("the stream ends in a header block")
-        raise Malformed("a block of zeros is followed by something else")
+            raise Malformed("the stream ends inside a header block")
+        raise Malformed("a single block of zeros is followed by other data")
 
     def _block_across_chunks(self) -> bytes:
-        """Return the next block, b"" at the end of the stream; Go takes a missing padding for an end, too."""
+        """Return the next block, or b"" at the end of the stream. Like Go, accept missing padding there."""
         pad, self._pad = self._pad, 0
         if len(self._take(pad)) < pad:
             return b""
         block = self._take(BLOCK)
         if 0 < len(block) < BLOCK:
-            raise Malformed("the stream ends in a header block")
+            raise Malformed("the stream ends inside a header block")
         return block
 
     def _take(self, count: int) -> bytes:
-        """Return the next `count` raw bytes, fewer only at the end of the stream."""
+        """Return the next `count` raw bytes, or fewer at the end of the stream."""
         end = self._pos + count
         if end <= self._length:
             data = self._chunk[self._pos : end]
@@ -254,12 +245,12 @@ class TarReader:
         return b"".join(parts)
 
     def _piece(self) -> memoryview:
-        """Return the next piece of the payload, at most what the chunk has of it."""
+        """Return as much of the payload as the current chunk holds."""
         start = self._pos
         if start == self._length:
             if not self._refill():
                 raise BadArchive(
-                    f"the stream ends {self._left:,} bytes before the file does",
+                    f"the stream ends {self._left:,} bytes before the end of the file",
                     entry=self._where(),
                     offset=self.offset,
                 )
@@ -273,7 +264,7 @@ class TarReader:
         return piece
 
     def _refill(self) -> bool:
-        """Go to the next chunk once this one is used up; False at the end of the stream."""
+        """Move on to the next chunk. Return False at the end of the stream."""
         if self._raw_from < self._length:
             self._hold_raw()
         self._base += self._length
@@ -288,7 +279,7 @@ class TarReader:
         return self._length > 0
 
     def _hold_raw(self) -> None:
-        """Keep the raw bytes at the end of the chunk until their entry is complete, or they are too many."""
+        """Keep the raw bytes at the end of the chunk until their entry is complete or they exceed the limit."""
         if self._raw is None:
             return
         part = self._chunk[self._raw_from :]
@@ -311,7 +302,7 @@ class TarReader:
             self._raw(data)
 
     def _drain(self) -> None:
-        """Read on to the end of the stream."""
+        """Read the rest of the stream."""
         self._emit_raw()
         while self._pos < self._length or self._refill():
             self._pos = self._length

@@ -1,9 +1,9 @@
-"""Names inside a root folder, resolved by descriptors so that none leads out of it.
+"""Resolve names inside a root folder so that none can lead outside.
 
-A name of a tar means what it would mean to a process whose root the folder is: a leading "/" is the root, "." and ".."
-are taken out of the name as text (a name that climbs above the root is refused), symbolic links in the middle are
-followed from the root, and the last part is never followed. Every step is an openat(2) with O_NOFOLLOW on a folder that
-is open already, so a link that is put in the way meanwhile makes the step fail instead of leading it elsewhere.
+A name in a tar means what it would mean after a chroot into the folder. A leading "/" is the root. "." and ".." are
+resolved as text, and a name that climbs above the root is rejected. Symbolic links are followed inside the root, except
+in the last part of a name. Every step is an openat(2) with O_NOFOLLOW on a folder that is already open. A link that
+appears in the meantime therefore makes the step fail instead of redirecting it.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from layerstore.linux.folders import OPEN_FOLDER, READ, WRITE, chmod_at, make_fo
 
 PATH_MAX = 4096
 MAX_LINKS = 40
-"""How many symbolic links one name may go through: the kernel's own limit."""
+"""The most symbolic links a name may go through, as in the kernel."""
 
 _CACHED_FOLDERS = 256
 _SPECIAL = frozenset({b"", b".", b".."})
 
 
 def components(name: bytes) -> list[bytes]:
-    """Split a name into its parts, "." and ".." resolved as text; empty for the root.
+    """Split a name into its parts, with "." and ".." resolved as text. The root has no parts.
 
     Raises:
-        BadArchive: it holds a NUL byte, or climbs above the root.
-        OSError: ENAMETOOLONG, it is longer than a path can be.
+        BadArchive: The name contains a NUL byte or climbs above the root.
+        OSError: The name is longer than a path may be (ENAMETOOLONG).
     """
     if b"\0" in name:
-        raise BadArchive("the name holds a NUL byte", entry=os.fsdecode(name))
+        raise BadArchive("the name contains a NUL byte", entry=os.fsdecode(name))
     if len(name) >= PATH_MAX:
         raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), os.fsdecode(name))
     parts: list[bytes] = []
@@ -42,22 +42,22 @@ def components(name: bytes) -> list[bytes]:
             if parts:
                 parts.pop()
             elif not name.startswith(b"/"):
-                raise BadArchive("the name leads out of the layer", entry=os.fsdecode(name))
+                raise BadArchive("the name leads outside the layer", entry=os.fsdecode(name))
         elif part not in _SPECIAL:
             parts.append(part)
     return parts
 
 
 class Root:
-    """A root folder and the folders inside it that are open.
+    """A root folder and a cache of open folders inside it.
 
-    Descriptors that a method returns belong to the tree; they are good until the second call after it, and none is
-    good after `forget`. Up to 256 folders stay open, the longest unused going first, so that the many files of a
-    folder cost one look-up. Not for use by several threads.
+    The cache holds up to 256 folders and evicts the least recently used one, so that the files of one folder cost a
+    single lookup. A descriptor that a method returns belongs to this object. It stays valid until the second call after
+    it, or until `forget`. Not thread-safe.
 
-    With `may_chmod`, folders (and in `open_file` files) that this user owns but may not enter are made accessible
-    while they are needed; `close` restores the modes, unless the folder is gone or was replaced. With `writable`,
-    folders are made writable in the same way.
+    With `may_chmod`, folders (and files, in `open_file`) that this user owns but may not access are made accessible
+    while they are needed. `close` restores their modes, except for folders that were deleted or replaced. With
+    `writable`, folders are made writable in the same way.
     """
 
     def __init__(
@@ -65,15 +65,15 @@ class Root:
     ) -> None:
         self.may_chmod = os.geteuid() != 0 if may_chmod is None else may_chmod
         self.owner: tuple[int, int] | None = None
-        """The UID and GID that root gives to folders made on the way; by default they are root's."""
+        """The UID and GID that missing parent folders get if this process is root. By default they belong to root."""
         self._needed = WRITE if writable else READ
         self._owed: dict[tuple[int, int], tuple[bytes, int]] = {}
-        """Device and inode of a folder -> where it lies and the mode to give it in the end."""
+        """Device and inode of a folder -> its path and the mode to restore at the end."""
         self.descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._open: dict[bytes, int] = {}
-        """Folders by the text before the last slash of a name, the longest unused first."""
+        """The part of a name before its last slash -> open folder, least recently used first."""
         self._linked: set[bytes] = set()
-        """Those of them that were reached through a symbolic link: they do not lie where the text says."""
+        """The keys that were resolved through a symbolic link, so the folder is not where the key says."""
         self._last = b""
         self._last_descriptor = self.descriptor
         if self.may_chmod:
@@ -92,7 +92,7 @@ class Root:
         self.close()
 
     def close(self) -> None:
-        """Restore the modes that were changed and close every descriptor; calling it again does nothing."""
+        """Restore modes and close every descriptor. A second call has no effect."""
         if self.descriptor < 0:
             return
         try:
@@ -103,7 +103,7 @@ class Root:
             self.descriptor = self._last_descriptor = -1
 
     def forget(self) -> None:
-        """Close every folder but the root: one of them was removed or replaced."""
+        """Close every folder except the root, because one of them was deleted or replaced."""
         for descriptor in self._open.values():
             os.close(descriptor)
         self._open.clear()
@@ -112,7 +112,7 @@ class Root:
         self._last_descriptor = self.descriptor
 
     def forget_linked(self) -> None:
-        """Close the folders that were reached through a symbolic link: a link was removed or replaced."""
+        """Close the folders that were reached through a symbolic link, because a link was deleted or replaced."""
         for key in self._linked:
             descriptor = self._open.pop(key, -1)
             if descriptor >= 0:
@@ -122,19 +122,19 @@ class Root:
         self._linked.clear()
 
     def parent(self, name: bytes, *, create: bool = False) -> tuple[int, bytes]:
-        """Return the open folder that `name` is in, and its last part; the root is (root, b".").
+        """Return the open folder that contains `name`, and the last part of the name. The root is (root, b".").
 
-        With `create`, missing folders are made with mode 0755 and the owner of this process.
+        With `create`, missing folders are created with mode 0755 and, unless `owner` is set, the owner of this process.
 
         Raises:
-            BadArchive: the name leads out of the root or cannot be a name.
-            OSError: a folder on the way is missing, is no folder, or cannot be opened; it names `name`.
+            BadArchive: The name is invalid or leads outside the root.
+            OSError: A parent is missing, is not a folder or cannot be opened. The error names `name`.
         """
         if name.startswith(b"./"):
             name = name[2:]
         head, slash, base = name.rpartition(b"/")
         if b"\0" in name:
-            raise BadArchive("the name holds a NUL byte", entry=os.fsdecode(name))
+            raise BadArchive("the name contains a NUL byte", entry=os.fsdecode(name))
         if head == self._last and base not in _SPECIAL:
             return self._last_descriptor, base
         descriptor = self._open.pop(head, -1)
@@ -148,21 +148,21 @@ class Root:
         if not parts:
             return self.descriptor, b"."
         base = parts.pop()
-        # Only a name without a tail to be cleaned away may be found again by the text before its last slash.
+        # The text before the last slash is a valid cache key only if cleaning did not change the end of the name.
         key = head if slash and name.endswith(b"/" + base) else b"/".join(parts)
         return self._folder(key, parts, name, create=create), base
 
     def folder(self, name: bytes) -> int:
-        """Return the open folder `name`; the last part is followed, too.
+        """Return the open folder `name`. Unlike in `parent`, a symbolic link in the last part is followed.
 
         Raises:
-            OSError: it is missing, no folder, or cannot be opened.
+            OSError: It is missing, is not a folder or cannot be opened.
         """
         parts = components(name)
         return self._folder(b"/".join(parts), parts, name, create=False) if parts else self.descriptor
 
     def adopt(self, name: bytes, descriptor: int) -> None:
-        """Keep `descriptor`, the just made folder `name`, open for what will be put into it."""
+        """Add the new folder `name`, open as `descriptor`, to the cache."""
         key = name.removeprefix(b"./").rstrip(b"/")
         known = self._open.pop(key, -1)
         if known >= 0:
@@ -173,10 +173,10 @@ class Root:
             self._last_descriptor = descriptor
 
     def set_mode(self, name: bytes, descriptor: int, found: os.stat_result, mode: int) -> None:
-        """Give the folder `name`, open as `descriptor` and with the status `found`, its mode.
+        """Set the mode of the folder `name`, which is open as `descriptor` and has the status `found`.
 
-        Where this user could not work in it with that mode it gets it only when the tree is closed, if the folder is
-        still the same one by then.
+        If this user could not work in the folder with that mode, it is set when the tree is closed, provided that the
+        name still refers to the same folder.
         """
         now = mode | self._needed if self.may_chmod else mode
         if now != mode:
@@ -187,7 +187,7 @@ class Root:
             os.fchmod(descriptor, now)
 
     def settle(self) -> None:
-        """Set the modes that are owed, the deepest folders first."""
+        """Set the postponed modes, deepest folders first."""
         owed, self._owed = self._owed, {}
         may_chmod, self.may_chmod = self.may_chmod, False
         try:
@@ -197,13 +197,13 @@ class Root:
             self.may_chmod = may_chmod
 
     def open_file(self, name: bytes) -> int:
-        """Open the regular file `name` for reading, without touching its access time where that is allowed.
+        """Open the regular file `name` for reading, without updating its access time if that is permitted.
 
-        The caller closes the descriptor. Nothing but a regular file is ever opened: no device, fifo or socket.
+        The caller closes the descriptor. Devices, FIFOs and sockets are never opened.
 
         Raises:
-            BadArchive: the name leads out of the root.
-            OSError: it is missing, no regular file (EINVAL), or cannot be read.
+            BadArchive: The name leads outside the root.
+            OSError: It is missing, is not a regular file (EINVAL) or cannot be read.
         """
         folder, base = self.parent(name)
         try:
@@ -213,7 +213,7 @@ class Root:
             raise
 
     def _folder(self, key: bytes, parts: list[bytes], name: bytes, *, create: bool) -> int:
-        """Return the folder of these parts, from the cache or by walking to it, and keep it under `key`."""
+        """Return the folder with these parts, opening it if necessary, and cache it under `key`."""
         if not parts:
             descriptor = self.descriptor
         elif (descriptor := self._open.pop(key, -1)) >= 0:
@@ -234,7 +234,7 @@ class Root:
         return descriptor
 
     def nearest(self, parts: list[bytes]) -> tuple[int, int]:
-        """Return the open folder nearest to these parts and how many of them it stands for; none gives the root."""
+        """Return the deepest cached folder on the way to these parts, or the root, and how many parts it covers."""
         for count in range(len(parts), 0, -1):
             key = b"/".join(parts[:count])
             descriptor = self._open.get(key, -1)
@@ -243,7 +243,7 @@ class Root:
         return self.descriptor, 0
 
     def enter(self, folder: int, name: bytes, path: list[bytes]) -> int:
-        """Open the folder `name` of an open folder, lending bits that its owner lacks; `path` is where it lies."""
+        """Open the subfolder `name` of an open folder, made accessible if necessary. `path` is its path in the tree."""
         if not self.may_chmod:
             return os.open(name, OPEN_FOLDER, dir_fd=folder)
         descriptor, restore = open_folder(folder, name, self._needed)
@@ -256,7 +256,7 @@ class Root:
         while len(self._open) > _CACHED_FOLDERS:
             oldest = next(iter(self._open))
             descriptor = self._open.pop(oldest)
-            if oldest == self._last:  # handed out by the call before this one
+            if oldest == self._last:  # the previous call returned it, so it has to stay valid
                 self._open[oldest] = descriptor
                 continue
             os.close(descriptor)
@@ -276,26 +276,26 @@ class Root:
             folder, base = self.parent(name)
             found = os.stat(base, dir_fd=folder, follow_symlinks=False)
         except (FileNotFoundError, NotADirectoryError):
-            return  # removed or replaced after its mode was lent
+            return  # it was deleted or replaced in the meantime
         if (found.st_dev, found.st_ino) == identity and stat.S_IMODE(found.st_mode) != mode:
             chmod_at(folder, base, mode)
 
 
 class _Walk:
-    """One look-up of a folder, step by step."""
+    """The lookup of one folder, step by step."""
 
     def __init__(self, tree: Root, *, create: bool) -> None:
         self._tree = tree
         self._create = create
         self.links = 0
-        """How many symbolic links it went through."""
+        """The number of symbolic links followed so far."""
         self._borrowed = True
-        """True while the folder where the walk stands belongs to the tree."""
+        """True while the current folder belongs to the tree's cache, so the walk must not close it."""
         self._at = tree.descriptor
         self._path: list[bytes] = []
 
     def to(self, parts: list[bytes]) -> int:
-        """Return a new descriptor of the folder that these parts lead to."""
+        """Return a new descriptor for the folder that these parts lead to."""
         self._at, count = self._tree.nearest(parts)
         self._path = parts[:count]
         try:
@@ -310,10 +310,10 @@ class _Walk:
     def _follow(self, parts: list[bytes]) -> None:
         pending = parts[::-1]
         own = len(pending)
-        """How many of the name's own parts are left, below those of links on top of them."""
+        """How many parts of the name itself are pending, below the parts of link targets."""
         while pending:
             part = pending.pop()
-            # Only the name says what is to be made: a link to what is missing leads nowhere.
+            # Create only what the name itself asks for, not the missing target of a link.
             create = self._create and len(pending) < own
             own = min(own, len(pending))
             if part == b"..":
@@ -322,7 +322,7 @@ class _Walk:
                 pending.extend(self._step(part, create=create))
 
     def _step(self, part: bytes, *, create: bool) -> list[bytes]:
-        """Go into `part`; where it is a symbolic link, return the parts to go on with instead, the first one last."""
+        """Enter `part`. If it is a symbolic link, return the parts of its target in reverse order instead."""
         where = [*self._path, part]
         try:
             descriptor = self._tree.enter(self._at, part, where)
@@ -353,7 +353,7 @@ class _Walk:
         return target.split(b"/")[::-1]
 
     def _up(self) -> None:
-        """Go to the folder above; the root is above itself. The way there is walked anew, for ".." could lead out."""
+        """Go to the parent, or stay at the root. This starts at the root again, because ".." could lead outside."""
         path = self._path[:-1]
         self._stand(self._tree.descriptor, owned=False)
         self._path = []

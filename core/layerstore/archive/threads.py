@@ -1,6 +1,6 @@
-"""Threads that work on one stream: a bounded channel between two of them, and one that hashes.
+"""Threads for processing a stream: a bounded channel between two of them, and one that hashes.
 
-A thread of this module belongs to the object that started it and has ended when that object is closed.
+A thread started here belongs to the object that started it and has ended by the time that object is closed.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 DEPTH = 4
-"""Pieces of up to 1 MiB that wait in a channel at most."""
+"""How many items a channel holds by default. The items are pieces of up to 1 MiB."""
 
 
 class ChannelClosed(Exception):
-    """The other side has gone; there is nobody to work for."""
+    """The other side has closed the channel."""
 
 
 class Channel(Generic[T]):
-    """A queue of at most `depth` items between one thread that puts and one that gets.
+    """A queue of up to `depth` items between one thread that puts and one that gets.
 
-    Either side may end it: the putting side by `finish` or `fail`, after which the items in it are still given out; the
-    getting side by `close`, which wakes a blocked `put`. Two of the C library's queues, one with the items and one with
-    the free places, hand over in a third of the time of a condition variable, which would cost a diff all it gains.
+    The putting side ends it with `finish` or `fail`, after which `get` still returns the items in the queue. The
+    getting side ends it with `close`, which wakes a blocked `put`. The channel consists of two SimpleQueues, one with
+    the items and one with the free slots, because they hand over an item three times as fast as a condition variable.
     """
 
     def __init__(self, depth: int = DEPTH) -> None:
@@ -38,7 +38,7 @@ class Channel(Generic[T]):
         self._error: BaseException | None = None
 
     def put(self, item: T) -> None:
-        """Add an item, waiting for room.
+        """Add an item, waiting until there is room.
 
         Raises:
             ChannelClosed: The getting side has closed the channel.
@@ -53,9 +53,9 @@ class Channel(Generic[T]):
         """Return the next item, or None at the end of the stream.
 
         Raises:
-            TimeoutError: There was none for `timeout` seconds.
+            TimeoutError: No item arrived within `timeout` seconds.
             ChannelClosed: The channel was closed.
-            BaseException: Whatever the putting side has failed with.
+            BaseException: The error that the putting side passed to `fail`.
         """
         if self._closed:
             raise ChannelClosed
@@ -66,7 +66,7 @@ class Channel(Generic[T]):
         if self._closed:
             raise ChannelClosed
         if item is None:
-            self._items.put(None)  # the end stays the end, however often it is asked for
+            self._items.put(None)  # so that every later call ends as well
             if self._error is not None:
                 raise self._error
             return None
@@ -74,26 +74,26 @@ class Channel(Generic[T]):
         return item
 
     def finish(self) -> None:
-        """Say that no item follows."""
+        """Signal the end of the stream."""
         self._items.put(None)
 
     def fail(self, error: BaseException) -> None:
-        """Say that no item follows because of an error, which the getting side then raises."""
+        """End the stream with an error, which `get` raises after the remaining items."""
         self._error = error
         self.finish()
 
     def close(self) -> None:
-        """Let every `put` and `get` fail, a blocked one at once; doing so again does nothing."""
+        """Make every `put` and `get` fail, including blocked ones. A second call has no effect."""
         self._closed = True
         self._places.put(None)
         self._items.put(None)
 
 
 class HashThread:
-    """Computes SHA-256 digests and lengths of several streams at once, on a thread of its own.
+    """A thread that computes the SHA-256 digests and lengths of one or more streams.
 
-    `put` may come from any one thread; `finish` waits for the rest of the work, `close` drops it. Should hashing itself
-    fail, both of the first raise that error.
+    A single thread may call `put`. `finish` waits for the remaining work, `close` drops it. If hashing fails, `put` and
+    `finish` raise the error.
     """
 
     def __init__(self, streams: int = 1) -> None:
@@ -105,7 +105,7 @@ class HashThread:
         self._thread.start()
 
     def put(self, data: bytes | memoryview, stream: int = 0) -> None:
-        """Add bytes to a stream; they must not change afterwards.
+        """Add bytes to a stream. They must not change afterwards.
 
         Raises:
             ChannelClosed: `close` was called.
@@ -117,26 +117,26 @@ class HashThread:
             raise
 
     def finish(self) -> None:
-        """Wait until everything is hashed."""
+        """Wait until everything has been hashed."""
         self._work.finish()
         self._thread.join()
         self._raise_error()
 
     def close(self) -> None:
-        """End the thread, whatever is still to be hashed; doing so again does nothing."""
+        """Stop the thread and drop any remaining work. A second call has no effect."""
         self._work.close()
-        # A reader that nobody closed is closed by the garbage collector, which may run in any thread, in this one too.
+        # The garbage collector closes a reader that was left open, and it may run in any thread, including this one.
         if self._thread is not threading.current_thread():
             self._thread.join()
 
     @property
     def digests(self) -> Sequence[str]:
-        """The digest of each stream, as "sha256:" and 64 hex digits; right once `finish` has returned."""
+        """The digest of each stream, as "sha256:" and 64 hex digits. Final once `finish` has returned."""
         return [f"sha256:{value.hexdigest()}" for value in self._hashes]
 
     @property
     def sizes(self) -> Sequence[int]:
-        """The bytes of each stream; right once `finish` has returned."""
+        """The length of each stream in bytes. Final once `finish` has returned."""
         return list(self._sizes)
 
     def _run(self) -> None:
@@ -147,7 +147,7 @@ class HashThread:
                 self._sizes[stream] += len(data)
         except ChannelClosed:
             pass
-        except BaseException as error:  # noqa: BLE001 - it is raised again by the thread that has bytes hashed
+        except BaseException as error:  # noqa: BLE001 - `put` and `finish` raise it again
             self._error = error
             self._work.close()
 

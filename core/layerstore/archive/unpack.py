@@ -1,9 +1,9 @@
-"""Unpacking a layer's diff into a folder, a handler for each type of entry.
+"""Unpack a layer's diff into a folder, with one handler for each type of entry.
 
-The rules are those of containers/storage's UnpackLayer (pkg/archive/diff.go): what is there and is no folder is
-replaced, folders are merged, whiteouts take away, missing folders on the way are made. Unlike it, no entry can reach
-outside the folder even without a chroot (see `paths`), the umask does not matter, the group of a setgid folder does not
-leak into the files, and a user who owns the folder but is not root can unpack read-only folders.
+The rules are those of containers/storage's UnpackLayer (pkg/archive/diff.go): folders are merged, existing files are
+replaced, whiteouts delete and missing parent folders are created. There are four differences. No entry can reach
+outside the folder, even without a chroot (see `archive.root`). The umask has no effect. The group of a setgid folder
+does not leak into its files. An owner who is not root can unpack read-only folders.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
 
-from layerstore.archive.read import TarEntry
+from layerstore.archive.entry import TarEntry
 from layerstore.archive.root import Root, components
 from layerstore.archive.whiteouts import (
     LINK_FOLDER,
@@ -49,17 +49,18 @@ def unpack(
     owner: tuple[int, int] | None = None,
     should_stop: ShouldStop | None = None,
 ) -> int:
-    """Unpack `entries` into the folder `root`; return the sum of their sizes in bytes.
+    """Unpack `entries` into the folder `root` and return the sum of their sizes in bytes.
 
-    `whiteouts` says what becomes of whiteouts; without it they delete. Owners are set as root only, modes, times (ns)
-    and extended attributes always. Folders that have no entry get `owner`, if given. With `ignore_chown_errors` a file
-    whose owner the system does not know, as in a user namespace with few IDs, keeps the one that it got. On an error
-    the folder is left as far as it got. No two calls may work on the same folder at once.
+    `whiteouts` decides what a whiteout does; by default it deletes. Modes, times (in ns) and extended attributes are
+    always set, owners only if the process is root. Folders without an entry of their own get `owner`, if given. With
+    `ignore_chown_errors`, a file keeps the owner it was created with if the kernel refuses the one in the entry, as it
+    does in a user namespace that lacks this ID. After an error the folder holds whatever was unpacked so far. Two calls
+    must not work on the same folder at the same time.
 
     Raises:
-        BadArchive: an entry asks for what must not or cannot be done; it is named.
-        Cancelled: `should_stop` said so.
-        OSError: the system refused, e.g. for want of space; it names the entry.
+        BadArchive: An entry is invalid or would reach outside the folder. The error names it.
+        Cancelled: `should_stop` returned True.
+        OSError: The system refused an operation, for example because the disk is full. The error names the entry.
     """
     with Root(root, writable=True) as tree:
         tree.owner = owner
@@ -78,7 +79,7 @@ class _Unpacker:
         self.ignore_chown_errors = False
         self._is_root = os.geteuid() == 0
         self._folder_times: dict[bytes, tuple[int, int]] = {}
-        """Name -> inode and mtime in ns, set last because files put into a folder change it."""
+        """Name -> inode and mtime in ns. Set at the end, because adding a file to a folder changes its mtime."""
         self._handlers: dict[bytes, Callable[[TarEntry, int, bytes], None]] = {
             b"0": self._regular,
             b"1": self._hard_link,
@@ -108,7 +109,7 @@ class _Unpacker:
                 folder, base = parent(name, create=True)
                 handler(entry, folder, base)
             except OverflowError as error:
-                raise BadArchive("a number is out of range", entry=os.fsdecode(name)) from error
+                raise BadArchive("a number in the header is out of range", entry=os.fsdecode(name)) from error
             except OSError as error:
                 raise _named(error, name) from error
             added(name)
@@ -117,10 +118,10 @@ class _Unpacker:
 
     def _unknown(self, entry: TarEntry) -> None:
         if entry.type != GLOBAL_HEADER:
-            raise BadArchive(f"entries of type {entry.type!r} cannot be unpacked", entry=os.fsdecode(entry.name))
+            raise BadArchive(f"entries of type {entry.type!r} are not supported", entry=os.fsdecode(entry.name))
 
     def _is_special(self, entry: TarEntry) -> bool:
-        """Deal with whiteouts and AUFS's bookkeeping; False for a name that only looks like one."""
+        """Apply a whiteout or skip bookkeeping of AUFS. Return False for any other entry."""
         parts = components(entry.name)
         if not parts or (parts[0].startswith(META_PREFIX) and parts != [OPAQUE]):
             return bool(parts)
@@ -130,7 +131,7 @@ class _Unpacker:
         try:
             folder, _ = self._tree.parent(b"/".join(parts), create=True)
         except (FileNotFoundError, NotADirectoryError):
-            return True  # nothing can be there: some builders write whiteouts below whiteouts
+            return True  # some builders write whiteouts below whiteouts, where nothing can exist
         if base == OPAQUE:
             self._whiteouts.opaque(self._tree, folder, entry)
         else:
@@ -138,9 +139,9 @@ class _Unpacker:
         return True
 
     def _make(self, entry: TarEntry, folder: int, base: bytes, make: Callable[[int, bytes], int | None]) -> int:
-        """Call `make` with the folder and the name, once more after removing what is in the way."""
+        """Call `make` with the folder and the name. If the name exists, delete it and try again."""
         if base == b".":
-            raise BadArchive("the layer's root can only be a folder", entry=os.fsdecode(entry.name))
+            raise BadArchive("the root of a layer can only be a folder", entry=os.fsdecode(entry.name))
         try:
             return make(folder, base) or 0
         except FileExistsError:
@@ -171,12 +172,12 @@ class _Unpacker:
             os.close(descriptor)
 
     def _finish(self, descriptor: int, entry: TarEntry, found: os.stat_result, mode: int) -> None:
-        """Set owner, mode and attributes of a new file, in this order: each one undoes parts of the next."""
+        """Set owner, mode and attributes of a new file, in this order, because each step can undo the ones after it."""
         now = found.st_mode & _MODE_BITS
         if self._chown(descriptor, entry, found) and mode & (stat.S_ISUID | stat.S_ISGID):
             now = -1
         if entry.xattrs:
-            # An owner who is not root may only set attributes of a file that he may write.
+            # Unless the process is root, setting an attribute needs write permission.
             writable = mode | stat.S_IWUSR
             if not self._is_root and now != writable:
                 os.fchmod(descriptor, writable)
@@ -197,7 +198,7 @@ class _Unpacker:
 
     @contextlib.contextmanager
     def _tolerant(self) -> Iterator[None]:
-        """Let a refused owner pass, if that is wanted."""
+        """Suppress a refused change of owner if `ignore_chown_errors` is set."""
         try:
             yield
         except OSError as error:
@@ -233,7 +234,7 @@ class _Unpacker:
             self._tree.adopt(entry.name, descriptor)
 
     def _make_or_merge(self, entry: TarEntry, folder: int, base: bytes, mode: int) -> int:
-        """Have a folder at this name; return the folder that it is in."""
+        """Create the folder, or reuse the existing one, and return its parent."""
         try:
             os.mkdir(base, mode, dir_fd=folder)
         except FileExistsError:
@@ -246,13 +247,13 @@ class _Unpacker:
 
     def _symlink(self, entry: TarEntry, folder: int, base: bytes) -> None:
         if b"\0" in entry.linkname:
-            raise BadArchive("the link's target holds a NUL byte", entry=os.fsdecode(entry.name))
+            raise BadArchive("the target of the link contains a NUL byte", entry=os.fsdecode(entry.name))
         self._make(entry, folder, base, lambda at, name: os.symlink(entry.linkname, name, dir_fd=at))
         self._finish_by_name(entry)
 
     def _hard_link(self, entry: TarEntry, folder: int, base: bytes) -> None:
         if components(entry.linkname)[:1] == [LINK_FOLDER]:
-            raise BadArchive("hard links into AUFS's .wh..wh.plnk are not supported", entry=os.fsdecode(entry.name))
+            raise BadArchive("hard links into .wh..wh.plnk (AUFS) are not supported", entry=os.fsdecode(entry.name))
         self._make(entry, folder, base, lambda _, name: self._link(entry, name))
         self._finish_by_name(entry)
 
@@ -261,11 +262,11 @@ class _Unpacker:
             source, target = self._tree.parent(entry.linkname)
             folder, _ = self._tree.parent(entry.name)
             if stat.S_ISDIR(os.stat(target, dir_fd=source, follow_symlinks=False).st_mode):
-                reason = f"hard link to {os.fsdecode(entry.linkname)!r}, which is a folder"
+                reason = f"the target of the hard link, {os.fsdecode(entry.linkname)!r}, is a folder"
                 raise BadArchive(reason, entry=os.fsdecode(entry.name))
             os.link(target, base, src_dir_fd=source, dst_dir_fd=folder, follow_symlinks=False)
         except (FileNotFoundError, NotADirectoryError) as error:
-            reason = f"hard link to {os.fsdecode(entry.linkname)!r}, which is not in the layer"
+            reason = f"the target of the hard link, {os.fsdecode(entry.linkname)!r}, is not in the layer"
             raise BadArchive(reason, entry=os.fsdecode(entry.name)) from error
 
     def _device(self, entry: TarEntry, folder: int, base: bytes) -> None:
@@ -278,12 +279,12 @@ class _Unpacker:
         except PermissionError as error:
             if error.errno != errno.EPERM:
                 raise
-            logger.warning("device %r was left out: this user may not make it", os.fsdecode(entry.name))
+            logger.warning("skipping device %r: this user may not create devices", os.fsdecode(entry.name))
             return
         self._finish_by_name(entry)
 
     def _finish_by_name(self, entry: TarEntry) -> None:
-        """Set what differs of the metadata of a file that cannot be opened, or that other names have too."""
+        """Set the metadata that differs, for a file that cannot be opened or has other names."""
         folder, base = self._tree.parent(entry.name)
         found = os.stat(base, dir_fd=folder, follow_symlinks=False)
         is_link = stat.S_ISLNK(found.st_mode)
@@ -307,20 +308,20 @@ class _Unpacker:
                 if found.st_ino == inode and stat.S_ISDIR(found.st_mode):
                     os.utime(base, ns=(mtime_ns, mtime_ns), dir_fd=folder, follow_symlinks=False)
             except (FileNotFoundError, NotADirectoryError):
-                continue  # removed or replaced by a later entry
+                continue  # a later entry removed or replaced it
             except OverflowError as error:
-                raise BadArchive("a number is out of range", entry=os.fsdecode(name)) from error
+                raise BadArchive("a number in the header is out of range", entry=os.fsdecode(name)) from error
 
 
 def _write(descriptor: int, piece: memoryview) -> None:
-    """Write a whole piece; the system may take it in several parts."""
+    """Write a whole piece, in as many calls as the system needs."""
     written = os.write(descriptor, piece)
     while written < len(piece):
         written += os.write(descriptor, piece[written:])
 
 
 def _write_sparse(descriptor: int, entry: TarEntry) -> None:
-    """Write the regions of a sparse file where they belong and leave holes between them."""
+    """Write the regions of a sparse file at their offsets, with holes in between."""
     assert entry.sparse is not None
     regions = iter(entry.sparse)
     offset, left = 0, 0
@@ -330,7 +331,7 @@ def _write_sparse(descriptor: int, entry: TarEntry) -> None:
             while not left:
                 region = next(regions, None)
                 if region is None:
-                    raise BadArchive("more data than its sparse map has room for", entry=os.fsdecode(entry.name))
+                    raise BadArchive("more data than the sparse map has room for", entry=os.fsdecode(entry.name))
                 offset, left = region
             written = os.pwrite(descriptor, piece[:left], offset)
             piece = piece[written:]
@@ -340,7 +341,7 @@ def _write_sparse(descriptor: int, entry: TarEntry) -> None:
 
 
 def _named(error: OSError, name: bytes) -> OSError:
-    """Return the error with the entry's whole name in place of the part of it that a call was given."""
+    """Return the error with the full name of the entry instead of its last part."""
     if error.filename is not None and not isinstance(error.filename, bytes):
         return error
     return OSError(error.errno, error.strerror, os.fsdecode(name))

@@ -1,8 +1,8 @@
-"""Names in a tar that stand for the absence of a file, and what a driver makes of them.
+"""Whiteouts: the tar entries that delete a file, and the ways a driver can apply them.
 
-The form in tars is that of AUFS, which the OCI image specification took over: an empty file `.wh.NAME` says that NAME
-is gone, `.wh..wh..opq` that nothing of the layers below is seen in its folder, and other names in the root that start
-with `.wh..wh.` are bookkeeping of AUFS.
+Tars use the names that the OCI image specification took over from AUFS. The empty file `.wh.NAME` deletes NAME, and
+`.wh..wh..opq` hides everything that lower layers have in its folder. Other names in the root that start with `.wh..wh.`
+are bookkeeping of AUFS.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Iterator
 from typing import Protocol
 
-from layerstore.archive.read import TarEntry
+from layerstore.archive.entry import TarEntry
 from layerstore.archive.root import Root, components
 from layerstore.errors import BadArchive
 from layerstore.linux.folders import WRITE, FolderStack, check_stop, remove_tree
@@ -31,39 +31,39 @@ def hidden_name(base: bytes, entry: TarEntry) -> bytes:
     """Return the name that the whiteout `base` hides.
 
     Raises:
-        BadArchive: it would be the folder itself or the one above, which no whiteout can mean.
+        BadArchive: The name is empty, "." or "..".
     """
     name = base[len(PREFIX) :]
     if name in {b"", b".", b".."}:
-        raise BadArchive("a whiteout of no file", entry=os.fsdecode(entry.name))
+        raise BadArchive("the whiteout does not name a file", entry=os.fsdecode(entry.name))
     return name
 
 
 class Whiteouts(Protocol):
-    """How a driver keeps whiteouts. One object serves one call of `unpack`."""
+    """How a driver represents whiteouts. One object serves one call of `unpack`."""
 
     def added(self, name: bytes) -> None:
-        """Hear that this diff unpacked `name`; called for every entry that is no whiteout."""
+        """Note that this diff unpacked `name`. Called for every entry that is not a whiteout."""
         ...
 
     def whiteout(self, tree: Root, folder: int, name: bytes, entry: TarEntry) -> None:
-        """Hide `name` in the open folder, which need not have it."""
+        """Hide `name` in the open folder, whether or not it exists there."""
         ...
 
     def opaque(self, tree: Root, folder: int, entry: TarEntry) -> None:
-        """Hide what layers below have in the open folder, but nothing that this diff has put there."""
+        """Hide what lower layers have in the open folder, but not what this diff unpacked there."""
         ...
 
     def keeps_xattr(self, name: bytes) -> bool:
-        """Tell whether an entry may carry this attribute here."""
+        """Return whether an entry may set this extended attribute."""
         ...
 
 
 class PlainWhiteouts:
-    """A tree that holds all files itself: a whiteout deletes.
+    """Whiteouts for a tree that contains every file itself: they delete.
 
-    The names that were unpacked are kept, compressed so that millions of them take little memory, and looked through
-    only when an opaque whiteout comes.
+    The unpacked names are only needed for opaque whiteouts. They are kept compressed, so that millions of them use
+    little memory.
     """
 
     def __init__(self, should_stop: ShouldStop | None = None) -> None:
@@ -73,7 +73,7 @@ class PlainWhiteouts:
         self._kept: set[bytes] = set()
 
     def added(self, name: bytes) -> None:
-        """Remember the name."""
+        """Remember the name for opaque whiteouts."""
         names = self._names
         names.append(name)
         if len(names) == _NAMES_AT_ONCE:
@@ -81,13 +81,13 @@ class PlainWhiteouts:
             names.clear()
 
     def whiteout(self, tree: Root, folder: int, name: bytes, entry: TarEntry) -> None:
-        """Delete the file or the folder with all that is in it; what is not there is no error."""
-        del entry  # only where a whiteout is a file does it have an owner
+        """Delete the file or folder tree if it exists."""
+        del entry  # only whiteouts that are files have an owner
         remove_entry(tree, folder, name, should_stop=self._should_stop)
 
     def opaque(self, tree: Root, folder: int, entry: TarEntry) -> None:
-        """Delete all in the folder that this diff did not unpack itself."""
-        del folder  # it may be reached through a link, which the peer does not follow here
+        """Delete everything in the folder that this diff did not unpack."""
+        del folder  # it may be behind a link, and containers/storage does not follow links here
         self._learn()
         inside = components(entry.name)[:-1]
         prefix = b"".join(part + b"/" for part in inside)
@@ -95,12 +95,12 @@ class PlainWhiteouts:
         self._clear(tree, inside, prefix)
 
     def keeps_xattr(self, name: bytes) -> bool:
-        """Say yes: nothing in a plain tree has a meaning for the driver."""
+        """Return True. In a plain tree no attribute has a meaning for the driver."""
         del name
         return True
 
     def _learn(self) -> None:
-        """Take the new names, and the folders that they lie in, among those to keep."""
+        """Add the new names, and the folders that contain them, to the ones to keep."""
         for name in self._unpacked():
             parts = components(name)
             while parts:
@@ -111,7 +111,7 @@ class PlainWhiteouts:
                 parts.pop()
 
     def _unpacked(self) -> Iterator[bytes]:
-        """Yield the names that were not yielded before."""
+        """Yield the names added since the last call."""
         for packed in self._packed:
             yield from zlib.decompress(packed).split(b"\0")
         yield from self._names
@@ -119,10 +119,10 @@ class PlainWhiteouts:
         self._names.clear()
 
     def _clear(self, tree: Root, inside: list[bytes], prefix: bytes) -> None:
-        """Walk the folder and delete what is not kept, not going into what is deleted."""
+        """Walk the folder and delete everything that is not kept."""
         folder, base = tree.parent(b"/".join(inside))
         if not stat.S_ISDIR(os.stat(base, dir_fd=folder, follow_symlinks=False).st_mode):
-            return  # a link to a folder hides nothing, as with the peer
+            return  # as in containers/storage, a link to a folder hides nothing
         with FolderStack(base, needed=WRITE, parent=folder) as stack:
             pending = [self._prune(stack.fd, prefix)]
             prefixes = [prefix]
@@ -140,7 +140,7 @@ class PlainWhiteouts:
                     stack.pop()
 
     def _prune(self, folder: int, prefix: bytes) -> list[bytes]:
-        """Delete what is not kept in this folder; return the folders to go on with."""
+        """Delete what is not kept in this folder and return the subfolders to visit."""
         with os.scandir(folder) as entries:
             listed = [(os.fsencode(entry.name), entry.is_dir(follow_symlinks=False)) for entry in entries]
         kept: list[bytes] = []
@@ -153,9 +153,10 @@ class PlainWhiteouts:
 
 
 def remove_entry(tree: Root, folder: int, name: bytes, *, should_stop: ShouldStop | None = None) -> None:
-    """Delete `name` in a folder of the tree; the tree forgets its open folders where one of them may be gone.
+    """Delete `name` in a folder of the tree, if it exists.
 
-    `folder` must not be used afterwards when `name` was a folder or a symbolic link: ask the tree for it again.
+    If `name` was a folder or a symbolic link, the tree closes the folders that may have gone with it. `folder` may be
+    one of them, so the caller has to get it from the tree again.
     """
     try:
         mode = os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode

@@ -1,8 +1,8 @@
-"""Headers of a tar, byte for byte as Go's archive/tar writes them.
+"""Tar headers, byte for byte as Go's archive/tar writes them.
 
-A header is plain USTAR where everything fits; else a PAX header comes before it. The records of a PAX header are
-sorted by key, and the header is called `PaxHeaders.0/NAME`. The rules follow Go's documentation of archive/tar and
-POSIX.1-2001 pax; they were checked against the bytes of the real tool (tests/core/archive/test_pack_peer.py).
+A header is plain USTAR if everything fits; otherwise a PAX header precedes it. The records of a PAX header are sorted
+by key, and its name is `PaxHeaders.0/NAME`. The rules follow the documentation of Go's archive/tar and POSIX.1-2001
+pax. tests/core/archive/test_pack_peer.py compares the bytes with those of containers-storage.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 BLOCK = 512
 END = bytes(2 * BLOCK)
-"""What ends an archive."""
+"""The end of an archive."""
 
 FILE, HARD_LINK, SYMLINK, CHAR, BLOCK_DEVICE, FOLDER, FIFO = b"0", b"1", b"2", b"3", b"4", b"5", b"6"
 
@@ -27,7 +27,7 @@ _HALF = BLOCK // 2
 
 @dataclass(slots=True)
 class Header:
-    """What one entry's header says. `mtime` is in whole seconds; `records` are PAX records to carry along."""
+    """The header of one entry. `mtime` is in seconds, and `records` are PAX records to include."""
 
     name: bytes
     type: bytes
@@ -42,10 +42,10 @@ class Header:
     records: dict[bytes, bytes] = field(default_factory=dict)
 
     def encode(self) -> bytes:
-        """Return the header's blocks, those of its PAX header first.
+        """Return the blocks of the header, preceded by those of its PAX header if it needs one.
 
         Raises:
-            ValueError: something in it has no place in any header; the text says what.
+            ValueError: A value does not fit into any header. The text says which.
         """
         if self._fits_fields() and not self.records:
             if len(self.name) <= _NAME_SIZE:
@@ -64,7 +64,7 @@ class Header:
         return self._pax_blocks() + _block(plain, _field(_ascii(self.name)))
 
     def _fits_fields(self) -> bool:
-        """Tell whether all but the name's length fits a USTAR header."""
+        """Return whether everything except the length of the name fits into a USTAR header."""
         return (
             self.name.isascii()
             and self.linkname.isascii()
@@ -91,10 +91,10 @@ class Header:
         records = self._pax_records()
         for key in records:
             if b"=" in key or b"\0" in key:
-                raise ValueError(f"the attribute name {key!r} cannot stand in a tar")
+                raise ValueError(f"a tar cannot contain the attribute name {key!r}; to fix: remove that attribute")
         data = b"".join(_record(key, records[key]) for key in sorted(records))
         if len(data) > _MAX_PAX_BYTES:
-            raise ValueError("its attributes are too large for a tar")
+            raise ValueError(f"its attributes exceed the {_MAX_PAX_BYTES:,} bytes a tar allows; to fix: remove some")
         folder, _, base = self.name.rpartition(b"/")
         parts = [part for part in folder.split(b"/") if part]
         name = b"/".join([*parts, b"PaxHeaders.0", *([base] if base else [])])
@@ -103,7 +103,7 @@ class Header:
 
 
 def _block(header: Header, name: bytes, prefix: bytes = b"") -> bytes:
-    """Write the one block of a header, with this name and prefix; everything must fit its field."""
+    """Return the block of a header with this name and prefix. Every value must fit its field."""
     head = b"%b%07o\0%07o\0%07o\0%011o\0%011o\0" % (
         name.ljust(_NAME_SIZE, b"\0"),
         header.mode,
@@ -112,12 +112,12 @@ def _block(header: Header, name: bytes, prefix: bytes = b"") -> bytes:
         header.size,
         header.mtime,
     )
-    # Go leaves the device's fields of a PAX header empty and writes zeros into those of all other headers.
+    # Go leaves the device fields empty in a PAX header and writes zeros in all other headers.
     device = bytes(16) if header.type == _PAX else b"%07o\0%07o\0" % (header.devmajor, header.devminor)
     tail = b"%b%bustar\x0000%b%b%b" % (
         header.type,
         header.linkname.ljust(_NAME_SIZE, b"\0"),
-        bytes(64),  # the owner's and the group's name
+        bytes(64),  # the names of the owner and the group
         device,
         prefix.ljust(_PREFIX_SIZE + 12, b"\0"),
     )
@@ -125,20 +125,20 @@ def _block(header: Header, name: bytes, prefix: bytes = b"") -> bytes:
 
 
 def _within(number: int, most: int) -> int:
-    """Return a number that fits its octal field, or 0: then a PAX record says it."""
+    """Return the number if it fits its octal field, otherwise 0, because a PAX record holds it."""
     return number if 0 <= number <= most else 0
 
 
 def _sum(block: bytes) -> int:
     """Add up the bytes of a block.
 
-    The low half of Adler-32 is 1 plus the sum of the bytes, modulo 65521, which half a block cannot reach.
+    The low half of an Adler-32 is 1 plus the sum of the bytes modulo 65521, which half a block cannot reach.
     """
     return (zlib.adler32(block[:_HALF]) & 0xFFFF) + (zlib.adler32(block[_HALF:]) & 0xFFFF) - 2
 
 
 def _split(name: bytes) -> tuple[bytes, bytes] | None:
-    """Split a long name into USTAR's prefix and name at the last slash that lets both fit, or say that none does."""
+    """Split a long name at a slash into a USTAR prefix and name, or return None if they cannot fit."""
     end = _PREFIX_SIZE + 1 if len(name) > _PREFIX_SIZE + 1 else len(name) - name.endswith(b"/")
     at = name.rfind(b"/", 0, end)
     rest = len(name) - at - 1
@@ -148,12 +148,12 @@ def _split(name: bytes) -> tuple[bytes, bytes] | None:
 
 
 def _ascii(text: bytes) -> bytes:
-    """Drop what is not ASCII: a PAX record says it in full."""
+    """Drop bytes that are not ASCII, because a PAX record holds the full text."""
     return text if text.isascii() else bytes(byte for byte in text if byte < 0x80)
 
 
 def _field(text: bytes) -> bytes:
-    """Cut a text to its field; a cut that ends in a slash would make readers take a file for a folder."""
+    """Truncate a text to its field, without a trailing slash that would turn a file into a folder."""
     if len(text) <= _NAME_SIZE:
         return text
     cut = text[:_NAME_SIZE]
@@ -161,7 +161,7 @@ def _field(text: bytes) -> bytes:
 
 
 def _record(key: bytes, value: bytes) -> bytes:
-    """Write one PAX record; its length counts its own digits."""
+    """Return one PAX record, whose length includes its own digits."""
     rest = len(key) + len(value) + 3
     length = rest + len(str(rest))
     length = rest + len(str(length))

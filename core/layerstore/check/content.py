@@ -1,7 +1,7 @@
-"""Deep checks: are a layer's files those that came in, and are they all?
+"""The deep check: whether the files of a layer match the tar from which it was made.
 
-The tar is put together from tar-split and files and its digest compared, with nothing written anywhere. What a digest
-does not see is looked at apart: owners, modes and times of the files on disk, and files that the tar does not have.
+The tar is reassembled from tar-split and files, without writing it, and its digest is compared. What the digest does
+not cover is checked separately: owners, modes and times of the files on disk, and files that the tar does not have.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from layerstore.check.findings import Finding, Kind, Severity, short
 from layerstore.check.tree import Faults, Rules, compare
-from layerstore.drivers.overlay.whiteouts import marks_of
+from layerstore.content import diff
 from layerstore.errors import BadArchive, DamagedLayer, LayerStoreError, NotSupported, StoreCorrupt, UnusableID
 from layerstore.model import Layer, ShouldStop
 
@@ -24,25 +24,25 @@ if TYPE_CHECKING:
     from layerstore.operations.transaction import Backend
 
 Told = Callable[[int], None]
-"""Hears of the bytes of the tar that were checked so far."""
+"""Called with the number of bytes of the tar that were checked so far."""
 
 _SHOWN = 3
 
 
 def can_check(backend: Backend, layer: Layer) -> bool:
-    """Tell whether there is something to compare the layer's files with."""
-    with contextlib.suppress(UnusableID):  # which the quick check tells
+    """Return whether the layer has a tar-split to compare its files with."""
+    with contextlib.suppress(UnusableID):  # the quick check reports it
         return not layer.incomplete and os.path.exists(backend.tar_split(layer))
     return False
 
 
 def check_content(backend: Backend, layer: Layer, *, told: Told, should_stop: ShouldStop | None) -> list[Finding]:
-    """Return what is wrong inside a layer, without saying who uses it.
+    """Return what is wrong inside a layer, without the images and containers that are affected.
 
-    Takes no lock: whoever calls makes sure that the layer was the same all the time.
+    Takes no lock. The caller makes sure that the layer did not change meanwhile.
 
     Raises:
-        Cancelled: `should_stop` said so.
+        Cancelled: `should_stop` returned true.
     """
     checker = _Checker(backend, layer, told, should_stop)
     try:
@@ -50,13 +50,13 @@ def check_content(backend: Backend, layer: Layer, *, told: Told, should_stop: Sh
     except NotSupported as error:
         return [checker.finding(Kind.UNCHECKED, Severity.NOTE, str(error))]
     except (LayerStoreError, OSError):
-        return []  # its folder, or one below it, is missing, which the quick check tells
+        return []  # its folder, or one below, is missing, which the quick check reports
     try:
         found = checker.content(folders)
         known = {finding.key for finding in found}
         return found + [finding for finding in checker.tree(folders, found) if finding.key not in known]
     except PermissionError as error:
-        text = f"this user may not look at all of it ({error.filename}); use sudo, or podman unshare"
+        text = f"this user may not read {error.filename}; use sudo or `podman unshare`"
         return [checker.finding(Kind.UNCHECKED, Severity.NOTE, text)]
     except OSError as error:
         text = f"{error.filename or folders[0]} cannot be read: {error.strerror}"
@@ -75,9 +75,7 @@ class _Checker:
         return Finding(kind, self.layer.id, severity, text, path)
 
     def content(self, folders: list[Path]) -> list[Finding]:
-        """Read the tar to its end, or to the first file that is not what came in."""
-        from layerstore.content import diff
-
+        """Read the tar to its end, or to the first file that differs from it."""
         layer = self.layer
         how = diff.Options(progress=lambda done, _: self.told(done), should_stop=self.should_stop)
         files = diff.LayerFolders(folders, may_chmod=self._may_chmod)
@@ -87,8 +85,8 @@ class _Checker:
                     pass
         except DamagedLayer as error:
             if posixpath.basename(error.path).startswith(".wh."):
-                what = f"whiteout {error.path!r} came in with content, which no store keeps"
-                return [self.finding(Kind.UNCHECKED, Severity.NOTE, f"{what}, so there is no tar to compare")]
+                what = f"its tar has a whiteout with content, {error.path!r}, which no store keeps"
+                return [self.finding(Kind.UNCHECKED, Severity.NOTE, f"{what}, so the layer cannot be compared")]
             where = f"{error.path!r}: " if error.path else ""
             path = f"/{error.path.removeprefix('./').lstrip('/')}" if error.path else ""
             return [self.finding(Kind.CONTENT, Severity.DAMAGE, f"{where}{error.reason}", path)]
@@ -97,9 +95,9 @@ class _Checker:
         return []
 
     def tree(self, folders: list[Path], found: list[Finding]) -> list[Finding]:
-        """Compare what the tar's headers say with the files on disk; `found` is what reading the tar found.
+        """Compare the headers of the tar with the files on disk; `found` is what reading the tar found.
 
-        A copy that the peer made to give the files other owners is left out: they lie in several folders then.
+        A copy that containers/storage made for other owners has its files in several folders, and is skipped.
         """
         if len(folders) > 1:
             return []
@@ -109,12 +107,12 @@ class _Checker:
             faults = compare(tar_split, folder, self._rules(), damaged=damaged, should_stop=self.should_stop)
         except (StoreCorrupt, BadArchive):
             return []
-        same = "" if found else ", the content being the same"  # reading ends at the first damage
+        same = "" if found else ", but the same content"  # reading stops at the first damage
         return [
-            *self._told(faults.content, Kind.CONTENT, Severity.DAMAGE, "not what came in"),
-            *self._told(faults.added, Kind.ADDED, Severity.DAMAGE, "not in the tar that came in"),
-            *self._told(faults.attributes, Kind.ATTRIBUTES, Severity.DAMAGE, "with other attributes"),
-            *self._told(faults.times, Kind.TIMES, Severity.NOTE, f"with another time{same}"),
+            *self._told(faults.content, Kind.CONTENT, Severity.DAMAGE, "with changed content"),
+            *self._told(faults.added, Kind.ADDED, Severity.DAMAGE, "not in its tar"),
+            *self._told(faults.attributes, Kind.ATTRIBUTES, Severity.DAMAGE, "with changed attributes"),
+            *self._told(faults.times, Kind.TIMES, Severity.NOTE, f"with a changed time{same}"),
         ]
 
     def _told(self, faults: Faults, kind: Kind, severity: Severity, what: str) -> list[Finding]:
@@ -127,21 +125,20 @@ class _Checker:
         return [self.finding(kind, severity, text, faults.first[0][0])]
 
     def _rules(self) -> Rules:
-        backend, layer = self.backend, self.layer
-        home = Path(backend.layout.graph_root, backend.layout.driver)
-        overlay = backend.layout.driver == "overlay"
+        backend, layer, driver = self.backend, self.layer, self.backend.driver
         below = None
-        if not overlay and layer.parent:
+        if driver.copies_lower and layer.parent:
             with contextlib.suppress(LayerStoreError, OSError):
-                below = str(backend.driver.diff_root(layer.parent))
+                below = str(driver.diff_root(layer.parent))
+        is_root = os.geteuid() == 0
         return Rules(
-            owners=os.geteuid() == 0 and os.stat(home).st_uid == 0 and not backend.options.ignore_chown_errors,
-            devices=os.geteuid() == 0 and marks_of(home).namespace == "trusted",
+            owners=is_root and os.stat(driver.home).st_uid == 0 and not backend.options.ignore_chown_errors,
+            devices=is_root and driver.privileged,
             uidmap=layer.uidmap,
             gidmap=layer.gidmap,
-            overlay=overlay,
+            whiteouts=driver.whiteouts,
             below=below,
-            added=overlay or not layer.parent or below is not None,
+            added=not driver.copies_lower or not layer.parent or below is not None,
             times=not (layer.uidmap or layer.gidmap),
             may_chmod=self._may_chmod,
         )

@@ -1,4 +1,4 @@
-"""What an integrity check finds: one fact each, with who suffers from it and what a repair would do."""
+"""The findings of an integrity check: what is wrong, who is affected, and what a repair would do."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _SHORT = 12
 
 
 class Severity(StrEnum):
-    """How bad a finding is: something is lost or wrong, something takes place for nothing, or it is good to know."""
+    """How bad a finding is: something is lost or wrong, something only uses disk space, or it is worth knowing."""
 
     DAMAGE = "damage"
     LEFTOVER = "leftover"
@@ -19,7 +19,7 @@ class Severity(StrEnum):
 
 
 class Kind(StrEnum):
-    """What a finding is about; the values are for scripts and stay."""
+    """What a finding is about. Scripts rely on the values, so these stay."""
 
     UNREADABLE = "unreadable"  # a file of records that does not parse
     IMAGE_STORE = "image-store"  # an additional image store that cannot be read
@@ -28,8 +28,8 @@ class Kind(StrEnum):
     DUPLICATE = "duplicate"
     INCOMPLETE = "incomplete"
     NAME_TWICE = "name-twice"
-    IMAGE_LAYER = "image-layer"  # an image's layer has no record
-    IMAGE_CHAIN = "image-chain"  # one of the layers below it has none
+    IMAGE_LAYER = "image-layer"  # the top layer of an image has no record
+    IMAGE_CHAIN = "image-chain"  # a layer below the top layer of an image has no record
     CONTAINER_LAYER = "container-layer"
     BAD_ID = "bad-id"
     NO_FOLDER = "no-folder"
@@ -56,17 +56,17 @@ class Kind(StrEnum):
     UNCHECKED = "unchecked"
 
 
-_HINTS = {Kind.CONTENT: "apply the layer's tar again (LayerStore.apply_diff), which puts its files back"}
+_HINTS = {Kind.CONTENT: "apply the layer's tar again (LayerStore.apply_diff), which restores its files"}
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One thing that a check found.
 
-    `layer` is a full ID, "" where it is about none; `path` is a file or folder on disk, or for what is wrong inside a
-    layer the path from the layer's root ("/etc/passwd"), "" where there is none. `text` is for people and may hold
-    anything that a record or a file name does. `images` and `containers` do not work, or not as they should, because
-    of it. `repair` says what `LayerStore.repair` would do about it, None where it can do nothing.
+    `layer` is a full ID, "" if the finding is about none. `path` is a file or folder on disk, or for something inside a
+    layer its path from the layer's root ("/etc/passwd"), or "". `text` is for people, and can contain anything that a
+    record or a file name contains. `images` and `containers` are broken, or may be. `repair` says what
+    `LayerStore.repair` would do, None if there is no automatic fix.
     """
 
     kind: Kind
@@ -80,25 +80,25 @@ class Finding:
 
     @property
     def users(self) -> tuple[str, ...]:
-        """The images and containers, each after the word that says which it is."""
+        """The affected images and containers, such as "image NAME"."""
         return (*(f"image {name}" for name in self.images), *(f"container {name}" for name in self.containers))
 
     @property
     def hint(self) -> str:
-        """What helps where no repair does, "" where nothing is known to."""
+        """What to do if there is no automatic fix, "" if unknown."""
         return _HINTS.get(self.kind, "") if self.repair is None and self.layer else ""
 
     @property
     def key(self) -> tuple[Kind, str, str]:
-        """What stays the same when the same thing is found again."""
+        """What identifies the finding across checks."""
         return self.kind, self.layer, self.path
 
 
 def short(layer_id: str) -> str:
-    """Return as much of an ID as people read."""
+    """Return the first characters of an ID, as people read it."""
     return layer_id[:_SHORT]
 
 
 def unreadable(error: StoreCorrupt) -> Finding:
-    """Return the finding for a file of the store that does not parse. Nothing is repaired there: it is evidence."""
+    """Return the finding for a file of the store that does not parse. It is evidence, so it is never repaired."""
     return Finding(Kind.UNREADABLE, "", Severity.DAMAGE, str(error), error.file)

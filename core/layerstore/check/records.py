@@ -1,4 +1,4 @@
-"""Checks of the records alone: do they fit together, and is there what images, containers and mounts name?"""
+"""Checks of the records: whether they fit together, and whether images, containers and mounts have their layers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from layerstore.records.references import UsersOfLayers
 
 
 def check_records(scene: Scene) -> Iterator[Finding]:
-    """Yield what is wrong with the records, with those of images and containers, and with mountpoints.json."""
+    """Yield what is wrong with the records of layers, images and containers, and with mountpoints.json."""
     scene.look_for_users()
     for problem in scene.records.problems():
         kind = Kind(problem.kind)
@@ -24,7 +24,7 @@ def check_records(scene: Scene) -> Iterator[Finding]:
 
 
 def broken_record(scene: Scene, kind: Kind, layer_id: str, text: str) -> Finding:
-    """Return the finding for a layer whose record, or that of a layer below, does not let it be used."""
+    """Return the finding for a layer that is unusable because of its record, or the record of a layer below."""
     images, containers = scene.users(layer_id)
     severity, repair = Severity.DAMAGE, removal(scene, layer_id)
     if kind is Kind.DUPLICATE:
@@ -35,17 +35,17 @@ def broken_record(scene: Scene, kind: Kind, layer_id: str, text: str) -> Finding
 
 
 def removal(scene: Scene, layer_id: str) -> str | None:
-    """Say what removing a layer that cannot be used would take with it; None for one of an image store."""
+    """Return what the removal of an unusable layer would do, None for a layer of an image store."""
     if scene.records.by_id[layer_id].image_store:
         return None
-    above = len(with_descendants(scene, layer_id)) - 1
-    text = "remove the layer" + (f" and the {above} layers based on it" if above else "")
-    used = any(scene.users(layer_id))
-    return f"{text}; only if told to, since it is in use" if used else text
+    text, above = "remove the layer", len(with_descendants(scene, layer_id)) - 1
+    if above:
+        text += f" and {above} {'layer' if above == 1 else 'layers'} based on it"
+    return f"{text}; only with force, because it is in use" if any(scene.users(layer_id)) else text
 
 
 def with_descendants(scene: Scene, layer_id: str) -> list[str]:
-    """Return the layer and all based on it, so that no layer comes before one that is based on it."""
+    """Return the layer and all layers based on it, children first."""
     found, seen = [layer_id], {layer_id}
     for parent in found:
         for child in scene.records.children(parent):
@@ -56,26 +56,26 @@ def with_descendants(scene: Scene, layer_id: str) -> list[str]:
 
 
 def name_twice(layer_id: str) -> Finding:
-    """Return the finding for a layer whose record claims a name that a later one claims, too."""
-    text = f"layer {short(layer_id)} has a name in its record that a later layer has, too; the later one counts"
-    repair = "take the name out of the earlier record"
+    """Return the finding for a layer whose name a later layer has too."""
+    text = f"layer {short(layer_id)} has a name in its record that a later layer has too; the later layer gets it"
+    repair = "remove the name from the earlier record"
     return Finding(Kind.NAME_TWICE, layer_id, Severity.LEFTOVER, text, repair=repair)
 
 
 def _users_without_layers(scene: Scene, users: UsersOfLayers, what: str) -> Iterator[Finding]:
-    """Yield those whose own layer has no record, or one of the layers below it."""
+    """Yield the images or containers whose top layer, or a layer below it, has no record."""
     kind = Kind.IMAGE_LAYER if what == "image" else Kind.CONTAINER_LAYER
     for user in users:
         label = user.labels[0]
         images, containers = (user.labels, ()) if what == "image" else ((), user.labels)
         for top in dict.fromkeys(filter(None, user.layers)):
             if not scene.recorded(top):
-                there = "; its folder is there, though" if scene.has_folder(top) else ""
+                there = ", although its folder exists" if scene.has_folder(top) else ""
                 text = f"{what} {label} needs layer {short(top)}, which has no record{there}"
                 yield Finding(kind, top, Severity.DAMAGE, text, user.id, images, containers)
             elif what == "image" and (gap := _gap(scene, top)):
                 below, missing = gap
-                text = f"image {label} needs layer {short(missing)} below {short(below)}, and it has no record"
+                text = f"image {label} needs layer {short(missing)} below layer {short(below)}, which has no record"
                 yield Finding(Kind.IMAGE_CHAIN, below, Severity.DAMAGE, text, user.id, images, containers)
 
 
@@ -93,8 +93,8 @@ def _gap(scene: Scene, layer_id: str) -> tuple[str, str] | None:
 
 
 def stale_mounts(scene: Scene) -> Iterator[Finding]:
-    """Yield the lines of mountpoints.json that the kernel knows nothing of."""
+    """Yield the entries of mountpoints.json that the kernel's mount table does not confirm."""
     for state in scene.mounts.values():
         if state.stale:
-            text = f"layer {short(state.id)} is counted as mounted at {state.path}, and nothing is mounted there"
-            yield Finding(Kind.STALE_MOUNT, state.id, Severity.LEFTOVER, text, state.path, repair="take the line away")
+            text = f"mountpoints.json has layer {short(state.id)} mounted at {state.path}, but nothing is mounted there"
+            yield Finding(Kind.STALE_MOUNT, state.id, Severity.LEFTOVER, text, state.path, repair="remove the entry")

@@ -1,7 +1,7 @@
-"""Repair of what a check found: first a plan that says what it will do, then the steps that somebody chose of it.
+"""Repair of what a check found: first a plan that says what will be done, then the chosen steps.
 
-A step is done under the write lock, after the very thing that it is about was found again; what is not in a plan is not
-touched, and no file that does not parse is written. A step leaves all or nothing, as `delete` does.
+Each step takes the write lock and finds its fault again before it changes something. Nothing outside the plan is
+changed, and a file that does not parse is never written. A step is atomic, as `delete` is.
 """
 
 from __future__ import annotations
@@ -15,9 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from layerstore.check.files import (
-    STAGING_LOCK,
     TAR_SPLIT_SUFFIX,
-    chain_of,
     check_data,
     check_folder,
     check_layer,
@@ -29,9 +27,10 @@ from layerstore.check.findings import Finding, Kind, short
 from layerstore.check.records import broken_record, name_twice, stale_mounts, with_descendants
 from layerstore.check.scene import Scene
 from layerstore.drivers import staging
+from layerstore.drivers.survey import FaultKind
 from layerstore.errors import LayerInUse, LayerStoreError, StoreReadOnly
 from layerstore.linux.folders import FolderStack, remove_path
-from layerstore.linux.mounttable import command_of, elsewhere
+from layerstore.linux.mounttable import command_of
 from layerstore.linux.usage import measure
 from layerstore.model import DiskUsage, Layer, ShouldStop
 from layerstore.operations import mount as mounting
@@ -40,16 +39,16 @@ from layerstore.operations.transaction import Backend, Transaction
 from layerstore.records.records import Edit
 
 StepProgress = Callable[[int, int], None]
-"""Hears how many steps are done, and how many there are."""
+"""Called with the number of steps that are done, and the number of all steps."""
 
 
 @dataclass(frozen=True, slots=True)
 class RepairStep:
-    """One thing that a repair will do.
+    """One step of a repair.
 
-    `finding` is what it is about, `layer` the one that it changes (which may be one based on the finding's). `text`
-    says what will be done and `loses` what is lost by it, "" for nothing. `frees` is what it gives back on disk, None
-    where that was not measured. With `forced` it is done although images or containers need the layer.
+    `finding` is what it repairs. `layer` is the layer that it changes, which may be based on the finding's. `text` says
+    what it will do, and `loses` what is lost, "" if nothing is. `frees` is the disk space that it frees, None if that
+    was not measured. A `forced` step is done although images or containers need the layer.
     """
 
     finding: Finding
@@ -61,22 +60,22 @@ class RepairStep:
 
     @property
     def destructive(self) -> bool:
-        """True where something is lost."""
+        """Whether something is lost."""
         return self.loses != ""
 
 
 class Outcome(StrEnum):
-    """What became of a step."""
+    """The outcome of a step."""
 
     DONE = "done"
-    GONE = "gone"  # what it was about is not there any more
+    GONE = "gone"  # the fault no longer exists
     FAILED = "failed"
-    SKIPPED = "skipped"  # the repair was stopped before it
+    SKIPPED = "skipped"  # the repair was stopped before this step
 
 
 @dataclass(frozen=True, slots=True)
 class RepairResult:
-    """What became of a step, and why if it was not done."""
+    """The outcome of a step, and why it was not done."""
 
     step: RepairStep
     outcome: Outcome
@@ -84,7 +83,7 @@ class RepairResult:
 
 
 _CHAIN: Final = frozenset({Kind.NO_PARENT, Kind.CIRCLE, Kind.INCOMPLETE, Kind.NO_FOLDER, Kind.NO_DIFF})
-"""What only the removal of the layer, and of all that is based on it, can end."""
+"""Faults that only the removal of the layer, and of all layers based on it, can fix."""
 
 
 def plan(
@@ -95,12 +94,12 @@ def plan(
     sizes: bool = False,
     should_stop: ShouldStop | None = None,
 ) -> list[RepairStep]:
-    """Return what a repair would do, in the order in which it must be done; see `LayerStore.repair_plan`."""
+    """Return the steps of a repair in the order in which they must be done; see `LayerStore.repair_plan`."""
     with backend.reading() as records:
         scene = Scene(backend, records)
         steps = [step for finding in findings for step in _steps(scene, finding, force=force)]
         scene.look_for_users()
-        if scene.trouble:  # who needs what cannot be told
+        if scene.trouble:  # it is unknown who needs which layers
             steps = [step for step in steps if not step.destructive]
     unique = _in_order(steps)
     if sizes:
@@ -109,7 +108,7 @@ def plan(
 
 
 def _in_order(steps: list[RepairStep]) -> list[RepairStep]:
-    """Sort the steps and drop what comes twice: a layer is removed once, whatever the reasons."""
+    """Sort the steps and drop duplicates. A layer with several faults is removed once."""
     seen: set[object] = set()
     unique = []
     for step in sorted(steps, key=lambda step: _ORDER[step.finding.kind]):
@@ -121,22 +120,20 @@ def _in_order(steps: list[RepairStep]) -> list[RepairStep]:
 
 
 def freed(backend: Backend, step: RepairStep, *, should_stop: ShouldStop | None = None) -> DiskUsage | None:
-    """Measure what a step gives back on disk; None where it deletes nothing. Looks at every file, without a lock.
+    """Return the disk space that a step frees, None if it deletes nothing. Visits every file, without a lock.
 
     Raises:
-        Cancelled: `should_stop` said so.
+        Cancelled: `should_stop` returned true.
     """
     path = step.finding.path
     if step.finding.kind in _CHAIN:
-        driver = backend.layout.driver
-        parts = (driver, step.layer) if driver == "overlay" else (driver, "dir", step.layer)
-        path = os.path.join(backend.layout.graph_root, *parts)
+        path = os.path.join(backend.driver.layers_folder, step.layer)
     elif step.finding.kind not in {Kind.ORPHAN_FOLDER, Kind.TEMPORARY, Kind.STAGING, Kind.ORPHAN_DATA}:
         return None
     try:
         if os.path.isdir(path) and not os.path.islink(path):
             with FolderStack(path) as stack:
-                return measure(stack, None, should_stop)
+                return DiskUsage(*measure(stack, None, should_stop))
         return DiskUsage(os.lstat(path).st_blocks * 512, 1)
     except OSError:
         return None
@@ -168,7 +165,7 @@ def _one(backend: Backend, step: RepairStep) -> RepairResult:
         with backend.writing("repair the store") as tx:
             scene = Scene(backend, tx.all_records)
             now = _again(scene, step)
-            if scene.trouble and (now is None or step.destructive):  # who needs the layer cannot be told
+            if scene.trouble and (now is None or step.destructive):  # it is unknown who needs the layer
                 return RepairResult(step, Outcome.FAILED, scene.trouble[0].text)
             if now is None:
                 return RepairResult(step, Outcome.GONE)
@@ -192,15 +189,15 @@ def _steps(scene: Scene, finding: Finding, *, force: bool) -> Iterator[RepairSte
         loses = "a data item that no record names" if finding.kind is Kind.STRAY_BIG_DATA else ""
         yield RepairStep(finding, finding.layer, f"{finding.repair} ({finding.path or short(finding.layer)})", loses)
     elif not needed or force:
-        loses = "what is in the folder" if finding.kind is Kind.ORPHAN_FOLDER else "what is in it"
+        loses = "its content"
         if needed:
             who = ", ".join(finding.users) or f"layer {short(scene.bases.get(finding.layer, '(unknown)'))}"
-            loses += f", which is or may be needed by {who}"
+            loses += f", which may be needed by {who}"
         yield RepairStep(finding, finding.layer, f"delete {finding.path}", loses, forced=needed)
 
 
 def _chain_steps(scene: Scene, finding: Finding, *, force: bool) -> Iterator[RepairStep]:
-    """Yield a step for each layer that goes, those without layers on top first; none if one is needed."""
+    """Yield a step for each layer to remove, children first; none if one of them is needed."""
     if finding.layer not in scene.records.by_id:
         return
     doomed = with_descendants(scene, finding.layer)
@@ -212,7 +209,7 @@ def _chain_steps(scene: Scene, finding: Finding, *, force: bool) -> Iterator[Rep
         who = [*(f"image {name}" for name in images), *(f"container {name}" for name in containers)]
         why = "" if layer_id == finding.layer else f", which is based on {short(finding.layer)}"
         nothing_there = finding.kind is Kind.INCOMPLETE and layer_id == finding.layer
-        loses = "what is left of the layer" if nothing_there else "the layer's files"
+        loses = "the incomplete files of the layer" if nothing_there else "the layer's files"
         if who:
             loses += f"; it is needed by {', '.join(who)}"
         yield RepairStep(finding, layer_id, f"remove layer {short(layer_id)}{why}", loses, forced=bool(who))
@@ -222,7 +219,7 @@ def _chain_steps(scene: Scene, finding: Finding, *, force: bool) -> Iterator[Rep
 
 
 def _again(scene: Scene, step: RepairStep) -> Finding | None:
-    """Return the finding as it is now, None if it is gone."""
+    """Return the finding of a step as it is now, None if it no longer exists."""
     finding = step.finding
     kind, name = finding.kind, os.path.basename(finding.path)
     if kind in _CHAIN:
@@ -249,7 +246,7 @@ def _again(scene: Scene, step: RepairStep) -> Finding | None:
 
 
 def _broken_again(scene: Scene, step: RepairStep) -> Finding | None:
-    """Look again at the layer that the finding is about, and whether the step's layer is still based on it."""
+    """Return the finding as it is now if the step's layer is still the finding's layer, or based on it."""
     finding, records = step.finding, scene.records
     root = records.by_id.get(finding.layer)
     if root is None or root.image_store or step.layer not in with_descendants(scene, finding.layer):
@@ -274,7 +271,7 @@ def _remove_layer(tx: Transaction, scene: Scene, step: RepairStep, now: Finding)
 
 
 def _remove_from_circle(tx: Transaction, scene: Scene, layer: Layer, now: Finding, *, forced: bool) -> None:
-    """Remove a layer whose children are its ancestors, too; what is based on it otherwise stands in the way."""
+    """Remove a layer whose child is its ancestor too. Its other children prevent the removal."""
     del now
     ring = {problem.layer for problem in tx.records.problems() if problem.kind == Kind.CIRCLE}
     found = remove.dependents(tx.records, scene.references, scene.mounts, layer.id)
@@ -285,9 +282,9 @@ def _remove_from_circle(tx: Transaction, scene: Scene, layer: Layer, now: Findin
 
 def _delete_folder(tx: Transaction, scene: Scene, step: RepairStep, now: Finding) -> None:
     _refuse_needed(scene, step, now)
-    if scene.layout.driver != "overlay":
+    if not scene.driver.takes_mounts:
         mounting.refuse_living(tx.backend, now.layer, scene.mounts.get(now.layer))
-    elif pid := elsewhere(os.path.realpath(scene.home), {now.layer}).get(now.layer):
+    elif pid := scene.driver.mounted_elsewhere({now.layer}).get(now.layer):
         process = f"{command_of(pid)} (PID {pid})"
         raise LayerInUse(now.layer, processes=(process,), hint="it is mounted in another mount namespace")
     tx.driver.remove(now.layer)
@@ -303,17 +300,17 @@ def _delete_data(tx: Transaction, scene: Scene, step: RepairStep, now: Finding) 
 
 
 def _needed(scene: Scene, finding: Finding) -> bool:
-    """Tell whether what has no record is needed, or, for data, may be by a layer that nothing here tells of."""
+    """Return whether something without a record is needed, or may be needed by a layer that has lost its record."""
     if finding.kind is Kind.ORPHAN_DATA and scene.incoherent:
         return True
     return bool(finding.images or finding.containers or finding.layer in scene.bases)
 
 
 def _refuse_needed(scene: Scene, step: RepairStep, now: Finding) -> None:
-    """Refuse to delete what somebody came to need since the plan was made."""
+    """Refuse to delete what has come into use since the plan was made."""
     if _needed(scene, now) and not step.forced:
         children = (scene.bases[now.layer],) if now.layer in scene.bases else ()
-        hint = "" if children or now.users else "other layers have lost their records"
+        hint = "" if children or now.users else "records of other layers are missing"
         raise LayerInUse(now.layer, children=children, images=now.images, containers=now.containers, hint=hint)
 
 
@@ -322,30 +319,17 @@ def _delete_file(tx: Transaction, scene: Scene, step: RepairStep, now: Finding) 
     remove_path(now.path)
 
 
-def _write_name(tx: Transaction, scene: Scene, step: RepairStep, now: Finding) -> None:
-    del tx, step
-    scene.links.write_name(now.layer, scene.records.children(now.layer))
-
-
-def _make_link(tx: Transaction, scene: Scene, step: RepairStep, now: Finding) -> None:
-    del tx, step
-    scene.links.point(now.layer)
-
-
-def _write_lower(tx: Transaction, scene: Scene, step: RepairStep, now: Finding) -> None:
+def _repair_folder(tx: Transaction, scene: Scene, step: RepairStep, now: Finding) -> None:
     mount = scene.mounts.get(now.layer)
-    if mount is not None and not mount.stale:
+    if now.kind is Kind.LOWER and mount is not None and not mount.stale:
         raise LayerInUse(step.layer, mounts=(mount.path,))
-    chain, _ = chain_of(scene, tx.records.by_id[now.layer])
-    scene.links.write_chain(now.layer, chain or [])
+    below, children = scene.below(tx.records.by_id[now.layer]), scene.records.children(now.layer)
+    scene.survey.repair(FaultKind(now.kind), now.layer, below, children)
 
 
-def _make_work(tx: Transaction, scene: Scene, step: RepairStep, now: Finding) -> None:
-    del scene, step
-    like = os.stat(tx.driver.diff_root(now.layer))
-    os.mkdir(now.path, 0o700)
-    if os.geteuid() == 0:
-        os.chown(now.path, like.st_uid, like.st_gid)
+def _discard(tx: Transaction, scene: Scene, step: RepairStep, now: Finding) -> None:
+    del tx, step
+    scene.survey.discard(FaultKind(now.kind), now.path)
 
 
 def _clear_mount(tx: Transaction, scene: Scene, step: RepairStep, now: Finding) -> None:
@@ -366,21 +350,13 @@ def _clean_up(tx: Transaction, scene: Scene, step: RepairStep, now: Finding) -> 
         tx.driver.cleanup()
 
 
-def _delete_staging(tx: Transaction, scene: Scene, step: RepairStep, now: Finding) -> None:
-    del tx, scene, step
-    with staging.hold(Path(now.path, STAGING_LOCK)) as free:
-        if not free:
-            raise LayerStoreError(f"{now.path} is in use")
-        remove_path(now.path)
-
-
 _ACTIONS: Final[dict[Kind, Callable[[Transaction, Scene, RepairStep, Finding], None]]] = {
     Kind.STALE_MOUNT: _clear_mount,
     Kind.NAME_TWICE: _drop_name,
-    Kind.LINK_FILE: _write_name,
-    Kind.LINK_LOST: _make_link,
-    Kind.LOWER: _write_lower,
-    Kind.WORK_FOLDER: _make_work,
+    Kind.LINK_FILE: _repair_folder,
+    Kind.LINK_LOST: _repair_folder,
+    Kind.LOWER: _repair_folder,
+    Kind.WORK_FOLDER: _repair_folder,
     Kind.INCOMPLETE: _remove_layer,
     Kind.NO_PARENT: _remove_layer,
     Kind.CIRCLE: _remove_layer,
@@ -389,10 +365,10 @@ _ACTIONS: Final[dict[Kind, Callable[[Transaction, Scene, RepairStep, Finding], N
     Kind.ORPHAN_FOLDER: _delete_folder,
     Kind.ORPHAN_DATA: _delete_data,
     Kind.STRAY_BIG_DATA: _delete_file,
-    Kind.LINK_STRAY: _delete_file,
+    Kind.LINK_STRAY: _discard,
     Kind.TEMPORARY: _clean_up,
-    Kind.STAGING: _delete_staging,
+    Kind.STAGING: _discard,
 }
-"""In the order in which steps of several kinds are done: names before the lists made of them, links last."""
+"""How to repair each kind, in the order of the steps: names before the lists made of them, links last."""
 
 _ORDER: Final = {kind: place for place, kind in enumerate(_ACTIONS)}

@@ -1,8 +1,8 @@
-"""Integrity check: does all that a store says of itself hold, and, on request, are the layers' files what came in?
+"""The integrity check: whether a store is consistent and, on request, whether its layers match their tars.
 
-Checks run in the order of their price: the records, the files' names, and, if asked for, the files' contents. Opening
-a store for a check, and checking, change nothing. What containers/storage (check.go) finds is found here, too; beyond
-it, the links of overlay, leftovers, and whether a file's content or its time alone has changed.
+Cheap checks run first: the records, the names of files, and on request the contents of files. Checking a store changes
+nothing. The check finds what that of containers/storage (check.go) finds. It also finds faults of the driver's links,
+leftovers, and whether the content or only the time of a file has changed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from layerstore.check.files import (
     check_link,
     check_temporary,
     data_names,
-    link_names,
 )
 from layerstore.check.findings import Finding, Kind, Severity, unreadable
 from layerstore.check.records import check_records
@@ -42,14 +41,14 @@ def check(
     progress: Progress | None = None,
     should_stop: ShouldStop | None = None,
 ) -> Iterator[Finding]:
-    """Yield what is wrong, as it is found; see `LayerStore.check`."""
+    """Yield what is wrong with a store; see `LayerStore.check`."""
     chosen: frozenset[str] | None = None
     try:
         if refs is not None:
             with backend.reading() as records:
                 chosen = frozenset(records.find(ref).id for ref in refs)
         findings, layers = _quick(backend, chosen, should_stop)
-    except StoreCorrupt as error:  # nothing can be said without records
+    except StoreCorrupt as error:  # nothing can be checked without records
         yield unreadable(error)
         return
     yield from findings
@@ -60,7 +59,7 @@ def check(
 def _quick(
     backend: Backend, chosen: frozenset[str] | None, should_stop: ShouldStop | None
 ) -> tuple[list[Finding], list[Layer]]:
-    """Return what can be found without reading files, and the layers to look into; one moment's truth, by the lock."""
+    """Return what can be found without reading files, and the layers to read. The lock makes this a snapshot."""
     with backend.reading() as records:
         scene = Scene(backend, records)
         found = [one for one in _all_quick(scene, chosen, should_stop) if chosen is None or one.layer in chosen]
@@ -82,7 +81,7 @@ def _all_quick(scene: Scene, chosen: frozenset[str] | None, should_stop: ShouldS
         return
     for look, names in (
         (check_folder, sorted(scene.orphans)),
-        (check_link, link_names(scene)),
+        (check_link, scene.survey.links()),
         (check_data, data_names(scene)),
     ):
         for name in names:
@@ -96,8 +95,8 @@ def _all_quick(scene: Scene, chosen: frozenset[str] | None, should_stop: ShouldS
 def _deep(
     backend: Backend, layers: list[Layer], progress: Progress | None, should_stop: ShouldStop | None
 ) -> Iterator[Finding]:
-    """Look into the layers one after the other, without a lock that would keep writers waiting."""
-    from layerstore.check.content import can_check  # which brings compression and hashing with it
+    """Read the layers one by one, without holding a lock that writers would wait for."""
+    from layerstore.check.content import can_check  # late, because it imports compression and hashing
 
     work = [layer for layer in layers if can_check(backend, layer)]
     total = sum(max(layer.diff_size, 0) for layer in work)
@@ -115,7 +114,7 @@ def _deep(
 
 
 def _one_deep(backend: Backend, layer: Layer, told: Told, should_stop: ShouldStop | None) -> list[Finding]:
-    """Return what is wrong inside a layer, but not what was only seen because somebody changed it meanwhile."""
+    """Return what is wrong inside a layer, and check again if the layer was changed meanwhile."""
     from layerstore.check.content import can_check, check_content
 
     found: list[Finding] = []
@@ -139,11 +138,11 @@ def _users(backend: Backend, layer: Layer) -> tuple[tuple[str, ...], tuple[str, 
     try:
         with backend.reading() as records:
             references = backend.references(records)
-    except StoreCorrupt:  # told already
+    except StoreCorrupt:  # already reported
         return (), ()
     return references.images(layer.id), references.containers(layer.id)
 
 
 def _check_stop(should_stop: ShouldStop | None) -> None:
     if should_stop is not None and should_stop():
-        raise Cancelled("the check", "what was found so far holds")
+        raise Cancelled("the check", "the findings so far are valid")

@@ -1,4 +1,4 @@
-"""A layer's folder beside the headers of the tar that it was made from."""
+"""A comparison of a layer's folder with the headers of its tar."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections import deque
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from layerstore.archive.read import TarEntry
+from layerstore.archive.entry import TarEntry
 from layerstore.archive.root import Root, components
 from layerstore.archive.tarsplit.headers import headers
 from layerstore.archive.whiteouts import META_PREFIX, OPAQUE, PREFIX
-from layerstore.drivers.overlay.whiteouts import is_whiteout
+from layerstore.drivers.base import WhiteoutFormat
 from layerstore.errors import BadArchive
 from layerstore.linux import xattrs
 from layerstore.linux.folders import FolderStack, check_stop
@@ -43,14 +43,14 @@ _WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What can be expected of the files.
+    """What to expect of the files.
 
-    owners, devices: whether they were set and made: an ordinary user cannot. Capabilities go with devices.
-    uidmap, gidmap: what the owners may have been changed by.
-    overlay: whether whiteouts are kept as devices.
-    below: the folder of the parent's files, where a layer holds these, too.
+    owners, devices: whether owners were set and devices created, which needs root. `devices` includes capabilities.
+    uidmap, gidmap: the maps by which owners may have been changed.
+    whiteouts: how the layer marks what it hides, None if it has a full copy.
+    below: the folder of the parent's files, if the layer has a copy of them.
     added: whether to look for files that the tar does not have.
-    times: whether they were kept; the peer does not keep all where it gives files other owners.
+    times: whether times were kept. containers/storage does not keep all of them when it changes owners.
     may_chmod: as for `Root`.
     """
 
@@ -58,7 +58,7 @@ class Rules:
     devices: bool
     uidmap: tuple[IDMap, ...] = ()
     gidmap: tuple[IDMap, ...] = ()
-    overlay: bool = True
+    whiteouts: WhiteoutFormat | None = None
     below: str | None = None
     added: bool = True
     times: bool = True
@@ -67,9 +67,9 @@ class Rules:
 
 @dataclass(slots=True)
 class Faults:
-    """Files with one kind of fault: how many, and the first ones with the reason for each.
+    """The number of files with one kind of fault, and the first of these files with the reason for each.
 
-    They are looked at from the end of the tar on, so the one that comes last is the first.
+    Files are compared from the end of the tar on, so the first ones are added last.
     """
 
     count: int = 0
@@ -77,18 +77,18 @@ class Faults:
 
     @property
     def first(self) -> list[tuple[str, str]]:
-        """Paths from the layer's root, and what is wrong with each; "" where that is plain."""
+        """Paths from the layer's root, each with what is wrong, or "" if that is obvious."""
         return list(self._last)
 
     def add(self, path: bytes, reason: str = "") -> None:
-        """Count one more."""
+        """Count a file."""
         self.count += 1
         self._last.appendleft((f"/{os.fsdecode(path)}", reason))
 
 
 @dataclass(slots=True)
 class TreeFaults:
-    """What `compare` found. Paths count from the layer's root."""
+    """What `compare` found."""
 
     content: Faults = field(default_factory=Faults)
     added: Faults = field(default_factory=Faults)
@@ -97,7 +97,7 @@ class TreeFaults:
 
 
 class _Node:
-    """What a name should be on disk; names of one inode share one object."""
+    """What a name should be on disk. Hard links share one node."""
 
     __slots__ = ("capability", "gid", "linkname", "mode", "mtime", "size", "type", "uid")
 
@@ -108,7 +108,7 @@ class _Node:
         self.set(entry)
 
     def set(self, entry: TarEntry) -> None:
-        """Take the attributes of an entry: a hard link's are given to the inode, too."""
+        """Set the attributes to those of an entry. The last hard link of an inode sets them too."""
         self.mode, self.uid, self.gid = entry.mode & _MODE, entry.uid, entry.gid
         self.mtime = entry.mtime_ns // _SECOND
         self.capability = entry.xattrs.get(_CAPABILITY.encode(), b"")
@@ -122,14 +122,14 @@ def compare(
     damaged: Collection[str] = (),
     should_stop: ShouldStop | None = None,
 ) -> TreeFaults:
-    """Compare the headers of a tar-split with the files below `folder`. Contents are not read; nothing is changed.
+    """Compare the headers of a tar-split with the files below `folder`, without reading the content of files.
 
-    Files in `damaged`, whose content is known to be wrong, and those of another size are not among the times.
+    Times are not reported for files with another size, nor for those in `damaged`, whose content is known to be wrong.
 
     Raises:
-        StoreCorrupt, BadArchive: the tar-split is broken.
-        Cancelled: `should_stop` said so.
-        OSError: a folder cannot be read.
+        StoreCorrupt, BadArchive: The tar-split is damaged.
+        Cancelled: `should_stop` returned true.
+        OSError: A folder cannot be read.
     """
     expected = _Expected()
     for entry in headers(tar_split):
@@ -137,7 +137,7 @@ def compare(
         expected.add(entry)
     comparison = _Comparison(rules, damaged, should_stop)
     with Root(folder, may_chmod=rules.may_chmod) as root:
-        for name, node in reversed(expected.nodes.items()):  # of two names of one file the later entry counts
+        for name, node in reversed(expected.nodes.items()):  # of two entries for one file, the later counts
             check_stop(should_stop, "checking a layer")
             comparison.look(root, name, node)
     if rules.added:
@@ -146,15 +146,15 @@ def compare(
 
 
 class _Expected:
-    """What the entries of a tar leave behind, by path; None where a whiteout is."""
+    """The result of unpacking a tar, by path; None stands for a whiteout."""
 
     def __init__(self) -> None:
         self.nodes: dict[bytes, _Node | None] = {}
         self._folders: set[bytes] = set()
-        """Paths that something lies below of."""
+        """The paths of folders that are not empty."""
 
     def add(self, entry: TarEntry) -> None:
-        """Take one more entry."""
+        """Apply an entry."""
         try:
             parts = components(entry.name)
         except (BadArchive, OSError):
@@ -203,9 +203,9 @@ class _Comparison:
         self._rules = rules
         self._should_stop = should_stop
         self._seen: set[tuple[int, bytes]] = set()
-        """Inode of a folder and a name in it, for all that the tar has."""
+        """The inode of a folder and a name in it, for every path of the tar."""
         self._used: set[int] = set()
-        """Inodes of the folders that the tar has something in: they need not be in it themselves."""
+        """The inodes of folders of which the tar has content. The folders themselves need not be in the tar."""
 
     def look(self, root: Root, name: bytes, node: _Node | None) -> None:
         """Compare one name."""
@@ -219,52 +219,52 @@ class _Comparison:
             found = os.stat(base, dir_fd=folder, follow_symlinks=False)
         except (FileNotFoundError, NotADirectoryError):
             if node is not None and not (node.type in {stat.S_IFCHR, stat.S_IFBLK} and not self._rules.devices):
-                self.faults.content.add(name, "it is gone")
+                self.faults.content.add(name, "it is missing")
             return
         except BadArchive:
             return
         if node is None or not node.type:
-            return  # a whiteout; or a hard link to what another layer has
+            return  # a whiteout, or a hard link to a file of another layer
         self._compare(name, node, found, folder, base)
 
     def _compare(self, name: bytes, node: _Node, found: os.stat_result, folder: int, base: bytes) -> None:
         kind = stat.S_IFMT(found.st_mode)
         if kind != node.type:
-            now = "a whiteout" if is_whiteout(found) else _WORDS.get(kind, "something else")
-            self.faults.content.add(name, f"it is {now} now, and was {_WORDS[node.type]}")
+            now = "a whiteout" if self._is_whiteout(found) else _WORDS.get(kind, "something else")
+            self.faults.content.add(name, f"it is now {now} instead of {_WORDS[node.type]}")
             return
         if kind == stat.S_IFREG and found.st_size != node.size:
-            self.faults.content.add(name, f"it has {found.st_size:,} bytes, and had {node.size:,}")
+            self.faults.content.add(name, f"it has {found.st_size:,} bytes instead of {node.size:,}")
             self._damaged.add(name)
         if kind == stat.S_IFLNK and os.readlink(base, dir_fd=folder) != node.linkname:
-            self.faults.content.add(name, f"it led to {os.fsdecode(node.linkname)!r}")
+            self.faults.content.add(name, f"its target was {os.fsdecode(node.linkname)!r}")
             self._damaged.add(name)
         reasons = []
         if node.capability and self._rules.devices and _capability(folder, base) != node.capability:
-            reasons.append("its file capabilities are others")
+            reasons.append("its file capabilities changed")
         self._attributes(name, node, found, reasons)
 
     def _attributes(self, name: bytes, node: _Node, found: os.stat_result, reasons: list[str]) -> None:
         mode = stat.S_IMODE(found.st_mode)
         if node.type != stat.S_IFLNK and mode != node.mode:
-            reasons.append(f"mode {mode:04o}, and was {node.mode:04o}")
+            reasons.append(f"mode {mode:04o} instead of {node.mode:04o}")
         if self._rules.owners:
             for word, now, was, maps in (
                 ("owner", found.st_uid, node.uid, self._rules.uidmap),
                 ("group", found.st_gid, node.gid, self._rules.gidmap),
             ):
                 if now not in {was, _mapped(was, maps)}:
-                    reasons.append(f"{word} {now}, and was {was}")
+                    reasons.append(f"{word} {now} instead of {was}")
         if reasons:
             self.faults.attributes.add(name, "; ".join(reasons))
         if name in self._damaged or not self._rules.times:
             return
-        # The peer cuts times before 1970 off.
+        # containers/storage sets times before 1970 to 1970.
         if found.st_mtime_ns // _SECOND not in {node.mtime, max(node.mtime, 0)}:
             self.faults.times.add(name)
 
     def walk(self, folder: str) -> None:
-        """Look for what the tar does not have, without recursion: a folder counts only if nothing in it is known."""
+        """Look for files that the tar does not have. A folder is added only if everything in it is."""
         with FolderStack(folder) as stack:
             levels = [_Level(b"", known=True)]
             self._scan(stack.fd, levels[0])
@@ -301,18 +301,21 @@ class _Comparison:
                 self.faults.added.add(level.path + name, self._reason(entry))
 
     def _reason(self, entry: os.DirEntry[str]) -> str:
-        if self._rules.overlay and not (entry.is_file(follow_symlinks=False) or entry.is_symlink()):
-            return "a whiteout, which hides a file" if is_whiteout(entry.stat(follow_symlinks=False)) else ""
-        return ""
+        if entry.is_file(follow_symlinks=False) or entry.is_symlink():
+            return ""
+        return "a whiteout, which hides a file" if self._is_whiteout(entry.stat(follow_symlinks=False)) else ""
+
+    def _is_whiteout(self, found: os.stat_result) -> bool:
+        return self._rules.whiteouts is not None and self._rules.whiteouts.is_whiteout(found)
 
     def _inherited(self, path: bytes) -> bool:
-        """Tell whether the parent has the name, where a layer holds its parent's files."""
+        """Return whether the layer has the name from its parent, of which it holds a copy."""
         below = self._rules.below
         return below is not None and os.path.lexists(os.path.join(os.fsencode(below), path))
 
 
 class _Level:
-    """A folder that the walk is in. `known` says that it belongs there."""
+    """A folder on the path of the walk; `known` tells that it belongs there."""
 
     __slots__ = ("known", "path", "pending")
 
@@ -328,7 +331,7 @@ def _capability(folder: int, base: bytes) -> bytes:
 
 
 def _mapped(value: int, maps: tuple[IDMap, ...]) -> int:
-    """Return the ID on the host that stands for one in a container."""
+    """Return the ID on the host to which an ID in a container is mapped."""
     for part in maps:
         if part.container_id <= value < part.container_id + part.size:
             return part.host_id + value - part.container_id

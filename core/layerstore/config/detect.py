@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from layerstore.drivers import DRIVERS, known_drivers_in, parse_options
 from layerstore.errors import LayerStoreError
-from layerstore.records.layout import DRIVERS, Layout, drivers_in
+from layerstore.records.layout import Layout, drivers_in
 from layerstore.records.records import count_records
+
+__all__ = [
+    "DriverStore",
+    "driver_stores",
+    "drivers_in",
+    "known_drivers_in",
+    "mount_limits",
+    "preferred",
+    "preferred_driver",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +50,19 @@ def driver_stores(graph_root: str | os.PathLike[str]) -> list[DriverStore]:
     """
     root = os.path.abspath(graph_root)
     return [_look(Layout(root, "", driver)) for driver in drivers_in(root)]
+
+
+def mount_limits(graph_root: str | os.PathLike[str], options: Mapping[str, str]) -> dict[str, str]:
+    """Return the drivers whose layers must be mounted, each with why an ordinary user cannot do that, "" if they can.
+
+    This is about a user outside a user namespace. The drivers without a store at `graph_root` have no reason.
+    """
+    found = known_drivers_in(graph_root)
+    return {
+        name: driver.why_not(parse_options(name, options)) if name in found else ""
+        for name, driver in DRIVERS.items()
+        if driver.takes_mounts
+    }
 
 
 def preferred_driver(stores: Sequence[DriverStore], named: str | None) -> str | None:

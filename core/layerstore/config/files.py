@@ -6,19 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from layerstore.drivers.options import KNOWN
+from layerstore.drivers import DRIVERS, OPTIONS
 from layerstore.errors import StoreAccess, StoreCorrupt
 
+_DRIVER_TABLES = tuple(f"options.{name}" for name in DRIVERS)
 _TEXTS = (
     "driver",
     "graphroot",
     "runroot",
     "imagestore",
     "rootless_storage_path",
-    *(f"options.{table}{key}" for table in ("", "overlay.", "vfs.") for key in sorted(KNOWN)),
+    *(f"{table}.{key}" for table in ("options", *_DRIVER_TABLES) for key in sorted(OPTIONS)),
 )
 _LISTS = ("options.additionalimagestores",)
-_TABLES = ("", "options", "options.overlay", "options.vfs")
+_TABLES = ("", "options", *_DRIVER_TABLES)
 
 
 @dataclass(frozen=True, slots=True)

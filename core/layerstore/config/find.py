@@ -14,7 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from layerstore.config.files import Settings, read_settings
-from layerstore.drivers.options import IMAGE_STORES, KNOWN
+from layerstore.drivers import DRIVERS, OPTIONS, current_name
+from layerstore.drivers.options import IMAGE_STORES, MOUNT_OPTIONS
 from layerstore.errors import StoreMissing
 
 SYSTEM_CONFIG = "/etc/containers/storage.conf"
@@ -22,7 +23,6 @@ VENDOR_CONFIG = "/usr/share/containers/storage.conf"
 ROOTFUL_GRAPH_ROOT = "/var/lib/containers/storage"
 ROOTFUL_RUN_ROOT = "/run/containers/storage"
 
-_ALTERNATIVE = {"overlay2": "overlay"}
 _RUN_FOLDERS = ("storage-run-{}/containers", "podman-run-{}/containers", "containers-user-{}/containers")
 """The run roots of users without XDG_RUNTIME_DIR: current, Podman before 5, containers/storage before 2023."""
 
@@ -98,7 +98,7 @@ def find_store(
         graph_root=os.fspath(graph_root or found),
         run_root=os.fspath(run_root or _run_root(settings, environ, uid)),
         # The configured driver need not be that of a graph root passed by the caller.
-        driver=driver or (None if graph_root else _ALTERNATIVE.get(named or "", named)),
+        driver=driver or (None if graph_root or named is None else current_name(named)),
         source="--root" if graph_root else source,
         options=rest,
         image_stores=tuple(dict.fromkeys(image_stores)),
@@ -236,26 +236,29 @@ def _given_options(environ: Mapping[str, str], options: Sequence[str] | None) ->
     if "STORAGE_OPTS" not in environ:
         return None
     given = [(option, option.partition("=")[0].rpartition(".")[2]) for option in environ["STORAGE_OPTS"].split(",")]
-    return [option for option, key in given if key in KNOWN or key in IMAGE_STORES]
+    return [option for option, key in given if key in OPTIONS or key in IMAGE_STORES]
 
 
 def _options(settings: Settings, uid: int) -> list[str]:
     """Return the options of the configuration. Those for one driver come last, so that they take precedence."""
     found = [f"additionalimagestore={path}" for path in settings.texts("options.additionalimagestores")]
-    for key in sorted(KNOWN):
-        for table in ("", "overlay.", "vfs."):
-            value = settings.text(f"options.{table}{key}")
-            if value and not (table == "vfs." and key != "ignore_chown_errors"):
-                found.append(f"{table or ('overlay.' if key != 'ignore_chown_errors' else '')}{key}={value}")
-    # As with containers/storage: what the kernel does not take from ordinary users is for the others.
-    return [_without_metacopy(option) if uid else option for option in found]
+    for key in sorted(OPTIONS):
+        owners = [name for name, driver in DRIVERS.items() if key in driver.options]
+        for owner in ("", *owners):
+            value = settings.text(f"options.{owner}.{key}" if owner else f"options.{key}")
+            if value and uid and key == MOUNT_OPTIONS:
+                value = _without_metacopy(value)
+            elif not value:
+                continue
+            # What only one driver understands is for that driver.
+            prefix = owner or (owners[0] if len(owners) == 1 else "")
+            found.append(f"{prefix}.{key}={value}" if prefix else f"{key}={value}")
+    return found
 
 
-def _without_metacopy(option: str) -> str:
-    key, _, value = option.partition("=")
-    if key != "overlay.mountopt":
-        return option
-    return f"{key}={','.join(part for part in value.split(',') if part != 'metacopy=on')}"
+def _without_metacopy(value: str) -> str:
+    """Return the mount options that the kernel takes from ordinary users, as containers/storage does."""
+    return ",".join(part for part in value.split(",") if part != "metacopy=on")
 
 
 def _split_options(options: Sequence[str]) -> tuple[list[str], dict[str, str]]:

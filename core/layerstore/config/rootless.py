@@ -9,25 +9,23 @@ user_namespaces(7), setns(2), newuidmap(1) and, for the files of Podman, its pkg
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import fcntl
 import os
 import shutil
 import struct
 import subprocess
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from dataclasses import dataclass
 from enum import Enum
 
 from layerstore.errors import StoreAccess
+from layerstore.linux import libc
 
 CONFIGURED = "_CONTAINERS_USERNS_CONFIGURED"
 ROOTLESS_UID = "_CONTAINERS_ROOTLESS_UID"
 ROOTLESS_GID = "_CONTAINERS_ROOTLESS_GID"
 
-_NEW_USER, _NEW_MOUNTS = 0x10000000, 0x00020000  # CLONE_NEWUSER, CLONE_NEWNS
-_RECURSIVE, _SLAVE = 0x4000, 0x80000  # MS_REC, MS_SLAVE
 _OWNER_OF, _USER_OF = 0xB704, 0xB701  # NS_GET_OWNER_UID, NS_GET_USERNS: ioctl_ns(2)
 _NAMESPACES = -10003  # FD_NSFS_ROOT: opens namespaces by file handle, since Linux 6.18
 _HANDLE = struct.Struct("=Ii128s")
@@ -187,8 +185,7 @@ def _by_handle(folder: str, uid: int) -> tuple[int, int, int]:
 def _open_handle(handle: bytes) -> int:
     if _HANDLE.unpack(handle)[0] > 128:
         raise ValueError(handle)
-    buffer = ctypes.create_string_buffer(handle, len(handle))
-    return _call("open_by_handle_at", ctypes.c_int(_NAMESPACES), buffer, ctypes.c_int(os.O_RDONLY | os.O_CLOEXEC))
+    return libc.open_by_handle_at(_NAMESPACES, handle, os.O_RDONLY | os.O_CLOEXEC)
 
 
 def _is_ours(users: int, mounts: int, uid: int) -> bool:
@@ -210,8 +207,8 @@ def _join(descriptors: tuple[int, int]) -> None:
     users, mounts = descriptors
     here = os.getcwd()
     try:
-        _call("setns", ctypes.c_int(users), ctypes.c_int(_NEW_USER))
-        _call("setns", ctypes.c_int(mounts), ctypes.c_int(_NEW_MOUNTS))
+        libc.setns(users, libc.CLONE_NEWUSER)
+        libc.setns(mounts, libc.CLONE_NEWNS)
         os.setresgid(0, 0, 0)
         os.setresuid(0, 0, 0)
     except OSError as error:
@@ -266,10 +263,10 @@ def _forked() -> tuple[int, int, int]:
         try:
             os.close(go_on)
             os.close(answer)
-            _answer(answers, "unshare", ctypes.c_int(_NEW_USER | _NEW_MOUNTS))
+            _answer(answers, lambda: libc.unshare(libc.CLONE_NEWUSER | libc.CLONE_NEWNS))
             if os.read(orders, 1):
                 # Mounts outside become visible inside, but not the other way round.
-                _answer(answers, "mount", None, b"/", None, ctypes.c_ulong(_RECURSIVE | _SLAVE), None)
+                _answer(answers, lambda: libc.mount(None, b"/", None, libc.MS_REC | libc.MS_SLAVE))
                 os.read(orders, 1)
         finally:
             os._exit(0)
@@ -278,9 +275,9 @@ def _forked() -> tuple[int, int, int]:
     return child, answer, go_on
 
 
-def _answer(pipe: int, function: str, *arguments: object) -> None:
+def _answer(pipe: int, step: Callable[[], None]) -> None:
     try:
-        _call(function, *arguments)
+        step()
         os.write(pipe, b"0")
     except OSError as error:
         os.write(pipe, str(error.errno).encode())
@@ -357,12 +354,3 @@ def _refused(number: int) -> _Unavailable:
     if number == errno.ENOSPC:
         word = "the limit of namespaces is reached"
     return _Unavailable(f"this system does not let ordinary users create a user namespace ({word})", hint)
-
-
-def _call(function: str, *arguments: object) -> int:
-    library = ctypes.CDLL(None, use_errno=True)
-    result: int = getattr(library, function)(*arguments)
-    if result < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-    return result

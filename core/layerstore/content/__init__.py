@@ -1,1 +1,1 @@
-"""Read a layer or a chain of layers without mounting it; nothing here writes to a store."""
+"""Reading a layer, or a chain of layers, without mounting it. Nothing here writes to a store."""

@@ -13,8 +13,7 @@ from layerstore.records.records import Records
 
 if TYPE_CHECKING:
     from layerstore.content.diff import DiffReader, Options
-    from layerstore.drivers.base import Driver
-    from layerstore.drivers.stack import Stack
+    from layerstore.drivers.base import Driver, Stack
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +89,7 @@ def folders_of(driver: Driver, records: Records, layer: Layer) -> tuple[Stack, l
     """
     stack = driver.stack(layer.id)
     older: dict[str, str] = {}
-    while stack.marks is None and layer.parent in records.by_id and layer.parent not in older:
+    while driver.copies_lower and layer.parent in records.by_id and layer.parent not in older:
         layer = records.by_id[layer.parent]
         if not driver.exists(layer.id):
             break

@@ -1,4 +1,4 @@
-"""A layer's diff on its way out: put together, hashed, checked and, where asked for, compressed."""
+"""The reader of a layer's diff: it assembles, hashes, verifies and optionally compresses a tar."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What the plain tar of a layer must be; a digest of another kind than sha256 is not compared."""
+    """The digest and size that the uncompressed tar of a layer must have. Only sha256 digests are compared."""
 
     layer: str
     digest: str
@@ -45,12 +45,14 @@ class Expected:
 
 
 class DiffReader(io.RawIOBase):
-    """A binary stream of a tar, compressed on request. Close it after use: it holds a lock of the store.
+    """A binary stream of a tar, compressed on request. Close it after use, because it holds a lock of the store.
 
-    Where the digest of the tar is known, a tar that turns out different ends in `DamagedLayer`, not in an end of file;
-    so what was read to its end without an error is exact. A compressed stream is not even completed then. After any
-    error every further read raises it again. `progress` hears of the bytes of the plain tar, `should_stop` is asked as
-    often, both about once a MiB. `close` may come at any moment from the thread that reads, and ends the work.
+    If the digest of the tar is known and does not match, the stream ends with `DamagedLayer` instead of an end of file.
+    So a stream that was read to its end is exact. A compressed stream is then not even completed. After an error, every
+    further read raises it again.
+
+    About once per MiB, `progress` gets the bytes of the uncompressed tar, and `should_stop` is polled. The reading
+    thread may call `close` at any time, which ends the work.
     """
 
     def __init__(self, plain: Iterable[Piece], options: Options, expected: Expected | None = None) -> None:
@@ -64,30 +66,31 @@ class DiffReader(io.RawIOBase):
 
     @property
     def size(self) -> int:
-        """The bytes given out; 0 before the end was read."""
+        """The number of bytes of the stream, 0 before its end was read."""
         return self._stream.size
 
     @property
     def digest(self) -> str:
-        """The digest of the bytes given out; "" before the end was read."""
+        """The digest of the stream, "" before its end was read."""
         return self._stream.digest
 
     @property
     def diff_size(self) -> int:
-        """The bytes of the plain tar; 0 before the end was read."""
+        """The size of the uncompressed tar, 0 before its end was read."""
         return self._stream.diff_size
 
     @property
     def diff_digest(self) -> str:
-        """The digest of the plain tar; "" before the end was read."""
+        """The digest of the uncompressed tar, "" before its end was read."""
         return self._stream.diff_digest
 
     @property
     def verified(self) -> bool:
-        """True once the end was read and the plain tar found to have the digest on record.
+        """Whether the end was read and the uncompressed tar has the digest on record.
 
-        It stays False for a tar that was made by comparing files, and for a layer that was pulled partially and has no
-        digest: then each file was compared with the tar-split's checksum, but nothing vouches for the tar-split.
+        It stays False for a tar that was made by comparing files. It also stays False for a layer that was pulled
+        partially and has no digest: each file was compared with its checksum in the tar-split, but nothing verifies the
+        tar-split itself.
         """
         return self._stream.verified
 
@@ -96,14 +99,14 @@ class DiffReader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:
-        """Fill the buffer as far as the present piece goes; 0 at the end.
+        """Read bytes of the current piece into the buffer, and return their number, 0 at the end.
 
         Raises:
-            DamagedLayer: the layer's files do not make up the tar that came in.
-            StoreCorrupt: the layer's tar-split is broken.
-            Cancelled: `should_stop` said so.
-            OSError: a file cannot be read.
-            ValueError: the reader is closed.
+            DamagedLayer: The layer's files do not match its original tar.
+            StoreCorrupt: The layer's tar-split is damaged.
+            Cancelled: `should_stop` returned true.
+            OSError: A file cannot be read.
+            ValueError: The reader is closed.
         """
         view = memoryview(buffer).cast("B")
         if not self._rest and len(view):
@@ -114,11 +117,11 @@ class DiffReader(io.RawIOBase):
         return count
 
     def readall(self) -> bytes:
-        """Return all that is left; raises what `readinto` does."""
+        """Return the rest of the stream; raises what `readinto` does."""
         return b"".join(self.chunks())
 
     def chunks(self) -> Iterator[Piece]:
-        """Yield all that is left in pieces as they come, of about 1 MiB: the fastest way to read.
+        """Yield the rest of the stream in pieces of about 1 MiB, which is the fastest way to read.
 
         Raises what `readinto` does.
         """
@@ -127,7 +130,7 @@ class DiffReader(io.RawIOBase):
             yield piece
 
     def copy_to(self, file: BinaryIO) -> int:
-        """Write all that is left to a file; return how many bytes that was. Raises what `readinto` does."""
+        """Write the rest of the stream to a file, and return its size. Raises what `readinto` does."""
         total = 0
         for piece in self.chunks():
             _write_all(file, memoryview(piece))
@@ -135,12 +138,12 @@ class DiffReader(io.RawIOBase):
         return total
 
     def close(self) -> None:
-        """Stop the work, whether it is done or not, and give the lock back; doing so again does nothing."""
+        """End the work and release the lock. Does nothing if the reader is closed."""
         if self.closed:
             return
         super().close()
         self._rest = memoryview(b"")
-        with ExitStack() as stack:  # each of them, whatever the ones before it raise
+        with ExitStack() as stack:  # run all of them, even if one raises
             stack.callback(self._options.on_close)
             stack.callback(self._stream.close)
             if isinstance(self._plain, Generator):
@@ -148,7 +151,7 @@ class DiffReader(io.RawIOBase):
             stack.callback(self._pieces.close)
 
     def _next(self) -> Piece:
-        """Return the next piece, b"" at the end. An error is kept: the generator that raised it would end now."""
+        """Return the next piece, b"" at the end. Keep an error, because its generator would just end next time."""
         if self.closed:
             raise ValueError("the diff is closed")
         if self._error is not None:
@@ -161,9 +164,9 @@ class DiffReader(io.RawIOBase):
 
 
 class _Stream:
-    """What goes out, and its digests.
+    """The pieces of a stream, and its digests.
 
-    It knows nothing of the reader: a generator that did would keep a dropped reader, and the lock that it holds, alive.
+    It has no reference to the reader. Otherwise its generators would keep a dropped reader, and its lock, alive.
     """
 
     def __init__(self, plain: Iterable[Piece], options: Options, expected: Expected | None) -> None:
@@ -176,7 +179,7 @@ class _Stream:
         self._hashes = HashThread(streams=2)
 
     def pieces(self) -> Generator[Piece]:
-        """Yield what goes out, once."""
+        """Return the pieces of the stream. Can be called once."""
         return self._compressed() if self._options.compression else self._uncompressed()
 
     def close(self) -> None:
@@ -199,7 +202,7 @@ class _Stream:
         yield packed
 
     def _hashed(self) -> Iterator[Piece]:
-        """Yield the plain tar and have it hashed meanwhile."""
+        """Yield the uncompressed tar, while another thread hashes it."""
         progress, should_stop = self._options.progress, self._options.should_stop
         total = (self._expected.size or None) if self._expected is not None else None
         done = 0
@@ -213,33 +216,35 @@ class _Stream:
             yield piece
 
     def _settle(self, given_out: int) -> None:
-        """Wait for the digests and compare the plain tar's with the expected one."""
+        """Wait for the digests, and compare that of the uncompressed tar with the expected one."""
         self._hashes.finish()
         digests, sizes, expected = self._hashes.digests, self._hashes.sizes, self._expected
         if expected is not None and expected.digest.startswith("sha256:"):
             if expected.digest != digests[_PLAIN]:
-                raise DamagedLayer(expected.layer, f"its tar came in as {expected.digest} and is now {digests[_PLAIN]}")
+                raise DamagedLayer(
+                    expected.layer, f"the digest of its tar was {expected.digest} and is now {digests[_PLAIN]}"
+                )
             self.verified = True
         self.diff_digest, self.diff_size = digests[_PLAIN], sizes[_PLAIN]
         self.digest, self.size = digests[given_out], sizes[given_out]
 
 
 class Files(Protocol):
-    """Where a layer's files are opened: a `Root`, or several."""
+    """The files of a layer: a `Root`, or several."""
 
     def open_file(self, name: bytes, /) -> int:
         """Open a regular file for reading; see `Root.open_file`."""
         ...
 
     def close(self) -> None:
-        """Give back what is open."""
+        """Close all open folders."""
         ...
 
 
 class LayerFolders:
-    """The folders of a driver's `diff_folders`, open; a name is that of the first folder that has it.
+    """The folders of `Driver.diff_folders`. A file is opened in the first folder that has its name.
 
-    Nothing is known of what hides what: whoever reads a file has to have its checksum.
+    Whiteouts are ignored, so the caller must verify the checksum of a file.
     """
 
     def __init__(self, folders: Sequence[str | PathLike[str]], *, may_chmod: bool) -> None:
@@ -252,7 +257,7 @@ class LayerFolders:
             raise
 
     def open_file(self, name: bytes, /) -> int:
-        """Open a regular file; what the first folder says is raised where none has it."""
+        """Open a regular file. If no folder has it, raise the error of the first folder."""
         try:
             return self._roots[0].open_file(name)
         except (FileNotFoundError, NotADirectoryError):
@@ -269,7 +274,7 @@ class LayerFolders:
 
 
 def from_tar_split(tar_split: str, files: Files, layer: Layer, options: Options) -> DiffReader:
-    """Return a reader of the tar that the layer came in as; closing it closes `files`."""
+    """Return a reader of the layer's original tar. Closing it closes `files`."""
 
     def on_close() -> None:
         try:
@@ -283,12 +288,12 @@ def from_tar_split(tar_split: str, files: Files, layer: Layer, options: Options)
 
 
 def from_chunks(chunks: Iterable[bytes], options: Options) -> DiffReader:
-    """Return a reader of a tar that a driver makes, in pieces of any length."""
+    """Return a reader of a tar that a driver yields in pieces of any length."""
     return DiffReader(chunks, options)
 
 
 def _gathered(pieces: Iterable[Piece]) -> Iterator[Piece]:
-    """Put small pieces together until they make up a large one, and drop empty ones: each costs a hand-over."""
+    """Join small pieces to large ones, because each piece costs a switch to the hashing thread."""
     parts: list[Piece] = []
     held = 0
     for piece in pieces:
@@ -305,9 +310,9 @@ def _gathered(pieces: Iterable[Piece]) -> Iterator[Piece]:
 
 
 def _write_all(file: BinaryIO, rest: memoryview) -> None:
-    """Write a piece to a file of any kind: a raw one may take less than it is given, and others do not say."""
+    """Write a piece to a file. A raw file may write less than it was given."""
     while rest:
         taken: int | None = file.write(rest)
         if taken is None and isinstance(file, io.RawIOBase):
-            raise BlockingIOError(errno.EAGAIN, "the file takes nothing without waiting")
+            raise BlockingIOError(errno.EAGAIN, "writing to the file would block")
         rest = rest[len(rest) if taken is None else taken :]

@@ -1,6 +1,6 @@
-"""Taking a file or a folder out of a layer, without a mount: onto this host, or into a tar.
+"""Extraction of a file or folder from a layer, without a mount, to this host or to a tar.
 
-What is written gets its name in one step when all of it is there; until then it lies beside under a temporary name.
+Extraction is atomic: files are written under a temporary name beside the target, and renamed once they are complete.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from layerstore.content.files import LayerFiles
 from layerstore.content.union import Node
 from layerstore.errors import LayerStoreError, NotSupported, TargetExists, UnusableFile
 from layerstore.linux import xattrs
+from layerstore.linux.atomic import exchange_folders
 from layerstore.linux.copyfile import FileCopier
 from layerstore.linux.folders import WRITE, FolderStack, check_stop, open_regular, remove_tree
-from layerstore.linux.libc import exchange_folders
 from layerstore.model import Progress, ShouldStop
 
 _WHAT = "extracting"
-_NO_DEVICES = "only root may make a device"
+_NO_DEVICES = "only root may create a device"
 _PARENT = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _OVERLAY = ("trusted.overlay.", "user.overlay.", "user.fuseoverlayfs.")
 _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
@@ -35,7 +35,7 @@ _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A file that was left out; `path` is the one in the layer."""
+    """A file that was not extracted; `path` is that in the layer."""
 
     path: str
     reason: str
@@ -43,9 +43,9 @@ class Skipped:
 
 @dataclass(slots=True)
 class Extracted:
-    """What was written at `target`: `files` are all but folders, `size` is the bytes that were copied, without holes.
+    """What was written at `target`: the numbers of folders and other files, and the bytes copied, without holes.
 
-    `skipped` lists what could not be read or made, each with the reason; no other file is.
+    `skipped` lists all files that are missing, each with the reason.
     """
 
     target: str
@@ -65,23 +65,25 @@ def extract(
     progress: Progress | None = None,
     should_stop: ShouldStop | None = None,
 ) -> Extracted:
-    """Write a file, or a folder with all that is in it, as `target`: its exact name, not a folder to put it into.
+    """Write a file, or a folder with its content, as `target`, which is its exact path and not a folder to put it in.
 
-    Content (holes stay holes), modes, times, attributes, symbolic links as they are, and hard links among what is
-    written come along; as root with `owners` also owners. Without them, set-user-ID and set-group-ID bits go where they
-    would mean somebody else. Devices are made as root only. What cannot be read or made in a folder is skipped and
-    listed; a single file raises instead. All or nothing: after any error, or a cancel, the target is as it was (what a
-    crash of the machine leaves of a folder that was just written is up to its file system).
+    Content with holes, modes, times, attributes, symbolic links, and hard links within the folder are kept. As root
+    with `owners`, owners are kept too. Otherwise set-user-ID and set-group-ID bits are dropped if they would refer to
+    another owner. Devices are created only as root. In a folder, files that cannot be read or created are skipped and
+    listed; for a single file, an error is raised.
 
-    Only the folder that `target` is in is reached through symbolic links, where the caller's path has them. With
-    `overwrite`, what was there is replaced in one step (a symbolic link itself, not what it leads to), a folder with
-    all that was in it; on a file system without an exchange (NFS) a folder takes three steps.
+    The extraction is atomic: an error or a cancellation leaves the target unchanged. What a crash of the machine leaves
+    of a new folder depends on the file system.
+
+    Symbolic links in the path of the target's parent are followed. With `overwrite`, an existing target is replaced
+    atomically: a symbolic link itself, or a folder with its content. On a file system that cannot exchange names (NFS),
+    replacing a folder takes three steps.
 
     Raises:
-        NoSuchFile, UnusableFile, StoreAccess: the layer does not have it, or it cannot be read.
-        TargetExists: there is something already; it was left alone.
-        Cancelled: `should_stop` said so.
-        OSError: the target cannot be written; it is named.
+        NoSuchFile, UnusableFile, StoreAccess: The layer does not have the file, or it cannot be read.
+        TargetExists: The target exists. It was not changed.
+        Cancelled: `should_stop` returned true.
+        OSError: The target cannot be written. The error names it.
     """
     with files.trouble(path):
         node = files.union.resolve(path, follow=False)
@@ -97,14 +99,14 @@ def extract(
 def pack(
     files: LayerFiles, path: str, *, progress: Progress | None = None, should_stop: ShouldStop | None = None
 ) -> Generator[bytes]:
-    """Yield a tar of a file, or of a folder with all that is in it, in pieces of up to 1 MiB.
+    """Yield a tar of a file, or of a folder with its content, in pieces of up to 1 MiB.
 
-    Names begin with the last part of `path`; those of the root with nothing. Otherwise it is as of `archive.pack`.
-    `progress` hears of the bytes yielded.
+    Names start with the last part of `path`, or for the root with nothing. The format is that of `archive.pack`.
+    `progress` gets the bytes yielded so far.
 
     Raises:
-        NoSuchFile, UnusableFile, StoreAccess, NotSupported: something cannot be read or does not fit a tar.
-        Cancelled: `should_stop` said so.
+        NoSuchFile, UnusableFile, StoreAccess, NotSupported: A file cannot be read, or does not fit into a tar.
+        Cancelled: `should_stop` returned true.
     """
     done = 0
     with files.trouble(path):
@@ -128,7 +130,7 @@ def extract_tar(
     progress: Progress | None = None,
     should_stop: ShouldStop | None = None,
 ) -> int:
-    """Write what `pack` yields to a file, all or nothing; return its bytes. Raises what `extract` and `pack` do."""
+    """Write what `pack` yields to a file atomically, and return its size. Raises what `extract` and `pack` do."""
     size = 0
     with _aside(target, overwrite=overwrite) as (parent, temporary):
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666, dir_fd=parent)
@@ -141,7 +143,7 @@ def extract_tar(
 
 
 class _Source(NamedTuple):
-    """What a file is copied from: its folder and name, and for a regular file descriptors."""
+    """What a file is copied from: its folder and name, and the descriptors of a regular file."""
 
     folder: int
     name: str
@@ -173,10 +175,10 @@ class _Extraction:
             copied=self._copied,
         )
         self._first_names: dict[tuple[int, int], bytes] = {}
-        """Device and inode in the layer -> the first name, for inodes with several."""
+        """Maps device and inode of a file with hard links to the first of its names that was written."""
 
     def single(self, node: Node, folder: int, name: str) -> None:
-        """Write a file that is no folder."""
+        """Write a file that is not a folder."""
         with ExitStack() as stack:
             if _is_device(node) and os.geteuid() != 0:
                 raise UnusableFile(self._files.layer, node.path, _NO_DEVICES, "use sudo")
@@ -184,7 +186,7 @@ class _Extraction:
                 source = self._open(node, stack)
             self._copy(source, node, folder, name)
         if source.content >= 0:
-            with suppress(PermissionError), ExitStack() as stack:  # its mode can shut out the one who wrote it
+            with suppress(PermissionError), ExitStack() as stack:  # its mode may not let its owner read it
                 written = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
                 stack.callback(os.close, written)
                 os.fsync(written)
@@ -218,13 +220,13 @@ class _Extraction:
                         levels.append(listed)
 
     def _files_of(self, folder: Node) -> list[Node]:
-        """Return what is in a folder, files before folders."""
+        """Return the content of a folder, files before folders."""
         with self._files.trouble(folder.path):
             found = self._files.union.children(folder)
         return sorted(found, key=lambda node: node.is_folder)
 
     def _enter(self, folder: Node, node: Node) -> tuple[Node, Iterator[Node]] | None:
-        """Return a folder and what is in it; None, and a line among the skipped, where it cannot be read."""
+        """Return a folder and its content. If it cannot be read, list it as skipped and return None."""
         try:
             with self._files.trouble(node.path):
                 node = self._files.union.whole(folder, node)
@@ -260,7 +262,7 @@ class _Extraction:
             self._first_names[identity] = os.fsencode(name)
 
     def _open(self, node: Node, stack: ExitStack) -> _Source:
-        """Open what a file is made from."""
+        """Open the source of a file until `stack` is closed."""
         folder, name = stack.enter_context(self._files.union.holder(node.places[0]))
         if not stat.S_ISREG(node.status.st_mode):
             return _Source(folder, name)
@@ -288,7 +290,7 @@ class _Extraction:
         self.done.folders += 1
 
     def _skip(self, node: Node, error: LayerStoreError) -> None:
-        if not os.path.isdir(self._files.union.folders[0]):  # not one file is missing, but the layer
+        if not os.path.isdir(self._files.union.folders[0]):  # the layer is missing, not a single file
             raise error
         self.done.skipped.append(Skipped(node.path, str(error)))
 
@@ -312,7 +314,7 @@ def _packed(files: LayerFiles, top: Node, packer: Packer) -> Generator[bytes]:
             node = node if node is top else files.union.whole(folder, node)
             if len(node.places) > 1 and not node.is_folder:
                 raise NotSupported(
-                    f"{node.path!r} has its content in another layer (metacopy): extract it without a tar"
+                    f"the content of {node.path!r} is in another layer (metacopy): extract it without a tar"
                 )
             with files.union.holder(node.places[0]) as (at, name):
                 yield from packer.add(at, os.fsencode(name), os.fsencode(node.path[skip:]))
@@ -322,7 +324,7 @@ def _packed(files: LayerFiles, top: Node, packer: Packer) -> Generator[bytes]:
 
 @contextmanager
 def _aside(target: str | os.PathLike[str], *, overwrite: bool) -> Iterator[tuple[int, str]]:
-    """Yield the open folder that the target is in, and a name to write under; then put that in the target's place."""
+    """Yield the target's parent, open, and a temporary name in it, which is renamed to the target at the end."""
     head, name = os.path.split(os.fspath(target).rstrip("/"))
     if name in {"", ".", ".."}:
         raise TargetExists(target)
@@ -342,7 +344,7 @@ def _aside(target: str | os.PathLike[str], *, overwrite: bool) -> Iterator[tuple
 
 
 def _place(parent: int, temporary: str, name: str, keep: str | os.PathLike[str] | None) -> None:
-    """Give what was written its name, in one step; raise `TargetExists` where `keep` is what must not be replaced."""
+    """Rename what was written atomically. If the target exists, raise `TargetExists` for `keep` unless it is None."""
     new = os.stat(temporary, dir_fd=parent, follow_symlinks=False)
     is_folder = stat.S_ISDIR(new.st_mode)
     if keep is not None and not is_folder:
@@ -382,5 +384,5 @@ def _is_device(node: Node) -> bool:
 
 
 def _keeps(name: str) -> bool:
-    """Tell whether an attribute goes along: all do but those by which an overlay keeps its layers."""
+    """Return whether to copy an attribute: all but those with which overlays mark their layers."""
     return xattrs.is_copied(name) and not name.startswith(_OVERLAY)

@@ -1,7 +1,7 @@
-"""A layer's whole file system, as its container would see it, looked at folder by folder and without a mount.
+"""The file system of a layer as its container would see it, read folder by folder and without a mount.
 
-A look-up costs what its own folders hold, whatever the size of the layer: nothing is read ahead. See `union` for how
-the layers are put together.
+The cost of a lookup depends on the folders that it reads, not on the size of the layer. See `union` for how layers are
+combined.
 """
 
 from __future__ import annotations
@@ -18,22 +18,21 @@ import msgspec
 
 from layerstore.archive.compare import status_differs
 from layerstore.content.union import KeptUnion, Node, Place, Union, trouble
-from layerstore.drivers.overlay.whiteouts import is_whiteout
-from layerstore.drivers.stack import Stack
+from layerstore.drivers.base import Stack
 from layerstore.errors import LayerStoreError
 from layerstore.idmap import NO_MAPS, IDMappings, Owner, Unmapped
 from layerstore.linux.folders import check_stop
 from layerstore.model import ChangeKind, Progress, ShouldStop
 
 _LOOKS = 30_000
-"""How many files of earlier layers a listing may look at (some 60 ms) to tell which layer of vfs files come from."""
+"""The number of files of earlier layers that a listing may stat (some 60 ms) to find the layer of each vfs file."""
 
 OnError = Callable[["FileEntry", LayerStoreError], None]
-"""Called with a folder that cannot be read, and why."""
+"""Called with a folder that cannot be read, and the error."""
 
 
 class FileKind(Enum):
-    """What a file is."""
+    """The type of a file."""
 
     FILE = "file"
     FOLDER = "folder"
@@ -58,14 +57,14 @@ _KINDS = {
 class FileEntry(msgspec.Struct, frozen=True, gc=False):
     """A file as the layer's container would see it.
 
-    `path` starts with "/"; bytes that are not UTF-8 are surrogate-escaped. `mode` is st_mode; `uid` and `gid` are those
-    that the layer's ID maps have for the ones on this host's disk, or else these; `size` is the length in bytes (0 for
-    all but files and symbolic links). `target` is a symbolic link's, `device` the numbers (major, minor) of a device.
-    `links` counts an inode's names in the layer that has it.
+    `path` starts with "/"; bytes that are not UTF-8 are surrogate-escaped. `mode` is st_mode. `uid` and `gid` are
+    mapped by the layer's ID maps; an ID without a mapping is that on disk. `size` is the length in bytes (0 for
+    everything but files and symbolic links). `target` is that of a symbolic link, `device` are the numbers (major,
+    minor) of a device. `links` is the number of hard links in the layer that has the file.
 
-    `layer` is the ID of the topmost layer that has the file; for a folder, of the topmost one that has something in it
-    or changed it. `below` tells whether a lower layer has the name, too. Both are None where finding out would take
-    long (vfs only): `LayerFiles.stat` always does.
+    `layer` is the ID of the topmost layer that has the file, or for a folder of the topmost layer that has something in
+    it or changed it. `below` tells whether a lower layer has the name too. Both can be None for vfs, where finding out
+    may take long; `LayerFiles.stat` always does.
     """
 
     path: str
@@ -89,7 +88,7 @@ class FileEntry(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Occurrence:
-    """A layer that says something of a path; `size` and `mode` as in `FileEntry`, 0 for a deletion."""
+    """A layer that adds, modifies or deletes a path; `size` and `mode` as in `FileEntry`, 0 for a deletion."""
 
     layer: str
     kind: ChangeKind
@@ -98,17 +97,17 @@ class Occurrence:
 
 
 class LayerFiles:
-    """The files of one layer; a snapshot of which layers make it up, not of what is in them.
+    """The files of one layer. It is a snapshot of the chain of layers, not of their files.
 
-    Nothing is locked, kept open or remembered, so every call sees the files as they are; a layer that was deleted
-    meanwhile ends in an error. Any thread may call any method, several at once, too. Paths mean what they would to a
-    process whose root this is: symbolic links and ".." never lead out of it.
+    Nothing is locked, kept open or cached, so every call sees the current files. If the layer was deleted meanwhile, it
+    raises an error. The methods are thread-safe. Paths are resolved as by a process with this root: symbolic links and
+    ".." never lead out of it.
 
-    With overlay, what a layer's folder holds is what comes from it. With vfs every layer is a full copy, and a file
-    comes from the last layer where it differs from the parent's copy in mode, owner, device, size or time; attributes
-    and content are not compared.
+    With overlay, a file comes from the layer whose folder has it. With vfs every layer is a full copy, and a file comes
+    from the last layer where it differs from the parent's copy in mode, owner, device, size or time. Attributes and
+    content are not compared.
 
-    Every method raises `NoSuchFile`, `StoreAccess` (this user may not), or `UnusableFile`, with path and layer.
+    Every method raises `NoSuchFile`, `StoreAccess` or `UnusableFile`, which name the path and the layer.
     """
 
     def __init__(
@@ -119,9 +118,9 @@ class LayerFiles:
         maps: IDMappings = NO_MAPS,
         may_chmod: bool = False,
     ) -> None:
-        """Look at the layer that `stack` makes up, and whose owners are mapped by `maps`.
+        """Create a view of the layer of `stack`, whose owners are mapped by `maps`.
 
-        `older` are IDs and folders of its parents, the nearest first, where each has a full copy of its own. With
+        If each layer has a full copy, `older` are the IDs and folders of its parents, the nearest first. With
         `may_chmod`, a file that this user owns but may not read is made readable while it is opened.
         """
         self.layer = stack.folders[0][0]
@@ -129,12 +128,12 @@ class LayerFiles:
         self.maps = maps
         self.union = Union(stack, may_chmod=may_chmod)
         self._ids = [layer for layer, _ in stack.folders]
-        self._older = older if stack.marks is None else ()
+        self._older = older if stack.whiteouts is None else ()
         self._copies = Union(Stack((*stack.folders, *self._older)))
         self._may_chmod = may_chmod
 
     def list(self, path: str = "/") -> Sequence[FileEntry]:
-        """Return what is in a folder: folders first, by the bytes of the names. A link to a folder is followed."""
+        """Return the content of a folder: folders first, sorted by the bytes of the names. Follows a symbolic link."""
         with self.trouble(path):
             folder = self.union.resolve(path)
             if not folder.is_folder:
@@ -146,7 +145,7 @@ class LayerFiles:
             return [self._entry(node, origins[entry.name]) for node, entry in found]
 
     def stat(self, path: str, *, follow: bool = False) -> FileEntry:
-        """Return one file; a symbolic link in the last part of the path itself, or with `follow` what it leads to."""
+        """Return one file. If the path is a symbolic link, return the link, or with `follow` its target."""
         with self.trouble(path):
             node = self.union.resolve(path, follow=follow)
             above, _, name = node.path.rpartition("/")
@@ -159,14 +158,14 @@ class LayerFiles:
             return self._entry(node)
 
     def read(self, path: str, offset: int = 0, size: int = 1 << 16) -> bytes:
-        """Return up to `size` bytes of a regular file from `offset` on; b"" at its end. Symbolic links are followed.
+        """Return up to `size` bytes of a regular file from `offset` on, b"" at its end. Follows symbolic links.
 
         Devices, FIFOs and sockets are never opened.
         """
         with self.trouble(path):
             node = self.union.resolve(path)
             if not stat.S_ISREG(node.status.st_mode):
-                raise OSError(errno.EINVAL, f"it is a {_kind(node.status).value}, and only files have a content")
+                raise OSError(errno.EINVAL, f"it is a {_kind(node.status).value}, and only regular files have content")
             descriptor = self.union.open(node)
             try:
                 return os.pread(descriptor, size, offset)
@@ -174,9 +173,9 @@ class LayerFiles:
                 os.close(descriptor)
 
     def occurrences(self, path: str) -> Sequence[Occurrence]:
-        """Return in which layers a path occurs, the lowest first.
+        """Return the layers that add, modify or delete a path, the lowest first.
 
-        The path is taken as it stands: a layer that has a link or a file in the place of one of its folders deletes it.
+        Symbolic links are not followed. A layer with a link or a file in place of one of the path's folders deletes it.
         """
         names = [name for name in os.path.normpath(f"/{path}").split("/") if name]
         found = []
@@ -190,7 +189,7 @@ class LayerFiles:
                         found.append(Occurrence(layer, ChangeKind.DELETE))
                 elif there is None:
                     found.append(Occurrence(layer, ChangeKind.ADD, _size(status), status.st_mode))
-                elif self.union.marks is not None or status_differs(there, status):
+                elif self.union.whiteouts is not None or status_differs(there, status):
                     found.append(Occurrence(layer, ChangeKind.MODIFY, _size(status), status.st_mode))
                 there = status
         return found
@@ -203,20 +202,20 @@ class LayerFiles:
         should_stop: ShouldStop | None = None,
         on_error: OnError | None = None,
     ) -> Iterator[FileEntry]:
-        """Yield all that is below a folder, each folder before what is in it, in the order of `list`.
+        """Yield everything below a folder, each folder before its content, in the order of `list`.
 
-        `progress` hears of the number of files so far, not of bytes. A folder that cannot be read ends the walk with
-        its error, or goes to `on_error`. With vfs, `layer` and `below` stay None.
+        `progress` gets the number of files so far, not of bytes. If a folder cannot be read, the walk raises its error,
+        or passes it to `on_error` and goes on. With vfs, `layer` and `below` are None.
 
         Raises:
-            Cancelled: `should_stop` said so.
+            Cancelled: `should_stop` returned true.
         """
         with self.trouble(path):
             top = self.union.resolve(path)
             levels = [(top, iter(self._children(top)))]
         done = 0
         while levels:
-            check_stop(should_stop, "looking through the files")
+            check_stop(should_stop, "searching the files")
             folder, rest = levels[-1]
             node, entry = next(rest, (None, None))
             if node is None or entry is None:
@@ -246,7 +245,7 @@ class LayerFiles:
         should_stop: ShouldStop | None = None,
         on_error: OnError | None = None,
     ) -> Iterator[FileEntry]:
-        """Yield what `walk` does, but only names that hold the text, whatever its case; with a "/" in it, paths."""
+        """Yield the files of `walk` whose name, or path if `text` has a "/", contains the text. Ignores case."""
         wanted = text.casefold()
         for entry in self.walk(path, progress=progress, should_stop=should_stop, on_error=on_error):
             if wanted in (entry.path if "/" in wanted else entry.name).casefold():
@@ -254,7 +253,7 @@ class LayerFiles:
 
     @contextmanager
     def kept(self) -> Iterator[LayerFiles]:
-        """Yield the same for many look-ups in a row by one thread: it keeps folders open until the end of the block."""
+        """Yield a view for many lookups in a row by one thread. It keeps folders open until the block ends."""
         files = LayerFiles(self.stack, self._older, may_chmod=self._may_chmod)
         files.union = union = KeptUnion(self.stack, may_chmod=self._may_chmod)
         try:
@@ -263,7 +262,7 @@ class LayerFiles:
             union.close()
 
     def trouble(self, path: str) -> AbstractContextManager[None]:
-        """Turn an `OSError` of a block into one that names the path and the layer."""
+        """Turn an `OSError` of a block into an error that names the path and the layer."""
         return trouble(self.layer, self.union.folders[0], path)
 
     def _children(self, folder: Node) -> Sequence[tuple[Node, FileEntry]]:
@@ -301,10 +300,10 @@ class LayerFiles:
     def _origins(
         self, folder: str, names: dict[str, os.stat_result], budget: int | None
     ) -> dict[str, tuple[str | None, bool | None]]:
-        """Return for names in a folder the layer they come from, and whether its parent has the name, too.
+        """Return for names in a folder the layer that they come from, and whether its parent has the name too.
 
-        Goes from copy to copy as long as they are the same; gives up, with None, when that takes more looks than the
-        budget allows.
+        Compares one copy after the other while they are the same. Both are None for names that need more stats than
+        `budget` allows.
         """
         found: dict[str, tuple[str | None, bool | None]] = {}
         layer, left = self.layer, dict(names)
@@ -324,7 +323,7 @@ class LayerFiles:
         return {**found, **dict.fromkeys(left, (layer, False))}
 
     def _look(self, folder: Place, names: Iterable[str]) -> dict[str, os.stat_result | None]:
-        """Return the status of names in one folder of one layer's copy."""
+        """Return the status of names in one folder of a layer's copy."""
         found: dict[str, os.stat_result | None] = dict.fromkeys(names)
         with suppress(FileNotFoundError, NotADirectoryError), self._copies.opened(folder) as descriptor:
             for name in found:
@@ -333,11 +332,12 @@ class LayerFiles:
         return found
 
     def _history(self, names: Sequence[str]) -> Iterator[tuple[str, os.stat_result | None, bool]]:
-        """Yield what each layer says of a path, the lowest first: its status there, or whether it hides what is below.
+        """Yield for each layer, the lowest first, the status of a path or None, and whether it hides what is below.
 
-        What is missing in a full copy is hidden.
+        A full copy hides everything.
         """
-        if self.union.marks is None:
+        whiteouts = self.union.whiteouts
+        if whiteouts is None:
             folder, name = "/".join(names[:-1]), names[-1] if names else "."
             for index in reversed(range(len(self._copies.folders))):
                 layer = self._older[index - 1][0] if index else self.layer
@@ -345,7 +345,7 @@ class LayerFiles:
             return
         for index in reversed(range(len(self._ids))):
             hit = self.union.probe(Place(index, ""), names or ["."], more=True)
-            if hit.status is not None and is_whiteout(hit.status):
+            if hit.status is not None and whiteouts.is_whiteout(hit.status):
                 yield self._ids[index], None, True
             else:
                 yield self._ids[index], hit.status, hit.stop

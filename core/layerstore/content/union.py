@@ -1,8 +1,8 @@
-"""Several layers seen as one file system, without a mount: what the kernel's overlay would show, looked up lazily.
+"""The union of several layers without a mount: lazy lookups in what the kernel's overlay would show.
 
-The rules are those of Linux (Documentation/filesystems/overlayfs.rst; fs/overlayfs: namei.c, readdir.c). Every step
-is an openat(2) of one name with O_NOFOLLOW, so nothing in a layer, and nobody who changes one meanwhile, can lead a
-look-up out of it. Nothing is kept open and nothing is remembered between calls.
+The rules are those of Linux (Documentation/filesystems/overlayfs.rst; fs/overlayfs: namei.c, readdir.c). Every step is
+an openat(2) of one name with O_NOFOLLOW, so neither a symbolic link nor a concurrent change can lead a lookup out of a
+layer. Nothing is kept open or cached between calls.
 """
 
 from __future__ import annotations
@@ -16,9 +16,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from layerstore.archive.root import MAX_LINKS
-from layerstore.archive.whiteouts import OPAQUE, PREFIX
-from layerstore.drivers.overlay.whiteouts import is_whiteout
-from layerstore.drivers.stack import Stack
+from layerstore.archive.whiteouts import OPAQUE
+from layerstore.drivers.base import Stack
 from layerstore.errors import LayerStoreError, NoSuchFile, StoreAccess, UnusableFile
 from layerstore.linux import xattrs
 from layerstore.linux.folders import OPEN_FOLDER, open_regular
@@ -27,7 +26,7 @@ _KEPT = 64
 
 
 class Place(NamedTuple):
-    """Where something lies: in which folder of the stack, 0 on top, and the path in it without a leading "/"."""
+    """The index of a folder of the stack, 0 for the topmost, and a path in it without a leading "/"."""
 
     depth: int
     path: str
@@ -41,9 +40,9 @@ class Place(NamedTuple):
 class Node:
     """A file as the union shows it.
 
-    `path` starts with "/" and has no symbolic link before its last part. `status` is that of the topmost place. The
-    other `places` of a folder are those that are merged into it; those of a file lead to its content, which is in the
-    last one. `below` tells whether a lower layer has the name, too; `seen` is where `scan` has met it, top first.
+    `path` starts with "/" and has no symbolic link before its last part. `status` is that of the topmost place. All
+    `places` of a folder are merged. The last place of a file has its content. `below` tells whether a lower layer has
+    the name too. `seen` are the folders in which `scan` found the name, the topmost first.
     """
 
     path: str
@@ -59,31 +58,31 @@ class Node:
 
     @property
     def is_folder(self) -> bool:
-        """Whether it is a folder."""
+        """Whether the file is a folder."""
         return stat.S_ISDIR(self.status.st_mode)
 
 
 class Hit(NamedTuple):
-    """What one folder of the stack says of a name."""
+    """The result of looking up a name in one folder of the stack."""
 
     status: os.stat_result | None
     place: Place
     stop: bool = False
-    """True when nothing further down counts."""
+    """Whether the lookup ends here."""
     redirect: str = ""
-    """The name it has further down, where that is another."""
+    """The name of the file in the folders below, "" if it is the same."""
     metacopy: bool = False
-    """True when its content is further down."""
+    """Whether the content of the file is in a folder below."""
 
 
 class Union:
-    """The file system that a stack makes up. Methods raise `OSError` of what they could not do; see `Node`."""
+    """The file system of a stack. Its methods raise `OSError`."""
 
     def __init__(self, stack: Stack, *, may_chmod: bool = False) -> None:
         self.folders = [folder for _, folder in stack.folders]
-        self.marks = stack.marks
-        self.prefix = os.fsdecode(PREFIX) if stack.named_whiteouts else ""
-        """What begins the names of files that hide others; "" where none do."""
+        self.whiteouts = stack.whiteouts
+        self.prefix = stack.whiteouts.prefix if stack.whiteouts is not None else ""
+        """The prefix of files whose name alone hides other files, "" if there are none."""
         self._roots = [Place(index, "") for index in range(len(self.folders))]
         self._may_chmod = may_chmod
 
@@ -93,7 +92,7 @@ class Union:
 
     @contextmanager
     def opened(self, place: Place) -> Iterator[int]:
-        """Have a folder open for the length of a block."""
+        """Open a folder until the block ends."""
         descriptor = os.open(self.folders[place.depth], os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             for name in place.path.split("/") if place.path else ():
@@ -106,24 +105,24 @@ class Union:
 
     @contextmanager
     def holder(self, place: Place) -> Iterator[tuple[int, str]]:
-        """Have the folder open that something lies in; yield it and the last part of the path ("." for a root)."""
+        """Open the parent of a place until the block ends; yield it and the last part of the path ("." for a root)."""
         above, _, name = place.path.rpartition("/")
         with self.opened(Place(place.depth, above)) as descriptor:
             yield descriptor, name or "."
 
     def readlink(self, node: Node) -> str:
-        """Return a symbolic link's target."""
+        """Return the target of a symbolic link."""
         with self.holder(node.places[0]) as (folder, name):
             return os.readlink(name, dir_fd=folder)
 
     def resolve(self, path: str, *, follow: bool = True) -> Node:
-        """Look a path up as a process would whose root this is: links and ".." stay inside.
+        """Look a path up as a process with this root would: links and ".." stay inside.
 
         Raises:
-            OSError: ENOENT, ENOTDIR, ELOOP after 40 links, EACCES.
+            OSError: ENOENT, ENOTDIR, EACCES, or ELOOP after 40 links.
         """
         if "\0" in path:
-            raise OSError(errno.ENOENT, "a path holds no NUL")
+            raise OSError(errno.ENOENT, "the path contains a NUL character")
         trail = [self.root()]
         pending = path.split("/")[::-1]
         links = 0
@@ -144,7 +143,7 @@ class Union:
                 continue
             links += 1
             if links > MAX_LINKS:
-                raise OSError(errno.ELOOP, "symbolic links lead in a circle, or are too many")
+                raise OSError(errno.ELOOP, "too many symbolic links")
             target = self.readlink(node)
             if target.startswith("/"):
                 del trail[1:]
@@ -152,9 +151,9 @@ class Union:
         return trail[-1]
 
     def find(self, folder: Node, name: str, among: list[Place] | None = None) -> Node | None:
-        """Look one name up in a folder (as ovl_lookup does); None if it is not there.
+        """Return a name of a folder, None if it does not exist (as ovl_lookup does).
 
-        `among` are those of the folder's places that have the name, where that is known.
+        `among` are the places of the folder that have the name, if that is known.
         """
         top: os.stat_result | None = None
         places: list[Place] = []
@@ -162,7 +161,7 @@ class Union:
         while queue:
             place = queue.pop()
             hit = self.probe(place, names, more=place.depth < len(self.folders) - 1)
-            if hit.status is not None and is_whiteout(hit.status) and self.marks is not None:
+            if hit.status is not None and self._hides(hit.status):
                 break
             if hit.status is not None and (top is None or stat.S_IFMT(top.st_mode) == stat.S_IFMT(hit.status.st_mode)):
                 top = top or hit.status
@@ -184,29 +183,32 @@ class Union:
         return Node(f"{folder.path.rstrip('/')}/{name}", top, places)
 
     def has_below(self, folder: Node, name: str, above: Place) -> bool:
-        """Tell whether a layer below `above` has this name in the folder, whether it shows through or not."""
+        """Return whether a layer below `above` has this name in the folder, visible or not."""
         lower = [place for place in folder.places if place.depth > above.depth]
         hits = (self.probe(place, [name], more=False).status for place in lower)
-        return any(found is not None and not is_whiteout(found) for found in hits)
+        return any(found is not None and not self._hides(found) for found in hits)
 
     def scan(self, folder: Node) -> list[Node]:
-        """Return what is in a folder, in no order (as ovl_dir_read_merged does).
+        """Return the content of a folder, unsorted (as ovl_dir_read_merged does).
 
-        A node has the topmost of its places only: `whole` finds the others.
+        Nodes have only the topmost of their places; `whole` finds the others.
         """
+        whiteouts = self.whiteouts
         found: dict[str, Node] = {}
         hidden: set[str] = set()
         prefix = folder.path.rstrip("/")
         for place in folder.places:
-            vanished = (FileNotFoundError, NotADirectoryError) if place.path else ()  # a running container did it
+            vanished = (
+                (FileNotFoundError, NotADirectoryError) if place.path else ()
+            )  # a running container can delete it
             with suppress(*vanished), self.opened(place) as descriptor:
                 with os.scandir(descriptor) as entries:
                     listed = list(entries)
-                hides = [entry.name for entry in listed if self.prefix and entry.name.startswith(self.prefix)]
+                named = [entry.name for entry in listed if self.prefix and entry.name.startswith(self.prefix)]
                 for entry in listed:
                     name = entry.name
                     known = found.get(name)
-                    if name in hides:
+                    if name in named:
                         continue
                     if known is not None:
                         known.below = known.below or not self._is_whiteout(entry)
@@ -214,50 +216,53 @@ class Union:
                     elif name not in hidden:
                         with suppress(FileNotFoundError):
                             status = entry.stat(follow_symlinks=False)
-                            if self.marks is not None and is_whiteout(status):
+                            if whiteouts is not None and whiteouts.is_whiteout(status):
                                 hidden.add(name)
                             else:
                                 found[name] = Node(f"{prefix}/{name}", status, [place.child(name)], seen=[place])
-                hidden.update(name.removeprefix(self.prefix) for name in hides)
+                hidden.update(name.removeprefix(self.prefix) for name in named)
         return list(found.values())
 
     def children(self, folder: Node) -> list[Node]:
-        """Return what `scan` does, folders first and sorted by the bytes of the names."""
+        """Return the content of a folder, folders first and sorted by the bytes of the names; see `scan`."""
         return sorted(self.scan(folder), key=lambda node: (not node.is_folder, os.fsencode(node.path)))
 
     def open(self, node: Node) -> int:
-        """Return a descriptor of a regular file's content, which the caller closes.
+        """Return a descriptor of a regular file's content. The caller closes it.
 
         Raises:
-            OSError: The content is in a layer that is missing (EIO), or cannot be read.
+            OSError: The file cannot be read; EIO if its content should be in a layer that does not have it.
         """
         with self.holder(node.places[-1]) as (folder, name):
             descriptor = open_regular(folder, name, may_chmod=self._may_chmod)
-        if self.marks is not None and self.marks.metacopy in xattrs.names(descriptor):
+        if self.whiteouts is not None and self.whiteouts.metacopy in xattrs.names(descriptor):
             os.close(descriptor)
-            raise OSError(errno.EIO, "its content is in a lower layer (metacopy) that does not have it")
+            raise OSError(errno.EIO, "its content should be in a layer below (metacopy), which does not have it")
         return descriptor
 
     def whole(self, folder: Node, node: Node) -> Node:
-        """Return a node of `scan` with all its places; `folder` is the one that was scanned."""
+        """Return a node of `scan` with all its places; `folder` is the folder that was scanned."""
         status = node.status
-        if self.marks is None or (len(folder.places) == 1 and folder.places[0].depth == len(self.folders) - 1):
+        if self.whiteouts is None or (len(folder.places) == 1 and folder.places[0].depth == len(self.folders) - 1):
             return node
         if not (node.is_folder or (_may_be_metacopy(status) and self.look(node.places[0], more=True).metacopy)):
             return node
         found = self.find(folder, node.path.rpartition("/")[2], node.seen or None)
         if found is None:
-            raise FileNotFoundError(errno.ENOENT, "it was there a moment ago")
+            raise FileNotFoundError(errno.ENOENT, "it was deleted just now")
         found.below = node.below
         return found
 
     def _is_whiteout(self, entry: os.DirEntry[str]) -> bool:
-        if self.marks is None or entry.is_dir(follow_symlinks=False) or entry.is_file(follow_symlinks=False):
+        if self.whiteouts is None or entry.is_dir(follow_symlinks=False) or entry.is_file(follow_symlinks=False):
             return False
-        return not entry.is_symlink() and is_whiteout(entry.stat(follow_symlinks=False))
+        return not entry.is_symlink() and self.whiteouts.is_whiteout(entry.stat(follow_symlinks=False))
+
+    def _hides(self, status: os.stat_result) -> bool:
+        return self.whiteouts is not None and self.whiteouts.is_whiteout(status)
 
     def probe(self, place: Place, names: Sequence[str], *, more: bool) -> Hit:
-        """Look names up, one in the other, in one folder of the stack; attributes count if there is `more` below."""
+        """Look up the path made of `names` in one folder of the stack. Attributes count if there is `more` below."""
         missing = Hit(None, place)
         stop = False
         for name in names[:-1]:
@@ -272,7 +277,7 @@ class Union:
         return hit._replace(stop=hit.stop or stop) if stop else hit
 
     def look(self, place: Place, *, more: bool) -> Hit:
-        """Look at one place; attributes count if there is `more` below."""
+        """Look up one place. Attributes count if there is `more` below."""
         try:
             with self.holder(place) as (folder, name):
                 if self.prefix and name.startswith(self.prefix):
@@ -284,16 +289,17 @@ class Union:
                         return Hit(None, place, stop=True)
                     raise
                 is_folder = stat.S_ISDIR(status.st_mode)
-                if self.marks is None or not more or not (is_folder or _may_be_metacopy(status)):
+                if self.whiteouts is None or not more or not (is_folder or _may_be_metacopy(status)):
                     return Hit(status, place)
                 target = xattrs.path_at(folder, name)
                 names = xattrs.names(target)
-                metacopy = not is_folder and self.marks.metacopy in names
-                stop = is_folder and self.marks.is_opaque(target, names)
+                metacopy = not is_folder and self.whiteouts.metacopy in names
+                stop = is_folder and self.whiteouts.is_opaque(target, names)
                 stop = stop or bool(self.prefix and is_folder and _is_there(folder, f"{name}/{os.fsdecode(OPAQUE)}"))
                 redirect = b""
-                if self.marks.redirect in names and (metacopy or is_folder):
-                    redirect = xattrs.read(target, self.marks.redirect.__eq__).get(self.marks.redirect, b"")
+                if self.whiteouts.redirect in names and (metacopy or is_folder):
+                    attribute = self.whiteouts.redirect
+                    redirect = xattrs.read(target, attribute.__eq__).get(attribute, b"")
                 return Hit(status, place, stop, _checked_redirect(redirect), metacopy)
         except (FileNotFoundError, NotADirectoryError):
             if not os.path.isdir(self.folders[place.depth]):
@@ -302,7 +308,7 @@ class Union:
 
 
 class KeptUnion(Union):
-    """A union that keeps the folders open that it used last, for many look-ups in a row. Not for several threads."""
+    """A union for many lookups in a row: it keeps the folders that it used last open. Not thread-safe."""
 
     def __init__(self, stack: Stack, *, may_chmod: bool = False) -> None:
         super().__init__(stack, may_chmod=may_chmod)
@@ -315,7 +321,7 @@ class KeptUnion(Union):
 
     @contextmanager
     def opened(self, place: Place) -> Iterator[int]:
-        """Have a folder open for the length of a block."""
+        """Open a folder until the block ends."""
         descriptor = self._open.pop(place, -1)
         if descriptor < 0:
             with super().opened(place) as found:
@@ -328,17 +334,17 @@ class KeptUnion(Union):
 
 @contextmanager
 def trouble(layer: str, folder: str, path: str) -> Iterator[None]:
-    """Turn an `OSError` into an error that names the path and the layer, whose files are in `folder`."""
+    """Turn an `OSError` into an error that names the path and the layer, whose topmost folder is `folder`."""
     try:
         yield
     except LayerStoreError:
         raise
     except FileNotFoundError as error:
         if not os.path.isdir(folder):
-            raise UnusableFile(layer, path, "the layer is gone", "it was deleted meanwhile") from error
+            raise UnusableFile(layer, path, "the layer was deleted meanwhile") from error
         raise NoSuchFile(layer, path) from error
     except PermissionError as error:
-        reason, hint = "this user may not read it", "use sudo, or `podman unshare` for a store of your own"
+        reason, hint = "this user may not read it", "use sudo, or `podman unshare` for your own store"
         raise StoreAccess(f"{path!r} in layer {layer[:16]}", reason, hint) from error
     except OSError as error:
         raise UnusableFile(layer, path, error.strerror or str(error)) from error
@@ -349,7 +355,7 @@ def _may_be_metacopy(status: os.stat_result) -> bool:
 
 
 def _is_there(folder: int, path: str) -> bool:
-    """Tell whether there is a file; `path` can lead through a folder that was just seen to be one."""
+    """Return whether a file exists; `path` may go through a folder that exists."""
     try:
         os.stat(path, dir_fd=folder, follow_symlinks=False)
     except (FileNotFoundError, NotADirectoryError):
@@ -358,9 +364,9 @@ def _is_there(folder: int, path: str) -> bool:
 
 
 def _checked_redirect(value: bytes) -> str:
-    """Return a redirection, which is one name or an absolute path; the kernel takes no other, either."""
+    """Return a redirection if it is one name or an absolute path, as the kernel requires."""
     text = os.fsdecode(value)
     parts = text.strip("/").split("/")
     if value and (any(part in {"", ".", ".."} for part in parts) or (len(parts) > 1 and not text.startswith("/"))):
-        raise OSError(errno.EIO, f"the overlay's redirection {text!r} is no path")
+        raise OSError(errno.EIO, f"the overlay redirection {text!r} is not a path")
     return text

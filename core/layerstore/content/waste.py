@@ -1,8 +1,8 @@
-"""Bytes that the layers of a chain carry and that its top does not show: files that upper layers replace or delete.
+"""Wasted bytes: files in the layers of a chain that a later layer replaces or deletes.
 
-All layers are walked at once, folder by folder, so that memory goes with what is wasted and not with what there is.
-With overlay this costs one look at each file that the layers hold, the base's included. With vfs, where every layer is
-a full copy of its parent, it costs one look at each file of each copy: layers times files.
+All layers are walked together, folder by folder, so memory depends on the waste and not on the number of files. With
+overlay, each file of each layer costs one stat. With vfs, where every layer is a full copy of its parent, this means
+the number of layers times the number of files.
 """
 
 from __future__ import annotations
@@ -11,25 +11,24 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from layerstore.archive.compare import status_differs
 from layerstore.content.union import Place, Union, trouble
-from layerstore.drivers.overlay.whiteouts import is_whiteout
-from layerstore.drivers.stack import Stack
+from layerstore.drivers.base import Stack, WhiteoutFormat
 from layerstore.errors import NoSuchFile, NotSupported
 from layerstore.linux import xattrs
 from layerstore.linux.folders import check_stop
 from layerstore.model import ChangeKind, Progress, ShouldStop
 
 _WHITEOUT = os.stat_result((stat.S_IFCHR, 0, 0, 0, 0, 0, 0, 0, 0, 0), {"st_rdev": 0})
-"""The status of a device that hides a file, for a whiteout that is none."""
+"""The status of a whiteout device. It stands for a whiteout that is marked by its name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Copy:
-    """What a layer does to a path: adds it, replaces it (`size` bytes of a regular file, else 0) or deletes it."""
+    """What a layer does to a path. `size` is that of the regular file that it adds or replaces, else 0."""
 
     layer: str
     kind: ChangeKind
@@ -38,7 +37,7 @@ class Copy:
 
 @dataclass(frozen=True, slots=True)
 class WasteEntry:
-    """A path of which lower layers carry bytes for nothing; `copies` are in order, the lowest layer first."""
+    """A path with wasted bytes; `copies` are what the layers did to it, the lowest layer first."""
 
     path: str
     wasted: int
@@ -47,10 +46,10 @@ class WasteEntry:
 
 @dataclass(frozen=True, slots=True)
 class LayerWaste:
-    """One layer's part.
+    """The waste of one layer.
 
-    `total` is the bytes that it carries, `wasted` how many of them the top does not show, and `caused` the bytes of
-    lower layers that this one was the first to replace or delete.
+    `total` are its bytes, `wasted` those that are not visible in the top layer, and `caused` the bytes of lower layers
+    that this layer was the first to replace or delete.
     """
 
     layer: str
@@ -61,7 +60,7 @@ class LayerWaste:
 
 @dataclass(frozen=True, slots=True)
 class WasteReport:
-    """What a chain of layers wastes: the most wasteful path first, `layers` the lowest first."""
+    """The waste of a chain: `entries` with the largest waste first, `layers` with the lowest layer first."""
 
     total: int
     wasted: int
@@ -70,7 +69,7 @@ class WasteReport:
 
     @property
     def efficiency(self) -> float:
-        """The part of the bytes in the chain that its top shows: 1 - wasted / total; 1 for a chain without bytes."""
+        """The part of the bytes that is visible in the top layer: 1 - wasted / total, or 1 if there are no bytes."""
         return 1 - self.wasted / self.total if self.total else 1.0
 
 
@@ -81,28 +80,32 @@ def waste(
     progress: Progress | None = None,
     should_stop: ShouldStop | None = None,
 ) -> WasteReport:
-    """Return what the layer of this stack wastes; `older` are its parents where each has a full copy of its own.
+    """Return the waste of the layer of `stack` and its parents.
 
-    Bytes are the lengths of regular files, an inode with several names in a layer counting once, and as wasted only
-    when none of its names shows. Of N copies of a path N - 1 are wasted, or all N if it is deleted in the end. A file
-    whose mode or owner alone was changed is a copy, too: overlay copies it whole, and so does the tar of the layer.
-    What a layer deletes with a folder counts file by file. With vfs a layer carries the files that differ from the
-    parent's copy in mode, owner, size or time, which is what its diff weighs and not what it takes on disk; attributes
-    are not compared, and a new hard link to a parent's file counts as a copy.
+    If each layer has a full copy, `older` are the IDs and folders of the parents, the nearest first.
 
-    `progress` hears of the bytes found so far.
+    Bytes are the lengths of regular files. Hard links in one layer count once, and as wasted only if none of them is
+    visible. Of N copies of a path, N - 1 are wasted, or all N if it is deleted in the end. A file whose mode or owner
+    alone changed is a copy too: overlay copies it whole, and so does the tar of the layer. Files deleted with their
+    folder count one by one.
+
+    With vfs, the files of a layer are those that differ from the parent's copy in mode, owner, size or time. This is
+    the size of its diff, not its size on disk. Attributes are not compared, and a new hard link to a parent's file
+    counts as a copy.
+
+    `progress` gets the bytes found so far.
 
     Raises:
-        StoreAccess, UnusableFile: a folder cannot be read.
-        NotSupported: a folder or file was moved by an overlay with redirect_dir or metacopy; it is named.
-        Cancelled: `should_stop` said so.
+        StoreAccess, UnusableFile: A folder cannot be read.
+        NotSupported: A file or folder was moved by an overlay with redirect_dir or metacopy. The error names it.
+        Cancelled: `should_stop` returned true.
     """
-    walk: _Walk = _CopiesWalk(stack, older) if stack.marks is None else _OverlayWalk(stack, ())
+    walk = _CopiesWalk(stack, older) if stack.whiteouts is None else _DiffsWalk(stack, stack.whiteouts)
     return walk.run(progress, should_stop)
 
 
 class _Found(NamedTuple):
-    """A name in one layer's folder. `depth` counts from the top; `hidden` is the depth of what hides it, -1 if none."""
+    """A name in the folder of one layer. `depth` counts from the top; `hidden` is the depth that hides it, or -1."""
 
     depth: int
     status: os.stat_result
@@ -117,34 +120,34 @@ class _Copy:
     size: int
     hidden: int
     inode: tuple[int, int] | None = None
-    """Depth and number, for one with several names."""
+    """Depth and inode number of a file with hard links."""
     charged: int = 0
-    """The bytes of it that are wasted."""
+    """The number of its bytes that are wasted."""
 
 
 @dataclass(slots=True)
 class _Folder:
-    """The same folder in several layers: where it is, and the depth of what hides it there, -1 if nothing does."""
+    """One folder in several layers: its places, each with the depth that hides it there, or -1."""
 
     path: str
     places: list[tuple[Place, int]] = field(default_factory=list)
 
 
 class _Walk:
-    """The state of one `waste`; a subclass per way in which layers lie on disk."""
+    """The state of one `waste`. There is a subclass for each way in which layers are kept on disk."""
 
     def __init__(self, stack: Stack, older: Sequence[tuple[str, str]]) -> None:
         folders = (*stack.folders, *older)
         self._ids = [layer for layer, _ in folders]
-        self._union = Union(replace(stack, folders=folders))
+        self._union = Union(Stack(folders, stack.whiteouts))
         self._totals = [0] * len(folders)
         self._pending: list[tuple[str, list[_Copy]]] = []
-        """Paths with a copy that does not show."""
+        """Paths with a hidden copy."""
         self._inodes: dict[tuple[int, int], bool] = {}
-        """Inodes with several names -> whether one of them shows."""
+        """Maps inodes with hard links to whether one of the names is visible."""
 
     def run(self, progress: Progress | None, should_stop: ShouldStop | None) -> WasteReport:
-        """Walk and report."""
+        """Walk all folders, and return the report."""
         folders = [_Folder("", [(Place(depth, ""), -1) for depth in range(len(self._ids))])]
         while folders:
             check_stop(should_stop, "looking for waste")
@@ -160,11 +163,11 @@ class _Walk:
         return self._report()
 
     def _judge(self, path: str, found: list[_Found]) -> tuple[list[_Copy], _Folder]:
-        """Tell what of a name, found top first, are copies, and which folders to go on with."""
+        """Return the copies of a name, found in these layers from the top, and the folders to walk next."""
         raise NotImplementedError
 
     def _scan(self, folder: _Folder) -> dict[str, list[_Found]]:
-        """Return what the layers have in the folder, by name."""
+        """Return what the layers have in a folder, by name."""
         names: dict[str, list[_Found]] = {}
         for place, hidden in folder.places:
             with self._there(place), self._union.opened(place) as descriptor:
@@ -184,7 +187,7 @@ class _Walk:
 
     @contextmanager
     def _there(self, place: Place) -> Iterator[None]:
-        """Let a folder be taken away meanwhile, by a running container, but not the layer."""
+        """Ignore that a running container deletes a folder, but not that the layer is deleted."""
         try:
             with trouble(self._ids[place.depth], self._union.folders[place.depth], f"/{place.path}"):
                 yield
@@ -192,7 +195,7 @@ class _Walk:
             return
 
     def _entered(self, descriptor: int, place: Place) -> None:
-        """Hear of an open folder that is scanned next."""
+        """Check an open folder before it is scanned."""
 
     def _copy(self, found: _Found, hidden: int) -> _Copy:
         status = found.status
@@ -232,14 +235,14 @@ class _Walk:
         return WasteReport(sum(self._totals), sum(wasted), tuple(entries), tuple(self._by_layer(wasted, caused)))
 
     def _by_layer(self, wasted: list[int], caused: list[int]) -> Iterator[LayerWaste]:
-        """Yield the figures of each layer, the lowest first; one that has several folders is one all the same."""
+        """Yield the waste of each layer, the lowest first. A layer can have several folders."""
         for layer in dict.fromkeys(reversed(self._ids)):
             at = [depth for depth, name in enumerate(self._ids) if name == layer]
             sums = (sum(figures[depth] for depth in at) for figures in (self._totals, wasted, caused))
             yield LayerWaste(layer, *sums)
 
     def _story(self, copies: list[_Copy]) -> Iterator[Copy]:
-        """Tell what happened to a path, the lowest layer first."""
+        """Yield what happened to a path, the lowest layer first."""
         hidden_by = -1
         for copy in sorted(copies, key=lambda copy: -copy.depth):
             if hidden_by > copy.depth:
@@ -251,14 +254,19 @@ class _Walk:
             yield Copy(self._ids[hidden_by], ChangeKind.DELETE)
 
 
-class _OverlayWalk(_Walk):
-    """Layers that hold what they changed."""
+class _DiffsWalk(_Walk):
+    """Layers that hold only what they changed."""
+
+    def __init__(self, stack: Stack, whiteouts: WhiteoutFormat) -> None:
+        super().__init__(stack, ())
+        self._whiteouts = whiteouts
 
     def _judge(self, path: str, found: list[_Found]) -> tuple[list[_Copy], _Folder]:
+        is_whiteout = self._whiteouts.is_whiteout
         copies: list[_Copy] = []
         inside = _Folder(path)
         cover = above = -1
-        """The nearest layer so far that hides everything of this name, and the nearest that has it as a folder."""
+        """The lowest layer so far that hides everything of this name, and the lowest that has it as a folder."""
         for item in found:
             mode = item.status.st_mode
             place = Place(item.depth, path[1:])
@@ -279,11 +287,11 @@ class _OverlayWalk(_Walk):
         return copies, inside
 
     def _entered(self, descriptor: int, place: Place) -> None:
-        if place.depth < len(self._ids) - 1 and self._union.marks is not None:
-            self._refuse_moved(f"/{place.path}", moved=self._union.marks.redirect in xattrs.names(descriptor))
+        if place.depth < len(self._ids) - 1:
+            self._refuse_moved(f"/{place.path}", moved=self._whiteouts.redirect in xattrs.names(descriptor))
 
     def _holds_content(self, place: Place, item: _Found) -> bool:
-        """Tell whether a file has its content in its own layer."""
+        """Return whether the content of a file is in its own layer."""
         if place.depth == len(self._ids) - 1 or not stat.S_ISREG(item.status.st_mode) or not item.status.st_size:
             return True
         hit = self._union.look(place, more=True)
@@ -294,19 +302,19 @@ class _OverlayWalk(_Walk):
     def _refuse_moved(path: str, *, moved: bool) -> None:
         if moved:
             raise NotSupported(
-                f"{path!r} was moved by an overlay mounted with redirect_dir=on: what it has below cannot be told apart"
+                f"{path!r} was moved by an overlay mounted with redirect_dir=on, so its waste cannot be computed"
             )
 
 
 class _CopiesWalk(_Walk):
-    """Layers that hold everything: what one changed is what differs from the layer below it."""
+    """Layers that hold full copies. What a layer changed is what differs from the layer below."""
 
     def _judge(self, path: str, found: list[_Found]) -> tuple[list[_Copy], _Folder]:
         copies: list[_Copy] = []
         inside = _Folder(path)
         by_depth = {item.depth: item for item in found}
         before: os.stat_result | None = None
-        """The status of the last of the copies, while it is there."""
+        """The status of the last copy, None once it is deleted."""
         for depth in reversed(range(len(self._ids))):
             item = by_depth.get(depth)
             if item is not None and stat.S_ISDIR(item.status.st_mode):

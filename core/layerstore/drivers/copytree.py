@@ -1,4 +1,4 @@
-"""Copying a tree on one host: every file with all that it is, names of one inode as names of one inode."""
+"""Copy a tree on one host, with all attributes, holes and hard links."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ logger = logging.getLogger(__name__)
 def copy_tree(
     source: str | os.PathLike[str], target: str | os.PathLike[str], *, should_stop: ShouldStop | None = None
 ) -> None:
-    """Copy all that is in the folder `source` into the empty folder `target`, and the folder's own metadata.
+    """Copy the content and the metadata of the folder `source` to the empty folder `target`.
 
-    Owners and devices are copied as root only; sockets are copied, too. On an error the copy is left as far as it got.
+    Owners and devices are copied only as root. Sockets are copied too. After an error, `target` holds a partial copy.
 
     Raises:
-        Cancelled: `should_stop` said so.
-        OSError: something cannot be read or written; it is named.
+        Cancelled: `should_stop` returned true.
+        OSError: A file cannot be read or written. The error names it.
     """
     with FolderStack(source, needed=READ) as old, FolderStack(target, needed=WRITE) as new, Root(target) as links:
         _Copy(old, new, links, should_stop).run()
@@ -41,7 +41,7 @@ class _Copy:
         self._is_root = os.geteuid() == 0
         self._files = FileCopier(should_stop, "copying a layer", owners=self._is_root)
         self._first_names: dict[tuple[int, int], bytes] = {}
-        """Device and inode of a file with several names -> the first of them that was copied."""
+        """Maps device and inode of a file with hard links to the first of its names that was copied."""
 
     def run(self) -> None:
         statuses = [os.fstat(self._old.fd)]
@@ -66,7 +66,7 @@ class _Copy:
                 self._new.pop()
 
     def _fill(self, prefix: str) -> list[tuple[str, os.stat_result]]:
-        """Copy what is no folder from the one folder to the other; return the folders that are in it."""
+        """Copy the files of the current folder, and return its subfolders."""
         folders: list[tuple[str, os.stat_result]] = []
         with os.scandir(self._old.fd) as entries:
             listed = list(entries)
@@ -97,7 +97,7 @@ class _Copy:
         os.link(base, name, src_dir_fd=folder, dst_dir_fd=self._new.fd, follow_symlinks=False)
 
     def _file(self, name: str, found: os.stat_result) -> bool:
-        """Copy a file that is no folder; return whether there is a copy now."""
+        """Copy a file that is not a folder, and return whether it was copied."""
         if stat.S_ISREG(found.st_mode):
             self._regular(name, found)
             return True
@@ -107,7 +107,7 @@ class _Copy:
             is_device = stat.S_ISCHR(found.st_mode) or stat.S_ISBLK(found.st_mode)
             if error.errno != errno.EPERM or self._is_root or not is_device:
                 raise
-            logger.warning("device %r was left out: this user may not make it", name)
+            logger.warning("skipped device %r: this user may not create devices", name)
             return False
         return True
 

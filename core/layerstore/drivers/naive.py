@@ -1,38 +1,29 @@
-"""Diffs by comparing whole trees, for a driver that keeps no record of what changed."""
+"""Diffs that compare whole trees, for a driver that keeps no record of what a layer changed."""
 
 from __future__ import annotations
 
 import contextlib
-from abc import ABC, abstractmethod
 from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from layerstore.archive.compare import changes_size, compare_trees
-from layerstore.archive.pack import pack_changes, pack_tree
-from layerstore.archive.read import TarEntry
-from layerstore.archive.unpack import unpack
-from layerstore.archive.whiteouts import PlainWhiteouts
-from layerstore.idmap import NO_MAPS, IDMappings, shifted
+from layerstore.drivers.base import Driver
+from layerstore.idmap import NO_MAPS, IDMappings
 from layerstore.model import Change, ShouldStop
 
+if TYPE_CHECKING:
+    from layerstore.archive.entry import TarEntry
 
-class NaiveDiffs(ABC):
-    """The diffing half of the `Driver` contract, on top of `get` and `put`.
 
-    It follows containers/storage's NaiveDiffDriver (drivers/fsdiff.go), without its wait for the next full second:
-    times are compared to the nanosecond here where both trees have them.
+class NaiveDiffs(Driver):
+    """A driver whose diffs are made from what `get` shows.
+
+    It follows containers/storage's NaiveDiffDriver (drivers/fsdiff.go). It does not wait for the next full second as
+    that does, because it compares times to the nanosecond if both trees have them.
     """
 
     ignore_chown_errors = False
-    """Whether files that are unpacked may keep the wrong owner; see `unpack`."""
-
-    @abstractmethod
-    def get(self, layer_id: str, *, mount_label: str = "", read_only: bool = False, volatile: bool = False) -> Path:
-        """Make the layer's whole file system visible and return where."""
-
-    @abstractmethod
-    def put(self, layer_id: str) -> None:
-        """End what `get` began."""
+    """Whether unpacked files may keep the wrong owner; see `unpack`."""
 
     def apply_diff(
         self,
@@ -43,8 +34,12 @@ class NaiveDiffs(ABC):
         maps: IDMappings = NO_MAPS,
         should_stop: ShouldStop | None = None,
     ) -> int:
-        """Unpack a diff into the layer; return the bytes of the files in it. On failure the layer is incomplete."""
-        del parent  # its files are in the layer already
+        """Unpack a diff into the layer and return the bytes of its files. A failure leaves the layer incomplete."""
+        from layerstore.archive.idshift import shifted
+        from layerstore.archive.unpack import unpack
+        from layerstore.archive.whiteouts import PlainWhiteouts
+
+        del parent  # the layer already has its files
         with self._visible(layer_id, read_only=False) as root:
             return unpack(
                 root,
@@ -64,7 +59,9 @@ class NaiveDiffs(ABC):
         parent_maps: IDMappings = NO_MAPS,
         should_stop: ShouldStop | None = None,
     ) -> list[Change]:
-        """Return how `layer_id` differs from `parent`, sorted by path; without a parent all its files are new."""
+        """Return how `layer_id` differs from `parent`, sorted by path. Without a parent, all files are added."""
+        from layerstore.archive.compare import compare_trees
+
         with self._visible(layer_id) as root, self._below(parent) as below:
             return compare_trees(root, below, new_maps=maps, old_maps=parent_maps, should_stop=should_stop)
 
@@ -77,10 +74,13 @@ class NaiveDiffs(ABC):
         parent_maps: IDMappings = NO_MAPS,
         should_stop: ShouldStop | None = None,
     ) -> Generator[bytes]:
-        """Yield a tar of the changes, with whiteouts for what was deleted, in pieces of up to 1 MiB.
+        """Yield a tar of the changes, in pieces of up to 1 MiB. It has whiteouts for deleted files.
 
         The layers stay visible until the iterator ends or is closed.
         """
+        from layerstore.archive.compare import compare_trees
+        from layerstore.archive.pack import pack_changes, pack_tree
+
         with self._visible(layer_id) as root:
             if not parent:
                 yield from pack_tree(root, maps=maps, should_stop=should_stop)
@@ -98,14 +98,16 @@ class NaiveDiffs(ABC):
         parent_maps: IDMappings = NO_MAPS,
         should_stop: ShouldStop | None = None,
     ) -> int:
-        """Return the bytes of the files that `changes` adds or modifies, hard links counted once."""
+        """Return the size in bytes of the files that `changes` adds or modifies. Hard links count once."""
+        from layerstore.archive.compare import changes_size
+
         with self._visible(layer_id) as root:
             changes = self.changes(layer_id, parent, maps=maps, parent_maps=parent_maps, should_stop=should_stop)
             return changes_size(root, changes, should_stop=should_stop)
 
     @contextlib.contextmanager
     def _visible(self, layer_id: str, *, read_only: bool = True) -> Iterator[Path]:
-        """Have a layer's file system at hand for the length of a block."""
+        """Make a layer's file system visible until the block ends."""
         path = self.get(layer_id, read_only=read_only)
         try:
             yield path
@@ -114,7 +116,7 @@ class NaiveDiffs(ABC):
 
     @contextlib.contextmanager
     def _below(self, parent: str) -> Iterator[Path | None]:
-        """Have the parent's file system at hand; None stands for the emptiness below a first layer."""
+        """Make the parent's file system visible until the block ends; None if there is no parent."""
         if not parent:
             yield None
             return

@@ -1,29 +1,27 @@
-"""The options of a store's driver: what `storage.conf`, `STORAGE_OPTS` and `--storage-opt` can say about it."""
+"""Driver options: what `storage.conf`, `STORAGE_OPTS` and `--storage-opt` can set for a store's driver."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Final
 
 from layerstore.errors import NotSupported
 
-KNOWN = frozenset({"mountopt", "mount_program", "ignore_chown_errors"})
-"""What can be said of a driver, as "overlay.mountopt", or as "mountopt" for whichever driver it is."""
-
-IMAGE_STORES = frozenset({"imagestore", "additionalimagestore", "additionalimagestores"})
-"""The names under which image stores can be given; commas stand between several."""
-
-_OF_VFS = frozenset({"ignore_chown_errors"})
+MOUNT_OPTIONS: Final = "mountopt"
+MOUNT_PROGRAM: Final = "mount_program"
+IGNORE_CHOWN_ERRORS: Final = "ignore_chown_errors"
+IMAGE_STORES: Final = frozenset({"imagestore", "additionalimagestore", "additionalimagestores"})
+"""The options that name image stores, whatever the driver. Commas separate several paths."""
 
 
 @dataclass(frozen=True, slots=True)
 class DriverOptions:
     """The options of one store.
 
-    mount_options: those of mount(8) for the layers' mounts, such as "nodev".
-    mount_program: what mounts instead of the kernel, such as /usr/bin/fuse-overlayfs; "" for the kernel.
-    ignore_chown_errors: whether files keep the wrong owner where the right one cannot be set.
+    mount_options: options of mount(8) for the mounts of layers, such as "nodev".
+    mount_program: the program that mounts instead of the kernel, such as /usr/bin/fuse-overlayfs; "" for the kernel.
+    ignore_chown_errors: whether files keep the wrong owner if the right one cannot be set.
     image_stores: the graph roots of the additional image stores.
     """
 
@@ -32,31 +30,17 @@ class DriverOptions:
     ignore_chown_errors: bool = False
     image_stores: tuple[str, ...] = ()
 
-    @classmethod
-    def parse(cls, driver: str, options: Mapping[str, str]) -> DriverOptions:
-        """Read the options for a driver; those that name another one are left out.
+    def adding(self, key: str, value: str) -> DriverOptions:
+        """Return these options with one more set.
 
         Raises:
-            NotSupported: an option is not known, or its value cannot be one.
+            NotSupported: The value is invalid.
         """
-        found = cls()
-        for option, value in options.items():
-            owner, dot, key = option.rpartition(".")
-            if (key not in KNOWN or (owner == "vfs" and key not in _OF_VFS)) and key not in IMAGE_STORES:
-                raise NotSupported(f"the {owner or driver} driver has no option {key!r} here")
-            if dot and owner not in {driver, f"{driver}2"}:
-                continue
-            found = found._with(driver, key, value)
-        return found
-
-    def _with(self, driver: str, key: str, value: str) -> DriverOptions:
         if key in IMAGE_STORES:
             return replace(self, image_stores=(*self.image_stores, *_stores(value)))
-        if key == "ignore_chown_errors":
+        if key == IGNORE_CHOWN_ERRORS:
             return replace(self, ignore_chown_errors=_truth(key, value))
-        if driver == "vfs":
-            return self  # it does not mount
-        if key == "mount_program":
+        if key == MOUNT_PROGRAM:
             return replace(self, mount_program=value)
         return replace(self, mount_options=tuple(part for part in value.split(",") if part))
 
@@ -65,7 +49,7 @@ def _stores(value: str) -> list[str]:
     paths = [path for path in value.split(",") if path]
     for path in paths:
         if not os.path.isabs(path):
-            raise NotSupported(f"the path of an image store must begin with a slash: {path!r}")
+            raise NotSupported(f"the path of an image store must start with a slash: {path!r}")
     return paths
 
 
@@ -74,4 +58,4 @@ def _truth(key: str, value: str) -> bool:
     try:
         return words[value.lower()]
     except KeyError:
-        raise NotSupported(f"{key} must be true or false, and is {value!r}") from None
+        raise NotSupported(f"{key} must be true or false, not {value!r}") from None

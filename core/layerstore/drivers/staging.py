@@ -1,8 +1,8 @@
-"""Folders for what is being deleted, in the layout that Podman's own recovery knows.
+"""Folders for layers that are being deleted, in the layout that Podman recovers after a crash.
 
-A layer's folder is renamed into `tempdirs/temp-dir-X/0-ID` and deleted there; `tempdirs/lock-X` is write-locked for as
-long as the deletion runs. Whoever can take that lock knows that nobody works there any more and may delete both. This
-is the layout of containers/storage's internal/tempdir; versions before it (1.43) never look into `tempdirs`.
+A layer's folder is renamed to `tempdirs/temp-dir-X/0-ID` and deleted there. `tempdirs/lock-X` is write-locked while the
+deletion runs. A process that gets the lock knows that the deletion was interrupted, and may delete both. This is the
+layout of containers/storage's internal/tempdir (since 1.43; earlier versions ignore `tempdirs`).
 """
 
 from __future__ import annotations
@@ -11,33 +11,29 @@ import contextlib
 import errno
 import fcntl
 import os
-import secrets
-import struct
 from collections.abc import Iterator
 from pathlib import Path
 
+from layerstore.linux import recordlock
 from layerstore.linux.folders import remove_tree
 
 _FOLDER = "temp-dir-"
 _LOCK = "lock-"
 NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
-"""What making a folder here says where the disk, its table of files or the user's share of them is full."""
-
-_FLOCK = struct.Struct("hhqqi")
-"""struct flock of a 64-bit Linux, with the padding that `h` before `q` brings."""
+"""The errors of a disk, inode table or quota that is full."""
 
 
 @contextlib.contextmanager
 def staging_folder(root: Path) -> Iterator[Path]:
-    """Make a locked folder below `root`; delete it with all that is in it, and its lock, at the end.
+    """Create a locked folder below `root`, and delete it with its content and its lock when the block ends.
 
     Raises:
-        OSError: it cannot be made, or something in it cannot be deleted: then it stays for `recover`.
+        OSError: The folder cannot be created, or its content cannot be deleted and stays for `recover`.
     """
     root.mkdir(mode=0o700, parents=True, exist_ok=True)
     _refuse_link(root)
     while True:
-        token = str(secrets.randbelow(10**10))
+        token = str(int.from_bytes(os.urandom(8), "little") % 10**10)
         with contextlib.suppress(FileExistsError):
             lock = _try_lock(root / f"{_LOCK}{token}", os.O_CREAT | os.O_EXCL)
             if lock is not None:
@@ -54,10 +50,10 @@ def staging_folder(root: Path) -> Iterator[Path]:
 
 
 def recover(root: Path) -> None:
-    """Delete the folders below `root` that no live process holds the lock of.
+    """Delete the folders below `root` whose lock no live process holds.
 
     Raises:
-        OSError: the first of those that could not be deleted; the others were tried.
+        OSError: A folder could not be deleted. The others were deleted all the same.
     """
     try:
         names = os.listdir(root)
@@ -81,7 +77,7 @@ def recover(root: Path) -> None:
 
 
 def abandoned(root: str | os.PathLike[str]) -> list[str]:
-    """Return the folders and locks below `root` that no live process has, each pair once. Changes nothing."""
+    """Return the suffixes of the folders and locks below `root` that no live process holds. Changes nothing."""
     try:
         names = os.listdir(root)
     except FileNotFoundError:
@@ -92,7 +88,7 @@ def abandoned(root: str | os.PathLike[str]) -> list[str]:
 
 @contextlib.contextmanager
 def hold(path: Path) -> Iterator[bool]:
-    """Hold a lock file that is there, without waiting; yield whether that went."""
+    """Lock an existing lock file without waiting until the block ends, and yield whether that succeeded."""
     lock = _try_lock(path, 0)
     try:
         yield lock is not None
@@ -102,27 +98,25 @@ def hold(path: Path) -> Iterator[bool]:
 
 
 def is_locked(path: str | os.PathLike[str]) -> bool:
-    """Tell whether a process holds a record lock on the file, or this one does by another descriptor."""
+    """Return whether a process, this one included, holds a record lock on the file."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return False
     try:
-        request = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
-        found: int = _FLOCK.unpack(fcntl.fcntl(descriptor, fcntl.F_OFD_GETLK, request))[0]
-        return found != fcntl.F_UNLCK
+        return not recordlock.is_free(descriptor)
     finally:
         os.close(descriptor)
 
 
 def _refuse_link(root: Path) -> None:
-    """Refuse to delete where a link leads, which is not in the store."""
+    """Raise an error if `root` is a symbolic link, because its target is not in the store."""
     if root.is_symlink():
-        raise NotADirectoryError(errno.ENOTDIR, "it is a symbolic link, and must be a folder", str(root))
+        raise NotADirectoryError(errno.ENOTDIR, "it must be a folder, not a symbolic link", str(root))
 
 
 def _delete(root: Path, token: str) -> None:
-    """Delete a folder and its lock, whose lock is held: the lock goes last, so that no folder is left without one."""
+    """Delete a folder and then its lock, which is held, so that no folder is ever without a lock."""
     descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         remove_tree(descriptor, f"{_FOLDER}{token}")
@@ -133,22 +127,21 @@ def _delete(root: Path, token: str) -> None:
 
 
 def _try_lock(path: Path, flags: int) -> int | None:
-    """Open and write-lock a file without waiting; None when another process, or another part of this one, holds it.
+    """Open and write-lock a file without waiting, and return its descriptor; None if it is already locked.
 
-    An open-file-description lock conflicts with the peer's record locks and, unlike them, is not lost when this
-    process closes another descriptor of the file.
+    An open-file-description lock conflicts with the record locks of containers/storage. Unlike those, it survives
+    when this process closes another descriptor of the file.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | flags, 0o600)
-    request = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
     try:
-        fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, request)
-    except OSError as error:
+        locked = recordlock.try_lock(descriptor, fcntl.F_WRLCK)
+    except BaseException:
         os.close(descriptor)
-        if error.errno in {errno.EAGAIN, errno.EACCES}:
-            return None
         raise
-    # Another process can have taken the lock and deleted the file between the opening and the locking here: then this
-    # is the lock of a file that nobody else can find.
+    if not locked:
+        os.close(descriptor)
+        return None
+    # Another process may have deleted the file between our open and our lock. Then no other process can see the lock.
     with contextlib.suppress(FileNotFoundError):
         if os.path.samestat(os.fstat(descriptor), os.stat(path)):
             return descriptor

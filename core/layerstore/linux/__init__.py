@@ -1,1 +1,4 @@
-"""Kernel calls and files by descriptor. Nothing here knows about stores."""
+"""Linux calls and file operations that work on descriptors.
+
+Nothing here knows what a layer, a store or a storage driver is.
+"""

@@ -1,23 +1,28 @@
-"""Files that are written whole or not at all."""
+"""Change files and folders atomically: readers see the old state or the new one, never anything in between."""
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from contextlib import suppress
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from layerstore.linux import libc
+
 _PREFIX = ".tmp-"
-_ABANDONED = 3600.0  # seconds without a write after which nobody is writing any more
+_ABANDONED = 3600.0  # seconds since the last write after which a temporary file counts as abandoned
+_CANNOT_EXCHANGE = frozenset({errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP})
 
 
 class PendingFile:
-    """A file being written under another name, until `commit` puts it in its place.
+    """A file that is written under a temporary name until `commit` renames it to its final one.
 
-    The temporary file lies beside the target, so that the rename stays inside one file system, and is named the way
-    containers/storage names its own (`.tmp-NAME*`), so that people know what a left-over is. Used as a context
-    manager it commits where the block ends well and aborts where it does not.
+    The temporary file is in the same folder as the target, so the rename stays inside one file system. Like those of
+    containers/storage it is called `.tmp-NAME*`, so that leftovers are recognizable. As a context manager, it commits
+    at the end of the block and aborts on an exception.
     """
 
     def __init__(self, path: str, *, mode: int = 0o600, sync: bool = True) -> None:
@@ -26,13 +31,13 @@ class PendingFile:
         self._sync = sync
         directory, base = os.path.split(path)
         self._directory = directory or "."
-        base = os.fsdecode(os.fsencode(base)[:200])  # the longest names would not take what is put round them
+        base = os.fsdecode(os.fsencode(base)[:200])  # leave room for the prefix and the random suffix
         self._temporary = os.path.join(self._directory, f"{_PREFIX}{base}{os.urandom(6).hex()}")
         descriptor = os.open(self._temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         self.file = os.fdopen(descriptor, "wb")
 
     def commit(self) -> os.stat_result:
-        """Make the new content durable and visible; return its stat. On failure the old file stays."""
+        """Make the new content durable and visible, and return its status. On failure the old file stays."""
         try:
             self.file.flush()
             self._keep_owner()
@@ -50,16 +55,16 @@ class PendingFile:
         return status
 
     def _keep_owner(self) -> None:
-        """Let root take the file away from nobody: of a user's store he must go on reading the records."""
+        """Give the new file the owner of the old one, so that a user can still read it after root has written it."""
         if os.geteuid() != 0:
             return
-        with suppress(OSError):  # there is none yet; or it is an owner that this user namespace does not know
+        with suppress(OSError):  # there is no old file, or this user namespace does not map its owner
             old, new = os.lstat(self.path), os.fstat(self.file.fileno())
             if (old.st_uid, old.st_gid) != (new.st_uid, new.st_gid):
                 os.fchown(self.file.fileno(), old.st_uid, old.st_gid)
 
     def abort(self) -> None:
-        """Leave no trace."""
+        """Delete the temporary file."""
         with suppress(OSError):
             self.file.close()
         with suppress(FileNotFoundError):
@@ -78,10 +83,10 @@ class PendingFile:
 
 
 def write_file(path: str, data: bytes, *, mode: int = 0o600, sync: bool = True) -> os.stat_result:
-    """Replace the content of `path` with `data`, whole or not at all; return the new file's stat.
+    """Replace the content of `path` with `data` atomically, and return the status of the new file.
 
     Raises:
-        OSError: it cannot be written; the error names it, or the temporary file.
+        OSError: It cannot be written. The error names the file or the temporary file.
     """
     try:
         pending = PendingFile(path, mode=mode, sync=sync)
@@ -92,16 +97,16 @@ def write_file(path: str, data: bytes, *, mode: int = 0o600, sync: bool = True) 
             raise
         return pending.commit()
     except OSError as error:
-        if error.filename is None:  # as on a full disk
+        if error.filename is None:  # for example on a full disk
             error.filename = path
         raise
 
 
 def remove_abandoned(folder: str) -> float:
-    """Delete temporary files that somebody began to write in the folder an hour ago or earlier, and never finished.
+    """Delete the temporary files in a folder that were last written more than an hour ago.
 
-    Returns the time, in seconds since 1970, before which there can be no other to delete: looking costs 80 ms for
-    100,000 files.
+    Returns the earliest time, in seconds since the epoch, at which another call can find something to delete. A call
+    takes 80 ms for 100,000 files.
     """
     oldest = time.time()
     latest = oldest - _ABANDONED
@@ -120,9 +125,35 @@ def remove_abandoned(folder: str) -> float:
 
 
 def sync_folder(path: str) -> None:
-    """Make a rename or removal inside the folder durable."""
+    """Make renames and deletions inside a folder durable."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def exchange_folders(one: Path, other: Path) -> None:
+    """Exchange two folders that have the same parent, in one step of renameat2(2).
+
+    A file system without that call, such as NFS, needs three renames. A crash between them loses nothing, but leaves
+    the content of `one` beside it as `<name>.exchanged`.
+
+    Raises:
+        OSError: One of the folders is missing or cannot be renamed. Both are unchanged.
+    """
+    try:
+        libc.renameat2(libc.AT_FDCWD, os.fsencode(one), libc.AT_FDCWD, os.fsencode(other), libc.RENAME_EXCHANGE)
+    except OSError as error:
+        if error.errno not in _CANNOT_EXCHANGE:
+            raise OSError(error.errno, error.strerror, str(one), None, str(other)) from error
+    else:
+        return
+    aside = one.with_name(f"{one.name}.exchanged")
+    os.rename(one, aside)
+    try:
+        os.rename(other, one)
+    except OSError:
+        os.rename(aside, one)
+        raise
+    os.rename(aside, other)

@@ -1,7 +1,7 @@
-"""Copying one file on one host: everything that it is, at the least cost that the file system offers.
+"""Copy single files with all their metadata, as cheaply as the file system allows.
 
-Blocks are shared where the file system can (FICLONE), else copied inside the kernel; holes stay holes, and times are
-kept to the nanosecond.
+The copy shares the blocks of the original if the file system supports it (FICLONE). Otherwise the kernel copies the
+bytes. Holes are preserved, and so are times to the nanosecond.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ import stat
 from collections.abc import Callable
 
 from layerstore.linux import xattrs
-from layerstore.linux.folders import check_stop, chmod_at
-from layerstore.model import ShouldStop
+from layerstore.linux.folders import ShouldStop, check_stop, chmod_at
 
 _FICLONE = 0x40049409  # _IOW(0x94, 9, int) of linux/fs.h
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -28,9 +27,13 @@ _SUID = stat.S_ISUID | stat.S_ISGID
 class FileCopier:
     """Copies files into open folders.
 
-    `owners` is whether the copies get the owners of the old files (as root only); with `safe_modes`, a copy that does
-    not get them loses set-user-ID and set-group-ID, which would mean somebody else. `keeps` says which attributes
-    go along. `what` is the word for `Cancelled`, and `copied` hears of the bytes of each piece.
+    Args:
+        should_stop: Polled between pieces of a file.
+        what: The operation that a `Cancelled` error names.
+        owners: Whether copies get the owners of the originals. This needs root.
+        safe_modes: Whether a copy with a different owner loses its set-user-ID and set-group-ID bits.
+        keeps: Returns whether to copy an extended attribute.
+        copied: Called with the number of bytes in each piece.
     """
 
     def __init__(
@@ -53,13 +56,13 @@ class FileCopier:
         self._can_clone = self._can_copy_range = True
 
     def regular(self, source: int, folder: int, name: str, found: os.stat_result, *, metadata: int = -1) -> None:
-        """Copy the open regular file `source`, of status `found`, to a new file of this name in an open folder.
+        """Copy the open regular file `source`, which has the status `found`, to a new file in an open folder.
 
-        `metadata` is the descriptor to take attributes from, where that is another one than `source`.
+        Extended attributes come from the descriptor `metadata`, or from `source` if it is negative.
 
         Raises:
-            Cancelled: `should_stop` said so; the new file is left as far as it got.
-            OSError: it cannot be read or written; or ESTALE, it shrank.
+            Cancelled: `should_stop` returned True. The new file is incomplete.
+            OSError: It cannot be read or written, or it shrank (ESTALE).
         """
         target = os.open(name, _NEW_FILE, stat.S_IMODE(found.st_mode) & ~_SUID, dir_fd=folder)
         try:
@@ -70,10 +73,10 @@ class FileCopier:
             os.close(target)
 
     def special(self, source: tuple[int, str], folder: int, name: str, found: os.stat_result) -> None:
-        """Copy a symbolic link, a device, a FIFO or a socket, given as the open folder it is in and its name there.
+        """Copy a symbolic link, a device, a FIFO or a socket. `source` is its open folder and its name there.
 
         Raises:
-            OSError: EPERM, this user may not make devices; or anything else went wrong.
+            OSError: This user may not create devices (EPERM), or the copy failed.
         """
         if stat.S_ISLNK(found.st_mode):
             os.symlink(os.readlink(source[1], dir_fd=source[0]), name, dir_fd=folder)
@@ -82,7 +85,7 @@ class FileCopier:
         self._finish_by_name(source, folder, name, found)
 
     def finish(self, source: int, target: int, found: os.stat_result) -> None:
-        """Give a new file or folder, open as `target`, the owner, mode, attributes and times of the old one."""
+        """Copy the owner, mode, attributes and times of `source` to the new file or folder `target`."""
         made = os.fstat(target)
         mode = self._mode(found, made)
         now = stat.S_IMODE(made.st_mode)
@@ -140,13 +143,13 @@ class FileCopier:
             self._range(source, target, 0, size)
 
     def _sparse(self, source: int, target: int, size: int) -> None:
-        """Copy the regions that hold data and leave the rest holes."""
+        """Copy the regions that contain data and leave holes in between."""
         end = 0
         while end < size:
             try:
                 start = os.lseek(source, end, os.SEEK_DATA)
             except OSError as error:
-                if error.errno == errno.ENXIO:  # nothing but a hole is left
+                if error.errno == errno.ENXIO:  # the rest is a hole
                     break
                 raise
             end = os.lseek(source, start, os.SEEK_HOLE)
@@ -154,7 +157,7 @@ class FileCopier:
         os.ftruncate(target, size)
 
     def _range(self, source: int, target: int, offset: int, length: int) -> None:
-        """Copy bytes at `offset` of the one file to the same place in the other."""
+        """Copy a range of bytes to the same offset in the other file."""
         end = offset + length
         while offset < end:
             check_stop(self._should_stop, self._what)
@@ -163,7 +166,7 @@ class FileCopier:
             if not self._can_copy_range:
                 done = os.pwrite(target, os.pread(source, min(count, 1 << 20), offset), offset)
             if done == 0:
-                raise OSError(errno.ESTALE, "the file shrank while it was copied")
+                raise OSError(errno.ESTALE, "the file shrank while it was being copied")
             offset += done
             self._tell(done)
 

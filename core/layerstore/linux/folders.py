@@ -1,8 +1,8 @@
-"""Walking a tree by descriptors: no path is looked up twice, no symbolic link is followed, no depth is too much.
+"""Walk and change folder trees through descriptors, without following symbolic links.
 
-Recursion would end at Python's limit, whole paths at the kernel's PATH_MAX, and a descriptor a level at the process's
-limit; a layer can be nested deeper than all three. `FolderStack` keeps the nearest levels open and comes back to the
-others through "..", checking that it arrives where it came from.
+A tree can be nested deeper than Python's recursion limit, the kernel's PATH_MAX and the process's limit of open
+descriptors allow. `FolderStack` therefore keeps only the innermost levels open. It returns to the others through ".."
+and checks that it arrives in the same folder.
 """
 
 from __future__ import annotations
@@ -11,11 +11,14 @@ import contextlib
 import errno
 import os
 import stat
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
 from layerstore.errors import Cancelled
-from layerstore.model import ShouldStop
+
+ShouldStop = Callable[[], bool]
+"""Polled during a long call. The call ends with `Cancelled` once it returns True."""
 
 OPEN_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 READ = 0o500
@@ -26,15 +29,15 @@ _OPEN_LEVELS = 64
 
 
 def check_stop(should_stop: ShouldStop | None, what: str) -> None:
-    """Raise `Cancelled` when `should_stop` says so."""
+    """Raise `Cancelled` if `should_stop` returns True. `what` names the operation."""
     if should_stop is not None and should_stop():
         raise Cancelled(what)
 
 
 def chmod_at(folder: int, name: bytes | str, mode: int) -> None:
-    """Set the mode of `name` in the open folder without following it.
+    """Set the mode of `name` in an open folder without following symbolic links.
 
-    Linux has no such call for all kinds of files, so the file is pinned with O_PATH and reached through /proc.
+    Linux has no single call for this, so the file is opened with O_PATH and changed through /proc.
     """
     pin = os.open(name, _PIN, dir_fd=folder)
     try:
@@ -44,9 +47,9 @@ def chmod_at(folder: int, name: bytes | str, mode: int) -> None:
 
 
 def lend(folder: int, name: bytes | str, needed: int) -> os.stat_result | None:
-    """Give the owner of `name` the bits of `needed` that its mode withholds from him.
+    """Add the mode bits `needed` to `name`, if this user owns it and they are missing.
 
-    Returns the status from before, or None where there is nothing to be gained: then the caller's error stands.
+    Returns the previous status, or None if nothing was changed.
     """
     before = os.stat(name, dir_fd=folder, follow_symlinks=False)
     if before.st_uid != os.geteuid() or stat.S_ISLNK(before.st_mode) or before.st_mode & needed == needed:
@@ -56,13 +59,13 @@ def lend(folder: int, name: bytes | str, needed: int) -> os.stat_result | None:
 
 
 def open_folder(folder: int, name: bytes | str, needed: int = READ) -> tuple[int, int | None]:
-    """Open the folder `name` of an open folder, lending its owner the bits of `needed` that he lacks.
+    """Open the subfolder `name` of an open folder, adding the mode bits `needed` if its owner lacks them.
 
-    Returns the descriptor and, when the mode was changed for it, the mode to restore.
+    Returns the descriptor and the mode to restore, which is None if the mode was not changed.
 
     Raises:
-        NotADirectoryError: it is something else; a symbolic link counts as that.
-        OSError: it cannot be opened.
+        NotADirectoryError: It is not a folder, or it is a symbolic link.
+        OSError: It cannot be opened.
     """
     restore: int | None = None
     try:
@@ -82,7 +85,7 @@ def open_folder(folder: int, name: bytes | str, needed: int = READ) -> tuple[int
 
 
 def make_folder(folder: int, name: bytes) -> None:
-    """Make a folder of mode 0755 that belongs to this process, whatever umask, setgid bit or ACL say."""
+    """Create a folder with mode 0755 and the owner of this process, whatever the umask, setgid bits and ACLs are."""
     os.mkdir(name, 0o755, dir_fd=folder)
     descriptor = os.open(name, OPEN_FOLDER, dir_fd=folder)
     try:
@@ -96,14 +99,15 @@ def make_folder(folder: int, name: bytes) -> None:
 
 
 def open_regular(folder: int, name: bytes | str, *, may_chmod: bool, found: os.stat_result | None = None) -> int:
-    """Open the regular file `name` of an open folder for reading; see `paths.Root.open_file`.
+    """Open the regular file `name` in an open folder for reading, without updating its access time if permitted.
 
-    `found` is its status where the caller has it; it must still be the same file then.
+    With `may_chmod`, a file that its owner may not read is made readable while it is opened. If `found`, the status of
+    the file, is given, it must still be the same file.
 
     Raises:
-        OSError: EINVAL, it is no regular file; ESTALE, it is another file than `found`; or it cannot be read.
+        OSError: It is not a regular file (EINVAL), it is not the file of `found` (ESTALE), or it cannot be read.
     """
-    # The type is looked at first: opening a device can have effects, and opening a fifo could wait.
+    # Check the type first, because opening a device can have side effects and opening a FIFO can block.
     if found is None:
         found = os.stat(name, dir_fd=folder, follow_symlinks=False)
     if not stat.S_ISREG(found.st_mode):
@@ -120,7 +124,7 @@ def open_regular(folder: int, name: bytes | str, *, may_chmod: bool, found: os.s
             chmod_at(folder, name, stat.S_IMODE(before.st_mode))
     if not os.path.samestat(os.fstat(descriptor), found):
         os.close(descriptor)
-        raise OSError(errno.ESTALE, "the file was replaced while it was read")
+        raise OSError(errno.ESTALE, "the file was replaced while it was being read")
     return descriptor
 
 
@@ -128,16 +132,16 @@ def _open_quietly(folder: int, name: bytes | str) -> int:
     try:
         return os.open(name, _OPEN_FILE | os.O_NOATIME, dir_fd=folder)
     except PermissionError as error:
-        if error.errno != errno.EPERM:  # only the owner, or root, may leave the access time alone
+        if error.errno != errno.EPERM:  # only the owner and root may use O_NOATIME
             raise
         return os.open(name, _OPEN_FILE, dir_fd=folder)
 
 
 class FolderStack:
-    """The open folders from a root down to where a walk stands.
+    """The open folders from a root down to the current folder of a walk.
 
-    `push` goes down, `pop` comes back up and restores the mode of a folder that had to be made accessible. Closing
-    restores and closes whatever is left. Not for use by several threads.
+    `push` enters a subfolder. `pop` returns to the parent and restores the mode of the folder it leaves, if that had to
+    be made accessible. `close` does this for all remaining folders. Not thread-safe.
     """
 
     def __init__(self, root: str | bytes | os.PathLike[str], *, needed: int = READ, parent: int | None = None) -> None:
@@ -146,7 +150,7 @@ class FolderStack:
         self._descriptors = [first]
         self._restore: list[int | None] = [restore]
         self._left: list[tuple[int, int]] = []
-        """Device and inode of the levels from the root down that are closed for now."""
+        """Device and inode of the levels, from the root down, that are closed for now."""
 
     def __enter__(self) -> Self:
         return self
@@ -160,23 +164,23 @@ class FolderStack:
         """Restore modes and close everything."""
         while self._descriptors:
             if self._left and len(self._descriptors) == len(self._left) + 1:
-                with contextlib.suppress(OSError):  # the walk has failed for a reason of its own
+                with contextlib.suppress(OSError):  # the walk itself has failed already
                     self._reopen_parent()
             self._drop(self._descriptors.pop(), self._restore.pop())
             del self._left[len(self._descriptors) :]
 
     @property
     def fd(self) -> int:
-        """The folder where the walk stands."""
+        """The descriptor of the current folder."""
         return self._descriptors[-1]
 
     @property
     def depth(self) -> int:
-        """How many folders lie below the root; 0 at the root."""
+        """The depth of the current folder, 0 at the root."""
         return len(self._descriptors) - 1
 
     def push(self, name: bytes | str) -> int:
-        """Go down into `name`; return its descriptor."""
+        """Enter the subfolder `name` and return its descriptor."""
         descriptor, restore = open_folder(self.fd, name, self._needed)
         self._descriptors.append(descriptor)
         self._restore.append(restore)
@@ -189,10 +193,10 @@ class FolderStack:
         return descriptor
 
     def pop(self) -> None:
-        """Come back up to the folder that holds this one.
+        """Return to the parent folder.
 
         Raises:
-            OSError: ESTALE, somebody moved the folder while it was walked.
+            OSError: The folder was moved during the walk (ESTALE).
         """
         if len(self._descriptors) == len(self._left) + 1:
             self._reopen_parent()
@@ -204,7 +208,7 @@ class FolderStack:
         found = os.fstat(descriptor)
         if (found.st_dev, found.st_ino) != self._left[-1]:
             os.close(descriptor)
-            raise OSError(errno.ESTALE, "a folder was moved while it was walked")
+            raise OSError(errno.ESTALE, "a folder was moved during the walk")
         self._descriptors[index] = descriptor
         self._left.pop()
 
@@ -223,7 +227,7 @@ def _open_root(root: str | bytes | os.PathLike[str]) -> tuple[int, int | None]:
 
 
 def remove_path(path: str | os.PathLike[str]) -> None:
-    """Delete what is at a path, as `remove_tree` does."""
+    """Delete the file or folder tree at a path, like `remove_tree`."""
     parent, name = os.path.split(os.path.abspath(path))
     descriptor = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -233,13 +237,13 @@ def remove_path(path: str | os.PathLike[str]) -> None:
 
 
 def remove_tree(folder: int, name: bytes | str, *, should_stop: ShouldStop | None = None) -> None:
-    """Delete `name` in the open folder, and all below it; what is not there is no error.
+    """Delete `name` in an open folder and everything below it, if it exists.
 
-    Folders that their owner may not write are made writable first.
+    Folders that their owner may not write to are made writable first.
 
     Raises:
-        Cancelled: half-way, when `should_stop` says so.
-        OSError: something cannot be deleted.
+        Cancelled: `should_stop` returned True. Part of the tree is deleted.
+        OSError: Something cannot be deleted.
     """
     try:
         os.unlink(name, dir_fd=folder)
@@ -255,7 +259,7 @@ def remove_tree(folder: int, name: bytes | str, *, should_stop: ShouldStop | Non
 
 
 def _empty(stack: FolderStack, should_stop: ShouldStop | None) -> None:
-    """Delete everything below the folder where the stack stands."""
+    """Delete everything below the current folder of the stack."""
     base = stack.depth
     pending = [_unlink_files(stack.fd)]
     inside: list[str] = []
@@ -275,7 +279,7 @@ def _empty(stack: FolderStack, should_stop: ShouldStop | None) -> None:
 
 
 def _unlink_files(folder: int) -> list[str]:
-    """Delete what is no folder; return the names of the folders."""
+    """Delete everything in a folder except subfolders, and return the names of those."""
     folders: list[str] = []
     with os.scandir(folder) as entries:
         listed = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]

@@ -1,9 +1,7 @@
-"""Podman's lock files: who may read or write now, and who wrote last.
+"""Lock files as containers/storage keeps them (pkg/lockfile): who may read or write, and who wrote last.
 
-containers/storage (pkg/lockfile) locks the whole file with fcntl record locks, a read lock to read, and keeps the name
-of the last write in the file's first 64 bytes. Here the locks are open-file-description locks: they conflict with
-Podman's, and unlike POSIX record locks they also exclude the threads of one process from each other and are not
-dropped when some other descriptor of the file is closed.
+Readers and writers lock the whole file with record locks. The first 64 bytes of the file are a token that identifies
+the last write.
 """
 
 from __future__ import annotations
@@ -14,89 +12,99 @@ import os
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 from filelock import BaseFileLock, Timeout
 
 from layerstore.errors import LayerStoreError, LockTimeout, StoreAccess, StoreReadOnly
+from layerstore.linux import recordlock
 from layerstore.linux.lockfile_holders import holders
 
 TOKEN_SIZE = 64
 POLL_SECONDS = 0.01
-# struct flock of 64-bit Linux: type, whence, start, length (0: to the end), pid (0 for these locks).
-_FLOCK = struct.Struct("hhqqi4x")
 
 _counter = itertools.count(1)
 
 
 def new_token() -> bytes:
-    """Return a name for a write that no other write has: time, counter, PID, and random bytes (lastwrite.go)."""
+    """Return a unique token for a write: time, counter, PID and random bytes, as in lastwrite.go."""
     return struct.pack("<QQI", time.time_ns(), next(_counter), os.getpid()) + os.urandom(TOKEN_SIZE - 20)
 
 
 class _RecordLock(BaseFileLock):
-    """A record lock on a whole file. The subclass says which kind."""
+    """A record lock on a whole file. A subclass determines the kind of lock.
+
+    filelock waits, polls and cleans up after a fork. It has no public interface for a lock of another kind, so this
+    class, and nothing else, uses its private names: the hooks `_acquire` and `_release`, and the context's descriptor.
+    """
 
     _kind: int
     _flags: int
 
+    @property
+    def descriptor(self) -> int | None:
+        """The locked file, or None if the lock is not held."""
+        return self._context.lock_file_fd
+
     def _acquire(self) -> None:
-        # No O_TRUNC and no unlink ever: the file's content is the token, and its inode is what others have open.
+        # Never truncate or unlink the file: its content is the token, and other processes have its inode open.
         descriptor = os.open(self.lock_file, self._flags | os.O_CLOEXEC, 0o644)
+        locked = False
         try:
-            fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, _FLOCK.pack(self._kind, os.SEEK_SET, 0, 0, 0))
-        except (BlockingIOError, PermissionError):
-            os.close(descriptor)
-        except BaseException:
-            os.close(descriptor)
-            raise
-        else:
+            locked = recordlock.try_lock(descriptor, self._kind)
+        finally:
+            if not locked:
+                os.close(descriptor)
+        if locked:
             self._context.lock_file_fd = descriptor
 
     def _release(self) -> None:
         descriptor = self._context.lock_file_fd
         self._context.lock_file_fd = None
         if descriptor is not None:
-            os.close(descriptor)  # the only descriptor of its open file description, so this unlocks
+            os.close(descriptor)  # the only descriptor of its open file description, so this unlocks the file
 
 
 class WriteLock(_RecordLock):
-    """Excludes readers and writers."""
+    """A lock that excludes readers and writers."""
 
     _kind = fcntl.F_WRLCK
     _flags = os.O_RDWR | os.O_CREAT
 
 
 class ReadLock(_RecordLock):
-    """Excludes writers. Needs no more than permission to read."""
+    """A lock that excludes writers. Taking it needs only permission to read."""
 
     _kind = fcntl.F_RDLCK
-    _flags = os.O_RDONLY | os.O_NONBLOCK  # for what is no file
+    _flags = os.O_RDONLY | os.O_NONBLOCK  # do not wait for the writer of a FIFO
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Proof that a lock is held; valid inside the `with` block that gave it. Functions that need a lock ask for one."""
+    """Proof that a lock is held, valid inside the `with` block that returned it.
+
+    A function that needs a lock takes one as an argument.
+    """
 
     lock: LockFile
     writing: bool
     _descriptor: int | None
 
     def token(self) -> bytes:
-        """Return the name of the last write; empty for a store that nobody has written to yet."""
+        """Return the token of the last write, or b"" if there has been none."""
         return b"" if self._descriptor is None else os.pread(self._descriptor, TOKEN_SIZE, 0)
 
     def record_write(self) -> bytes:
-        """Name the write that is about to happen, and return its token.
+        """Store the token of a write that is about to happen, and return it.
 
-        Done before the data is written: a crash in between costs the others a reload, the other order would hide an
-        update from them.
+        The token goes first. A crash before the data is written then costs other processes a needless reload, whereas
+        in the other order they would miss an update.
 
         Raises:
-            OSError: the lock file cannot be written, as a new one on a full disk; it is named.
+            StoreReadOnly: The lock is held for reading.
+            OSError: The lock file cannot be written, for example because the disk is full. The error names it.
         """
         if not self.writing or self._descriptor is None:
             raise StoreReadOnly(self.lock.path, "record a write")
@@ -110,12 +118,12 @@ class Held:
 
 
 class LockFile:
-    """A lock file of the store, shared by all threads of this process.
+    """A lock file, shared by all threads of this process.
 
-    `read` and `write` give a `Held` and wait up to `timeout` seconds (negative: without end). A thread that holds the
-    lock may ask again and gets what it has; asking for a write lock while it holds a read lock is a mistake and raises
-    RuntimeError, since two threads doing so would wait for each other. With `optional`, a lock file that is not there
-    is no error for readers: nobody who could write has ever opened this store.
+    `read` and `write` return a `Held` and wait up to `timeout` seconds, or forever if it is negative. A thread that
+    holds the lock may take it again and gets the same `Held`. Taking the write lock inside a read lock raises
+    RuntimeError, because two threads that did so would wait for each other. With `optional`, reading succeeds without a
+    lock if the file does not exist, because then no writer has ever opened it.
     """
 
     def __init__(self, path: str, *, timeout: float = 10.0, optional: bool = False) -> None:
@@ -125,17 +133,27 @@ class LockFile:
         self._local = threading.local()
 
     def read(self, timeout: float | None = None) -> AbstractContextManager[Held]:
-        """Hold the lock for reading, together with other readers."""
+        """Hold the lock for reading, shared with other readers.
+
+        Raises:
+            LockTimeout: A writer held the lock for the whole time. The error names the holders.
+            StoreAccess: This user may not open the file.
+        """
         return self._hold(writing=False, timeout=timeout)
 
     def write(self, timeout: float | None = None) -> AbstractContextManager[Held]:
-        """Hold the lock for writing, alone. The file is made where it is missing."""
+        """Hold the lock for writing, exclusively. The file is created if it does not exist.
+
+        Raises:
+            LockTimeout: Others held the lock for the whole time. The error names them.
+            StoreAccess: This user may not open the file for writing.
+        """
         return self._hold(writing=True, timeout=timeout)
 
     def detached_read(self, timeout: float | None = None) -> Callable[[], None]:
-        """Hold the lock for reading until the returned function is called, from whatever thread, once.
+        """Hold the lock for reading until the returned function is called, once and from any thread.
 
-        Where this thread holds the write lock it holds on no longer than that one.
+        If this thread holds the write lock, nothing is held beyond that lock.
         """
         outer: Held | None = getattr(self._local, "held", None)
         if outer is not None and outer.writing:
@@ -144,7 +162,7 @@ class LockFile:
         return lock.release if lock is not None else lambda: None
 
     def peek(self) -> bytes:
-        """Return the last write's token without the lock: enough to see that something changed, not what."""
+        """Return the token of the last write without the lock. It shows that something changed, but not what."""
         try:
             descriptor = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError:
@@ -159,12 +177,11 @@ class LockFile:
         outer: Held | None = getattr(self._local, "held", None)
         if outer is not None:
             if writing and not outer.writing:
-                raise RuntimeError(f"{self.path}: asked for the write lock inside a read lock")
+                raise RuntimeError(f"{self.path}: the write lock was requested inside a read lock")
             yield outer
             return
         lock = self._acquire(WriteLock if writing else ReadLock, self.timeout if timeout is None else timeout)
-        descriptor = None if lock is None else lock._context.lock_file_fd  # noqa: SLF001 - the subclass is ours
-        self._local.held = Held(self, writing, descriptor)
+        self._local.held = Held(self, writing, None if lock is None else lock.descriptor)
         try:
             yield self._local.held
         finally:
@@ -174,7 +191,7 @@ class LockFile:
 
     def _acquire(self, kind: type[_RecordLock], timeout: float) -> _RecordLock | None:
         if self._optional and kind is ReadLock and not os.path.exists(self.path):
-            return None  # filelock would make the folder
+            return None  # filelock would create the folder
         lock = kind(self.path, timeout=timeout, thread_local=False, poll_interval=POLL_SECONDS)
         try:
             lock.acquire()
@@ -189,23 +206,22 @@ class LockFile:
         return lock
 
     def _make_then_read(self, timeout: float) -> _RecordLock | None:
-        """Make the missing lock file, since the first reader of a new store comes before its first writer."""
+        """Create the missing lock file and lock it, because the first reader may come before the first writer."""
         os.close(os.open(self.path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644))
         return self._acquire(ReadLock, timeout)
 
 
-def busy_lock(graph_root: str) -> LockTimeout | None:
-    """Return what a reader of a store would wait for now: the first lock of any driver's that is not free.
+def first_busy(paths: Iterable[str | os.PathLike[str]]) -> LockTimeout | None:
+    """Return the error that a reader of the first busy lock file would get, or None if all of them are free.
 
-    Guarantees to make no file and to wait for nothing. A lock that cannot be looked at counts as free.
+    Creates no file and does not wait. A file that cannot be opened counts as free.
     """
-    root = Path(graph_root)
-    for path in (root / "storage.lock", *sorted(root.glob("*-*/*.lock"))):
+    for path in paths:
         try:
-            with LockFile(str(path), timeout=0, optional=True).read():
+            with LockFile(os.fspath(path), timeout=0, optional=True).read():
                 pass
         except LockTimeout as error:
             return error
         except (LayerStoreError, OSError):
-            continue  # whoever opens the store is told
+            continue  # opening the store reports this
     return None

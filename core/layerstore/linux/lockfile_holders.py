@@ -1,4 +1,4 @@
-"""Which processes hold a lock on a file, as far as the kernel lets this user see."""
+"""Find the processes that hold a lock on a file, as far as this user may see them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 
 def holders(path: str) -> list[str]:
-    """Return the holders of record locks on `path`, such as "podman (PID 812)"; empty where nothing can be seen.
+    """Return the holders of record locks on `path`, such as "podman (PID 812)". Empty if none are visible.
 
-    The kernel notes a lock in the fdinfo of the descriptor it was taken through (proc(5)). Other users' processes are
-    visible to root only; /proc/locks names their PID for POSIX locks at least.
+    The kernel lists a lock in the fdinfo of the descriptor it was taken through (proc(5)). Only root can see that of
+    other users' processes. /proc/locks contains their PIDs, but only for POSIX locks.
     """
     try:
         status = os.stat(path)
@@ -49,7 +49,7 @@ def _by_lock_table(status: os.stat_result) -> Iterator[int]:
         return
     for line in lines:
         fields = line.split()
-        # "1: POSIX ADVISORY WRITE 812 fe:00:1234 0 EOF"; a second field "->" marks a process that waits.
+        # "1: POSIX ADVISORY WRITE 812 fe:00:1234 0 EOF", with "->" as the second field for a waiting process.
         if len(fields) >= 6 and fields[1] != "->" and fields[5] == wanted and fields[4].isdigit():
             yield int(fields[4])
 

@@ -1,14 +1,14 @@
-"""The kernel's view of mounts: what is mounted where, in which mount namespaces, and which processes are in it.
+"""Read the kernel's mount tables, and find the processes that use a mount.
 
-Everything is read from /proc (man 5 proc, mountinfo). Processes of other users are visible to root only, so what is
-found is never all that there may be; nothing here takes a lock, and what is true may change at once.
+Everything is read from /proc (mountinfo in proc(5)). Only root can inspect the processes of other users, so results may
+be incomplete. They can also be stale as soon as they are returned, because nothing is locked.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 _SPECIAL = re.compile(r"[ \t\n\\]")
@@ -18,10 +18,14 @@ _COMMAND_MAX = 200
 
 @dataclass(frozen=True, slots=True)
 class KernelMount:
-    """A line of a mount table: `device` is "major:minor", `root` what of that file system is shown at `point`.
+    """A line of a mount table.
 
-    `upper` is an overlay's upper folder as it was given when it was mounted, "" where there is none; `kind` the name of
-    the file system, such as "ext4".
+    Attributes:
+        point: The path where it is mounted.
+        device: The device of the file system, as "major:minor".
+        root: The folder of the file system that is visible at `point`.
+        upper: The upper folder of an overlay, as given when it was mounted, or "".
+        kind: The type of the file system, such as "ext4".
     """
 
     point: str
@@ -33,7 +37,7 @@ class KernelMount:
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """A process that uses a mount. `how` is "root", "cwd" or the path of a file that it has open."""
+    """A process that uses a mount. `how` is "root", "cwd" or the path of an open file."""
 
     pid: int
     command: str
@@ -45,10 +49,13 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A folder that processes are looked for in.
+    """A folder that processes may be using.
 
-    `device` is that of the file system mounted on it; with `shared` it is the one that the folder lies on among
-    others. `upper` is the upper folder, where it is an overlay. "" is for what is not known.
+    Attributes:
+        path: The folder.
+        device: The device of the file system mounted there, or "" if it is unknown.
+        upper: The upper folder of the overlay mounted there, or "" if there is none.
+        shared: Whether the file system also contains other folders, because the folder is not a mount of its own.
     """
 
     path: str
@@ -57,7 +64,8 @@ class Place:
     shared: bool = False
 
     def is_root(self, mount: KernelMount) -> bool:
-        """Tell whether a process that has this mount as its root is in here."""
+        """Return whether a process with this mount as its root uses the folder."""
+        # Podman passes the last two parts of the path if all options together would exceed one page.
         if mount.upper and mount.upper in (self.upper, "/".join(self.upper.split("/")[-2:])):
             return True
         if not self.device or mount.device != self.device:
@@ -65,15 +73,17 @@ class Place:
         return not self.shared or (self.path.endswith(mount.root) and mount.root.count("/") > 1)
 
     def holds(self, path: str) -> bool:
-        """Tell whether a path lies in here."""
+        """Return whether a path is the folder or inside it."""
         return path == self.path or path.startswith(f"{self.path}/")
 
 
 def kernel_mounts(pid: int | None = None, *, having: bytes = b"") -> Iterator[KernelMount]:
-    """Yield the mounts of a process's mount table in their order; those whose line has the bytes `having` somewhere.
+    """Yield the mounts of a process, by default this one, in the order of its mount table.
+
+    With `having`, only lines that contain these bytes are parsed. See `escaped`.
 
     Raises:
-        OSError: the process is gone, or this user may not look.
+        OSError: The process has ended, or this user may not inspect it.
     """
     with open(f"/proc/{'self' if pid is None else pid}/mountinfo", "rb") as file:
         for line in file:
@@ -87,51 +97,8 @@ def kernel_mounts(pid: int | None = None, *, having: bytes = b"") -> Iterator[Ke
                 yield KernelMount(_plain(fields[4]), device, _plain(fields[3]), _plain(upper), kind)
 
 
-def overlay_mounts(home: str, pid: int | None = None) -> dict[str, KernelMount]:
-    """Return the layers that are mounted on their folder `<home>/<ID>/merged`, by ID.
-
-    Args:
-        home: the overlay driver's folder, without symbolic links.
-        pid: the process whose mount table is looked at; by default this one.
-
-    Raises:
-        OSError: the process is gone, or this user may not look.
-    """
-    found = {}
-    for mount in kernel_mounts(pid, having=_escaped(home)):
-        layer_id = _between(mount.point, f"{home}/", "/merged")
-        if layer_id:
-            found[layer_id] = mount
-    return found
-
-
-def elsewhere(home: str, wanted: Collection[str]) -> dict[str, int]:
-    """Return which of these layers are mounted in another mount namespace, each with a process there.
-
-    That is one where `<home>/<ID>/merged` is a mount, such as that of rootless Podman, or one whose root is the
-    layer's overlay, as a container's is. Looks at one process a namespace.
-    """
-    found: dict[str, int] = {}
-    if not wanted:
-        return found
-    for pid in _namespaces():
-        try:
-            for layer_id in overlay_mounts(home, pid):
-                if layer_id in wanted:
-                    found.setdefault(layer_id, pid)
-            root = _root_mount(pid)
-        except OSError:
-            continue
-        upper = root.upper if root is not None else ""
-        # Podman gives it relative to the driver's folder where the options would not fit into a page.
-        layer_id = _between(upper, f"{home}/", "/diff") or _between(upper, "", "/diff")
-        if layer_id in wanted:
-            found.setdefault(layer_id, pid)
-    return found
-
-
 def processes_in(place: Place) -> list[Process]:
-    """Return the processes whose root, working folder or open files are in a place, by PID."""
+    """Return the processes whose root, working folder or open files are in a folder, sorted by PID."""
     own = _namespace("self")
     found = []
     for pid in _pids():
@@ -142,7 +109,7 @@ def processes_in(place: Place) -> list[Process]:
 
 
 def command_of(pid: int) -> str:
-    """Return a process's command line, cut to 200 characters; "?" where the process is gone. Not safe for a screen."""
+    """Return a process's command line, up to 200 characters and unescaped, or "?" if the process has ended."""
     try:
         with open(f"/proc/{pid}/cmdline", "rb") as file:
             words = file.read(4 * _COMMAND_MAX).rstrip(b"\0").split(b"\0")
@@ -155,10 +122,10 @@ def command_of(pid: int) -> str:
 
 
 def _use(pid: int, place: Place, own: str) -> str:
-    """Return how a process uses a place, "" if it does not or may not be looked at."""
+    """Return how a process uses a folder, or "" if it does not or this user may not inspect it."""
     try:
         if _namespace(pid) != own:
-            root = _root_mount(pid)
+            root = root_mount(pid)
             if root is not None and place.is_root(root):
                 return "root"
         for name in ("root", "cwd"):
@@ -173,8 +140,8 @@ def _use(pid: int, place: Place, own: str) -> str:
     return ""
 
 
-def _namespaces() -> Iterator[int]:
-    """Yield the first process of every mount namespace but this one."""
+def other_namespaces() -> Iterator[int]:
+    """Yield one process from every other mount namespace."""
     seen = {_namespace("self")}
     for pid in _pids():
         try:
@@ -194,8 +161,12 @@ def _namespace(pid: int | str) -> str:
     return os.readlink(f"/proc/{pid}/ns/mnt")
 
 
-def _root_mount(pid: int) -> KernelMount | None:
-    """Return what a process has as its root; of several mounts on it the last one is seen."""
+def root_mount(pid: int) -> KernelMount | None:
+    """Return the mount that a process has as its root, which is the last one at "/".
+
+    Raises:
+        OSError: The process has ended, or this user may not inspect it.
+    """
     found = None
     for mount in kernel_mounts(pid, having=b" / "):
         if mount.point == "/":
@@ -207,11 +178,6 @@ def _plain(field: bytes) -> str:
     return os.fsdecode(_ESCAPE.sub(lambda match: bytes([int(match[1], 8)]), field))
 
 
-def _escaped(path: str) -> bytes:
+def escaped(path: str) -> bytes:
+    """Return a path as it appears in a line of a mount table."""
     return os.fsencode(_SPECIAL.sub(lambda match: f"\\{ord(match[0]):03o}", path))
-
-
-def _between(path: str, start: str, end: str) -> str:
-    """Return the one path component between two parts, "" where there is none."""
-    middle = path[len(start) : -len(end)] if path.startswith(start) and path.endswith(end) else ""
-    return "" if "/" in middle else middle

@@ -1,18 +1,35 @@
-"""What a tree takes on disk."""
+"""Measure the disk usage of a folder tree."""
 
 from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
+from typing import NamedTuple
 
-from layerstore.linux.folders import FolderStack, check_stop
-from layerstore.model import DiskUsage, Progress, ShouldStop
+from layerstore.linux.folders import FolderStack, ShouldStop, check_stop
 
 _BLOCK = 512
 
 
-def measure(stack: FolderStack, progress: Progress | None, should_stop: ShouldStop | None) -> DiskUsage:
-    """Walk a tree and count; an inode with several names counts once."""
+class Usage(NamedTuple):
+    """Allocated bytes and number of inodes."""
+
+    size: int
+    inodes: int
+
+
+def measure(
+    stack: FolderStack, progress: Callable[[int, int | None], None] | None, should_stop: ShouldStop | None
+) -> Usage:
+    """Return the disk usage of a tree, counting hard links once.
+
+    `progress` is called with the bytes counted so far and None, because the total is unknown.
+
+    Raises:
+        Cancelled: `should_stop` returned True.
+        OSError: A folder cannot be read.
+    """
     root = os.fstat(stack.fd)
     size, inodes = root.st_blocks * _BLOCK, 1
     seen: set[tuple[int, int]] = set()
@@ -38,4 +55,4 @@ def measure(stack: FolderStack, progress: Progress | None, should_stop: ShouldSt
             seen.add(identity)
         size += found.st_blocks * _BLOCK
         inodes += 1
-    return DiskUsage(size, inodes)
+    return Usage(size, inodes)

@@ -1,10 +1,9 @@
-"""Extended attributes: which ones count, and calls that reach a name below an open folder.
+"""Read and write extended attributes, and decide which of them count.
 
-Python has no `*xattr` call that takes a folder's descriptor, so a name is reached through /proc/self/fd: the kernel
-goes on from the very folder that is open, whatever its path leads to by now.
+Python has no `*xattr` call that takes the descriptor of a folder, so a name inside it is reached through /proc/self/fd.
+The kernel then starts at the folder that is open, whatever its path refers to by now.
 
-Which attributes count is a table; it follows containers/storage (pkg/archive: changes compare security.capability and
-user.*, tars carry security.capability, security.ima and user.* without user.overlay.*).
+The rules for which attributes count follow containers/storage (pkg/archive).
 """
 
 from __future__ import annotations
@@ -17,39 +16,39 @@ from collections.abc import Callable
 logger = logging.getLogger(__name__)
 
 PAX_PREFIX = b"SCHILY.xattr."
-"""What stands before an attribute's name in a PAX record."""
+"""The prefix of an attribute's name in a PAX record."""
 
 NEVER_SET = frozenset({b"security.selinux"})
-"""Attributes of a tar that are never set: the label belongs to this host."""
+"""Attributes in a tar that are never set, because SELinux labels belong to the host."""
 
 _ABSENT = frozenset({errno.ENODATA, errno.ENOTSUP, errno.ENOENT})
 _TOO_BIG = errno.E2BIG
 
 
 def path_at(folder: int, name: str) -> str:
-    """Return a path that means `name` in the open folder; its last part must not be followed by the call it is for."""
+    """Return a path to `name` in an open folder, for calls that do not follow its last part."""
     return f"/proc/self/fd/{folder}/{name}"
 
 
 def is_compared(name: str) -> bool:
-    """Tell whether a difference in this attribute makes a file changed."""
+    """Return whether a difference in this attribute makes a file count as modified."""
     return name.startswith("user.") or name == "security.capability"
 
 
 def is_packed(name: str) -> bool:
-    """Tell whether this attribute goes into a tar."""
+    """Return whether this attribute goes into a tar."""
     if name.startswith("user."):
         return not name.startswith("user.overlay.")
     return name in {"security.capability", "security.ima"}
 
 
 def is_copied(name: str) -> bool:
-    """Tell whether this attribute goes into a copy on the same host: all do but the label, which is the system's."""
+    """Return whether a copy on the same host keeps this attribute, which is true for all except SELinux labels."""
     return name != "security.selinux"
 
 
 def names(target: str | int) -> list[str]:
-    """Return the attributes' names; none where the file system has no attributes.
+    """Return the names of the attributes, or none if the file system does not support attributes.
 
     `target` is a descriptor, or a path whose last part is not followed.
     """
@@ -62,10 +61,10 @@ def names(target: str | int) -> list[str]:
 
 
 def read(target: str | int, wanted: Callable[[str], bool]) -> dict[str, bytes]:
-    """Return the attributes that `wanted` says yes to.
+    """Return the attributes for which `wanted` returns True, by name.
 
-    One that is gone by the time it is read is left out; so is one that the kernel finds too big to hand out, with a
-    warning, as the peer does.
+    An attribute that disappears in the meantime is skipped. So is one that the kernel refuses to return because of its
+    size, with a warning, as in containers/storage.
     """
     found: dict[str, bytes] = {}
     for name in names(target):
@@ -75,19 +74,19 @@ def read(target: str | int, wanted: Callable[[str], bool]) -> dict[str, bytes]:
             found[name] = os.getxattr(target, name, follow_symlinks=isinstance(target, int))
         except OSError as error:
             if error.errno == _TOO_BIG:
-                logger.warning("attribute %s is too big to read and is left out", name)
+                logger.warning("%s: skipping attribute %s, which is too large to read", _shown(target), name)
             elif error.errno not in _ABSENT:
                 raise
     return found
 
 
 def write(target: str | int, name: bytes | str, value: bytes) -> None:
-    """Set one attribute; do nothing where the file system, or this user, cannot have it.
+    """Set an attribute, or log a warning if the file system does not support it or this user may not set it.
 
-    ENOTSUP is ignored for everyone, EPERM for all but root: the peer unpacks such layers too.
+    As in containers/storage, ENOTSUP is ignored for everyone and EPERM for everyone except root.
 
     Raises:
-        OSError: anything else went wrong.
+        OSError: The attribute cannot be set for another reason.
     """
     try:
         os.setxattr(target, name, value, follow_symlinks=isinstance(target, int))
@@ -95,4 +94,14 @@ def write(target: str | int, name: bytes | str, value: bytes) -> None:
         ignored = error.errno == errno.ENOTSUP or (error.errno == errno.EPERM and os.geteuid() != 0)
         if not ignored:
             raise
-        logger.warning("attribute %s was left out: %s", os.fsdecode(name), error.strerror)
+        logger.warning("%s: skipping attribute %s: %s", _shown(target), os.fsdecode(name), error.strerror)
+
+
+def _shown(target: str | int) -> str:
+    """Return the path of a target for a message, with descriptors resolved."""
+    link, _, name = (f"/proc/self/fd/{target}", "", "") if isinstance(target, int) else target.rpartition("/")
+    try:
+        folder = os.readlink(link)
+    except OSError:
+        return str(target)
+    return f"{folder}/{name}" if name else folder

@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import BinaryIO, Protocol, Self
 
 from layerstore.archive.compression import DETECT_BYTES, decompress, detect
-from layerstore.archive.read import TarEntry
+from layerstore.archive.entry import TarEntry
 from layerstore.archive.tarsplit.split import TarSplit
 from layerstore.archive.threads import Channel, ChannelClosed, HashThread
 from layerstore.archive.whiteouts import PREFIX as WHITEOUT

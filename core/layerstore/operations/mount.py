@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from layerstore.errors import LayerInUse, LayerUnknown
-from layerstore.linux.mounttable import KernelMount, Place, Process, command_of, elsewhere, overlay_mounts, processes_in
+from layerstore.linux.mounttable import Process, command_of, processes_in
 from layerstore.model import Layer, MountPlace, MountPoint, MountState
 from layerstore.operations.transaction import Backend, Transaction
 from layerstore.records.mountpoints import MountTable
@@ -97,12 +97,11 @@ def survey(backend: Backend) -> dict[str, MountState]:
     Other mount namespaces are searched only if an entry has no mount in this one. For a driver without mounts (vfs), an
     entry is valid as long as the layer's folder exists.
     """
-    lines = backend.mounts().by_id
-    if backend.layout.driver != "overlay":
+    lines, driver = backend.mounts().by_id, backend.driver
+    if not driver.takes_mounts:
         return {line.id: _state(line, os.path.isdir(line.path)) for line in lines.values()}
-    home = _home(backend)
-    here = overlay_mounts(home)
-    away = elsewhere(home, lines.keys() - here.keys())
+    here = driver.kernel_mounts()
+    away = driver.mounted_elsewhere(lines.keys() - here.keys())
     found = {line.id: _state(line, line.id in here, away.get(line.id, 0)) for line in lines.values()}
     for layer_id, kernel in here.items():
         if layer_id not in lines:
@@ -112,7 +111,7 @@ def survey(backend: Backend) -> dict[str, MountState]:
 
 def kernel_stamp(backend: Backend) -> object:
     """Return a stamp that changes when any process mounts or unmounts a layer in this mount namespace."""
-    return tuple(overlay_mounts(_home(backend))) if backend.layout.driver == "overlay" else ()
+    return tuple(backend.driver.kernel_mounts())
 
 
 def clear_stale(tx: Transaction, ref_or_path: str | None) -> list[MountState]:
@@ -135,7 +134,7 @@ def users(backend: Backend, layer_id: str, references: References) -> MountUsers
     """Return who uses a layer's mount. Examines all processes that this user may see."""
     state = survey(backend).get(layer_id)
     containers = tuple(label for label, tops in references.container_tops if layer_id in tops)
-    return MountUsers(state, containers, tuple(processes_in(place_of(backend, layer_id))))
+    return MountUsers(state, containers, tuple(processes_in(backend.driver.place_of(layer_id))))
 
 
 def refuse_living(backend: Backend, layer_id: str, state: MountState | None) -> None:
@@ -145,7 +144,7 @@ def refuse_living(backend: Backend, layer_id: str, state: MountState | None) -> 
     """
     if state is None or state.place is not MountPlace.HERE:
         _refuse_elsewhere(backend, layer_id, "it cannot be unmounted from this one")
-    place = place_of(backend, layer_id)
+    place = backend.driver.place_of(layer_id)
     processes = processes_in(place)
     if processes:
         hint = "stop them first (podman stop), or leave the folder and close its files"
@@ -159,7 +158,7 @@ def refuse_under_mounts(tx: Transaction, layer_id: str) -> None:
     own folder are affected.
     """
     backend, mounts = tx.backend, survey(tx.backend)
-    if backend.layout.driver != "overlay":
+    if backend.driver.copies_lower:
         if layer_id in mounts:
             refuse_living(backend, layer_id, mounts[layer_id])
         return
@@ -168,22 +167,6 @@ def refuse_under_mounts(tx: Transaction, layer_id: str) -> None:
     if seen:
         hint = "these mounts would become empty; unmount them first (podman stop, podman unmount)"
         raise LayerInUse(layer_id, mounts=seen, hint=hint)
-
-
-def place_of(backend: Backend, layer_id: str) -> Place:
-    """Return where processes would be that use a layer."""
-    layout = backend.layout
-    if layout.driver == "overlay":
-        home = _home(backend)
-        kernel: KernelMount | None = overlay_mounts(home).get(layer_id)
-        device = kernel.device if kernel is not None else ""
-        return Place(f"{home}/{layer_id}/merged", device, f"{home}/{layer_id}/diff")
-    path = os.path.realpath(os.path.join(layout.graph_root, layout.driver, "dir", layer_id))
-    try:
-        number = os.stat(path).st_dev
-    except OSError:
-        return Place(path)
-    return Place(path, f"{os.major(number)}:{os.minor(number)}", shared=True)
 
 
 def _find(tx: Transaction, table: MountTable, ref_or_path: str) -> str:
@@ -202,13 +185,9 @@ def _state(line: MountPoint, here: bool, pid: int = 0) -> MountState:
     return MountState(line.id, line.path, line.count, place, pid)
 
 
-def _home(backend: Backend) -> str:
-    return os.path.realpath(os.path.join(backend.layout.graph_root, "overlay"))
-
-
 def _away(backend: Backend, layer_id: str) -> int:
     """Return a process in another mount namespace in which the layer is mounted, or 0."""
-    return elsewhere(_home(backend), {layer_id}).get(layer_id, 0) if backend.layout.driver == "overlay" else 0
+    return backend.driver.mounted_elsewhere({layer_id}).get(layer_id, 0)
 
 
 def _refuse_elsewhere(backend: Backend, layer_id: str, consequence: str) -> None:
@@ -216,10 +195,10 @@ def _refuse_elsewhere(backend: Backend, layer_id: str, consequence: str) -> None
     if pid:
         hint = f"it is mounted in another mount namespace, so {consequence}; {_ENTER}"
         holder = str(Process(pid, command_of(pid), "root"))
-        raise LayerInUse(layer_id, mounts=(place_of(backend, layer_id).path,), processes=(holder,), hint=hint)
+        raise LayerInUse(layer_id, mounts=(backend.driver.place_of(layer_id).path,), processes=(holder,), hint=hint)
 
 
 def _with_processes(backend: Backend, error: LayerInUse) -> LayerInUse:
-    processes = tuple(str(process) for process in processes_in(place_of(backend, error.layer)))
+    processes = tuple(str(process) for process in processes_in(backend.driver.place_of(error.layer)))
     hint = "leave the folder and close its files, then try again" if processes else ""
     return LayerInUse(error.layer, mounts=error.mounts, processes=processes, hint=hint)

@@ -6,10 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from layerstore.errors import NotSupported, StoreAccess, StoreMissing, UnusableID
-
-DRIVERS = ("overlay", "vfs")
-"""The drivers that this package knows, the best first."""
+from layerstore.errors import StoreAccess, UnusableID
 
 _NAME_MAX = 200  # bytes, so that the name plus the longest suffix fits into the 255 of a file system
 
@@ -102,31 +99,3 @@ def drivers_in(graph_root: str | Path) -> list[str]:
         raise StoreAccess(graph_root, "this user may not list it", "use sudo, or open a store of your own") from error
     suffix = "-layers"
     return sorted(name.removesuffix(suffix) for name in entries if name.endswith(suffix) and name != suffix)
-
-
-def choose_driver(graph_root: str | Path, asked: str | None, *, must_exist: bool) -> str:
-    """Decide which driver's store to open.
-
-    The one that was asked for; else the one that has a store there, the best of several; else "": a new store, for
-    which the best that works there is yet to be found.
-
-    Raises:
-        NotSupported: the driver is none of `DRIVERS`.
-        StoreMissing: `must_exist` and there is none.
-    """
-    found = drivers_in(graph_root)
-    if asked is None:
-        known = [name for name in DRIVERS if name in found]
-        if known:
-            return known[0]
-        if found:
-            raise NotSupported(f"{graph_root} holds a store of driver {found[0]!r}; known are {', '.join(DRIVERS)}")
-        if must_exist:
-            raise StoreMissing(graph_root, "give --root, or make one with `layertui demo`")
-        return ""
-    if asked not in DRIVERS:
-        raise NotSupported(f"driver {asked!r} is not known here; known are {', '.join(DRIVERS)}")
-    if must_exist and asked not in found:
-        there = f"it has {', '.join(found)}" if found else ""
-        raise StoreMissing(os.path.join(graph_root, f"{asked}-layers"), there)
-    return asked

@@ -25,9 +25,8 @@ from layertui.panels.changes.model import ChangeFilter, ChangeTree, build_change
 from layertui.panels.changes.tree import ChangesTree
 from layertui.text.format import size_text
 from layertui.text.safe import safe
-from layertui.widgets.cells import Line, cut_name
+from layertui.widgets.cells import Line, base_style, cut_name, layered
 from layertui.widgets.filter_bar import FilterBar
-from layertui.widgets.styles import base_style, layered
 
 _NO_MATCH = "Nothing matches the filter.\n\n{filter.clear} clears it."
 _NO_KIND = (

@@ -44,6 +44,15 @@ class ChangesTree(VirtualTree):
     """Shows a `ChangeTree`."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings(CHANGES_ACTIONS)
+    DEFAULT_CSS = """
+    ChangesTree {
+        & .changes--added { color: $text-success; }
+        & .changes--modified { color: $text-warning; }
+        & .changes--deleted { color: $text-error; }
+        & .changes--folder { color: $foreground 70%; }
+        & .changes--size { color: $foreground 70%; }
+    }
+    """
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "changes--added",
         "changes--modified",

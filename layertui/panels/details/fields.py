@@ -19,9 +19,8 @@ from layertui.keys.sentences import with_keys
 from layertui.model.summary import Field, Group
 from layertui.panels.details.actions import FIELDS_ACTIONS
 from layertui.text.safe import safe
-from layertui.widgets.cells import Line, broken, cut
+from layertui.widgets.cells import Line, base_style, broken, cut, layered, one_band
 from layertui.widgets.line_view import LineView
-from layertui.widgets.styles import base_style, layered, one_band
 
 _LABEL = 10
 _BELOW = 2  # indentation of a path that is written below its label
@@ -48,6 +47,10 @@ class FieldList(LineView, can_focus=True):
     BINDINGS: ClassVar[list[BindingType]] = bindings(FIELDS_ACTIONS)
     DEFAULT_CSS = """
     FieldList {
+        height: 1fr;
+        scrollbar-size-vertical: 1;
+        overflow-x: hidden;
+        background: $background;
         & .fields--heading { color: $accent; text-style: bold; }
         & .fields--label { color: $foreground 60%; }
         & .fields--dim { color: $foreground 60%; }
@@ -56,6 +59,7 @@ class FieldList(LineView, can_focus=True):
         & .fields--warning { color: $text-warning; }
         & .fields--error { color: $text-error; text-style: bold; }
         & .fields--cursor { background: $primary 35%; text-style: bold; }
+        &:nocolor .fields--cursor { text-style: bold reverse; }
     }
     """
     COMPONENT_CLASSES: ClassVar[set[str]] = {

@@ -20,10 +20,9 @@ from layertui.panels.files.preview_model import ADDRESS, FIRST, LIMIT, Preview, 
 from layertui.panels.files.syntax import Run, Tones
 from layertui.text.format import size_text
 from layertui.text.safe import pieces, safe
-from layertui.widgets.cells import Line, cut_path
+from layertui.widgets.cells import Line, base_style, cut_path, layered
 from layertui.widgets.line_view import LineView
 from layertui.widgets.one_line import OneLine
-from layertui.widgets.styles import base_style, layered
 
 _SIDEWAYS = 8
 _LONG = 4000

@@ -87,6 +87,16 @@ class FilesTree(VirtualTree):
     """Shows a `FileTree`, and asks for the folders that the user opens."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings(FILES_ACTIONS)
+    DEFAULT_CSS = """
+    FilesTree {
+        & .files--added { color: $text-success; }
+        & .files--modified { color: $text-warning; }
+        & .files--below { color: $foreground 60%; }
+        & .files--found { color: $accent; }
+        & .files--note { color: $foreground 60%; text-style: italic; }
+        & .files--column { color: $foreground 70%; }
+    }
+    """
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "files--added",
         "files--modified",

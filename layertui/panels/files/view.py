@@ -22,8 +22,7 @@ from layertui.panels.files.preview import PreviewHead, PreviewView, title_of
 from layertui.panels.files.preview_model import Start
 from layertui.panels.files.tree import FilesTree, Origins, modified, size_column
 from layertui.text.format import age_text
-from layertui.widgets.cells import Line, cut_path
-from layertui.widgets.styles import base_style, layered
+from layertui.widgets.cells import Line, base_style, cut_path, layered
 from layertui.widgets.tree.tree import VirtualTree
 
 _BESIDE = 130  # width of the panel from which the preview is beside the tree

@@ -16,8 +16,7 @@ from layertui.keys.sentences import with_keys
 from layertui.panels.json.actions import JSON_ACTIONS
 from layertui.panels.json.model import JsonText
 from layertui.text.safe import safe
-from layertui.widgets.cells import Line, broken
-from layertui.widgets.styles import base_style, layered
+from layertui.widgets.cells import Line, base_style, broken, layered
 from layertui.widgets.tree.tree import VirtualTree
 
 STEP = 2
@@ -30,6 +29,15 @@ class JsonTree(VirtualTree):
     """Shows the lines of a record. Objects and lists fold."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings(JSON_ACTIONS)
+    DEFAULT_CSS = """
+    JsonTree {
+        & .json--key { color: $text-accent; }
+        & .json--string { color: $text-success; }
+        & .json--number { color: $text-warning; }
+        & .json--word { color: $text-secondary; }
+        & .json--sign { color: $foreground 60%; }
+    }
+    """
     COMPONENT_CLASSES: ClassVar[set[str]] = {"json--key", "json--string", "json--number", "json--word", "json--sign"}
 
     class CopyWanted(Message):

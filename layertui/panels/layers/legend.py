@@ -21,7 +21,7 @@ SIGNS: tuple[Sign, ...] = (
     Sign("shared", _DIM, "is in an additional image store, which is only read here"),
     Sign("incomplete", "$text-warning", "part of its content is missing"),
     Sign("!no parent", "bold $text-error", "the record of its parent is missing"),
-    Sign("!circle", "bold $text-error", "its chain of parents leads back to itself"),
+    Sign("!cycle", "bold $text-error", "its chain of parents leads back to itself"),
     Sign("inc mnt shr", "", "incomplete, mounted and shared where space is short; vol is volatile, ro read-only"),
     Sign("unused", _DIM, "no image or container needs it"),
     Sign("nginx", "bold $text-secondary", "an image whose top layer this is"),

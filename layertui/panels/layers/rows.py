@@ -85,6 +85,20 @@ def users_of(row: LayerRow) -> list[str]:
 class LayerRows(VirtualTree):
     """Shows the layers of a `Listing`."""
 
+    DEFAULT_CSS = """
+    LayerRows {
+        & .tree--mark { color: $accent; text-style: bold; }
+        & .tree--name { color: $accent; text-style: bold; }
+        & .tree--id { color: $foreground; }
+        & .tree--users { color: $foreground 60%; }
+        & .tree--users-top { color: $secondary; text-style: bold; }
+        & .tree--size { color: $foreground 85%; }
+        & .tree--size-large { color: $text-warning; }
+        & .tree--good { color: $text-success; }
+        & .tree--warning { color: $text-warning; }
+        & .tree--error { color: $text-error; text-style: bold; }
+    }
+    """
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "tree--mark",
         "tree--name",

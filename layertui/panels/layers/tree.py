@@ -104,6 +104,13 @@ class LayerTree(LayerRows):
 class LayerTreeHeader(OneLine):
     """The column titles, with an arrow on the sorted one. A click on a title sorts by that column."""
 
+    DEFAULT_CSS = """
+    LayerTreeHeader {
+        color: $foreground 60%;
+        text-style: bold;
+        & .header--sorted { color: $accent; text-style: bold underline; }
+    }
+    """
     COMPONENT_CLASSES: ClassVar[set[str]] = {"header--sorted"}
 
     order: reactive[Order] = reactive(Order.TREE)

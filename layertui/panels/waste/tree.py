@@ -18,8 +18,7 @@ from layertui.panels.changes.model import LETTERS
 from layertui.panels.waste.actions import WASTE_ACTIONS
 from layertui.panels.waste.model import WasteTable
 from layertui.text.format import size_text
-from layertui.widgets.cells import Line, cut_name, cut_path
-from layertui.widgets.styles import base_style, layered
+from layertui.widgets.cells import Line, base_style, cut_name, cut_path, layered
 from layertui.widgets.tree.tree import VirtualTree
 
 _BAR = 20
@@ -118,6 +117,15 @@ class WasteTree(VirtualTree):
     """Shows paths with the layers that have them, or layers."""
 
     BINDINGS: ClassVar[list[BindingType]] = bindings(WASTE_ACTIONS)
+    DEFAULT_CSS = """
+    WasteTree {
+        & .waste--added { color: $text-success; }
+        & .waste--modified { color: $text-warning; }
+        & .waste--deleted { color: $text-error; }
+        & .waste--wasted { color: $text-warning; }
+        & .waste--column { color: $foreground 70%; }
+    }
+    """
     COMPONENT_CLASSES: ClassVar[set[str]] = {
         "waste--added",
         "waste--modified",

@@ -168,7 +168,7 @@ class CheckScreen(WholeScreen[bool]):
             self.findings.focus()
         if nothing:
             what = (_DEEP if self._deep else _QUICK).format(deep=key_of("check.deep"))
-            what += _COPIES if self._deep and self._store.driver_name == "vfs" else ""
+            what += _COPIES if self._deep and self._store.copies_lower else ""
             found = Content.assemble(("✓ No problems found", "bold $text-success"), "\n\n", what)
             self.query_one("#check-nothing", Static).update(found)
         self.query_one("#check-head", Static).update(self._head())

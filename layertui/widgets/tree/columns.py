@@ -1,4 +1,4 @@
-"""Columns: one value a row, of many rows. Marks are columns of bytes: 1 where a row is meant, 0 where not."""
+"""Columns of values, one per row. Marks are columns of bytes: 1 for a marked row, 0 for others."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _Value_co = TypeVar("_Value_co", covariant=True)
 
 
 class Column(Protocol[_Value_co]):
-    """A value for each row, by its number; may be made up when it is asked for."""
+    """A value for each row, which may be computed on access."""
 
     def __len__(self) -> int: ...
     def __iter__(self) -> Iterator[_Value_co]: ...
@@ -19,7 +19,7 @@ class Column(Protocol[_Value_co]):
 
 
 class Picked(Generic[_Value]):
-    """The values of a column in some of its rows, given by their numbers; each is looked up when it is asked for."""
+    """The values of a column in some of its rows, looked up on access."""
 
     def __init__(self, column: Column[_Value], numbers: Sequence[int]) -> None:
         self.column = column
@@ -39,28 +39,28 @@ _numbers = array("i")
 
 
 def numbers_to(count: int) -> array[int]:
-    """Return the numbers from 0 to at least `count` - 1; whoever takes a slice of them has it at once."""
-    global _numbers  # noqa: PLW0603 - made once, and larger when more are needed
+    """Return an array of the numbers from 0 to at least `count` - 1, shared by all callers because slicing is fast."""
+    global _numbers  # noqa: PLW0603 - grows when more numbers are needed
     if len(_numbers) < count:
         _numbers = array("i", range(count))
     return _numbers
 
 
 def both(one: bytes | bytearray, other: bytes | bytearray) -> bytes:
-    """Return what is marked in both of two sets of marks for the same rows."""
+    """Return marks for the rows that are marked in both of two columns."""
     together = int.from_bytes(one, "little") & int.from_bytes(other, "little")
     return together.to_bytes(len(one), "little")
 
 
 def either(one: bytes | bytearray, other: bytes | bytearray) -> bytes:
-    """Return what is marked in one of two sets of marks for the same rows, or in both."""
+    """Return marks for the rows that are marked in at least one of two columns."""
     together = int.from_bytes(one, "little") | int.from_bytes(other, "little")
     return together.to_bytes(len(one), "little")
 
 
 def neither(marks: bytes | bytearray) -> bytes:
-    """Return what is not marked."""
-    return bytes(marks).translate(_TURNED)
+    """Return marks for the rows that are not marked."""
+    return bytes(marks).translate(_INVERTED)
 
 
-_TURNED = bytes([1]) + bytes(255)
+_INVERTED = bytes([1]) + bytes(255)

@@ -1,7 +1,7 @@
-"""The lines in front of a tree's rows.
+"""The guide lines in front of the rows of a tree.
 
-A chain of only children runs straight down, as a bracket: ╭ where it starts, │ on the way, ╰ where it ends. Branches
-leave it with ├─ and ╰─. So a row is set in by two cells for each branch that leads to it, and for nothing else.
+A chain of only children is drawn as a vertical bracket: ╭ at its start, │ in between, ╰ at its end. Branches leave it
+with ├─ and ╰─. So a row is indented by two cells per branch that leads to it, and not by the length of its chain.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ _MORE = "…"
 
 
 def guide_text(folding: Folding, node: int, room: int) -> str:
-    """Return the guides of `node` with the mark of its fold, in at most `room` cells; the innermost are kept.
+    """Return the guides of `node` with its fold mark, in at most `room` cells.
 
-    What is cut is cut by whole levels, so that lines which pass by stand under each other.
+    The innermost guides are kept. Only whole levels are removed, so that vertical lines stay aligned.
     """
     shape = folding.shape
     room -= room % _STEP
@@ -33,7 +33,7 @@ def guide_text(folding: Folding, node: int, room: int) -> str:
 
 
 def fold_zone(folding: Folding, node: int, room: int) -> int:
-    """Return how many cells at the start of a row belong to the guides: a click there folds."""
+    """Return how many cells at the start of a row belong to the guides, where a click folds the node."""
     return len(guide_text(folding, node, room))
 
 
@@ -55,7 +55,7 @@ def _folder_mark(folding: Folding, node: int) -> str:
 
 
 def _above(shape: TreeShape, node: int, most: int) -> list[str]:
-    """Return, from the outside in, whether a line passes by for each level around the node's own branch."""
+    """Return the guides of the levels outside the node's own branch, outermost first."""
     text: list[str] = []
     parent = shape.parents[shape.head(node)]
     while parent != ROOT and len(text) <= most:

@@ -1,7 +1,4 @@
-"""The order of a tree: parents before their children, whatever the records say about parents.
-
-One pass a step and no recursion, so that depth and number do not matter.
-"""
+"""Preorder of a tree whose parents may be missing or form cycles. No recursion, so the depth does not matter."""
 
 from __future__ import annotations
 
@@ -12,11 +9,11 @@ from layertui.widgets.tree.shape import ROOT
 
 
 def preorder(parents: Sequence[int], nodes: Sequence[int] | None = None) -> tuple[array[int], array[int], list[int]]:
-    """Return the nodes in preorder, for each place in that order its parent's place, and which circles were cut.
+    """Return the nodes in preorder, the position of each one's parent in it, and the nodes where cycles were cut.
 
-    `parents` has each node's parent, anything negative where it has none. Whatever no root leads to stands in a
-    circle of parents: its first node becomes a root, and is among the third value. Siblings follow each other as in
-    `nodes`, which has all of them, or by their numbers.
+    `parents` holds the parent of each node, a negative number for none. Nodes that no root leads to are in or below a
+    cycle of parents; the lowest node of each cycle becomes a root. Siblings are in the order of `nodes`, which must
+    hold all nodes, or by number.
     """
     children, siblings = _links(parents, range(len(parents)) if nodes is None else nodes)
     order, placed = array("i"), array("i")
@@ -30,7 +27,7 @@ def preorder(parents: Sequence[int], nodes: Sequence[int] | None = None) -> tupl
             while node != ROOT:
                 if siblings[node] != ROOT:
                     stack.append(siblings[node])
-                if places[node] != ROOT:  # where a circle was cut
+                if places[node] != ROOT:  # a cycle was cut here
                     break
                 places[node] = len(order)
                 placed.append(places[parents[node]] if parents[node] >= 0 else ROOT)
@@ -40,7 +37,7 @@ def preorder(parents: Sequence[int], nodes: Sequence[int] | None = None) -> tupl
             suspect += 1
         if suspect == len(parents):
             return order, placed, cut
-        start = _circle_member(parents, suspect)
+        start = _cycle_start(parents, suspect)
         cut.append(start)
         places[start] = len(order)
         placed.append(ROOT)
@@ -49,7 +46,7 @@ def preorder(parents: Sequence[int], nodes: Sequence[int] | None = None) -> tupl
 
 
 def _links(parents: Sequence[int], nodes: Sequence[int]) -> tuple[list[int], list[int]]:
-    """Return each node's first child, with the first root at the end, and each node's next sibling."""
+    """Return the first child of each node, with the first root at the end, and the next sibling of each node."""
     children = [ROOT] * (len(parents) + 1)
     siblings = [ROOT] * len(parents)
     for node in reversed(nodes):
@@ -61,8 +58,8 @@ def _links(parents: Sequence[int], nodes: Sequence[int]) -> tuple[list[int], lis
     return children, siblings
 
 
-def _circle_member(parents: Sequence[int], node: int) -> int:
-    """Follow parents from a node that no root leads to until one comes twice: that one is in the circle."""
+def _cycle_start(parents: Sequence[int], node: int) -> int:
+    """Return the lowest node of the cycle that the parents of `node` lead to."""
     seen = set()
     while node not in seen:
         seen.add(node)

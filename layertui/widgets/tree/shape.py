@@ -1,8 +1,8 @@
-"""The shape of a tree in flat arrays: who hangs from whom, how far rows are set in, and the lines between them.
+"""The shape of a tree in flat arrays.
 
-Nodes are numbered in preorder, a node before everything below it, so that a subtree is a range and nothing here is
-recursive. In a *compact* shape an only child stands straight below its parent, and only where a tree branches are
-rows set in: chains of layers are long and seldom branch, and sixty steps to the right would leave no room to read.
+Nodes are numbered in preorder, so a subtree is a range of numbers and no function here is recursive. In a *compact*
+shape an only child is not indented; only branches are. Chains of layers are long and rarely branch, and an indentation
+per layer would leave no room for text.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from operator import lt
 from layertui.widgets.tree.columns import Column, Picked, numbers_to
 
 ROOT = -1
-"""The parent of a node that hangs from nothing."""
+"""The parent of a root."""
 
-_STRIDE = 256  # nodes of a long chain from one whose head is remembered to the next
+_STRIDE = 256  # the head is cached for every 256th node of a chain
 
 
 @dataclass(frozen=True, eq=False)
 class TreeShape:
-    """Two flat arrays, one value a node: its parent, and one past the last node below it.
+    """Two columns: the parent of each node, and one past the last node of its subtree.
 
-    The rest follows from them when a row is drawn. In a compact shape the head of a node is the first node of the chain
-    that it stands in; elsewhere every node is its own.
+    Everything else is computed from them when a row is drawn. In a compact shape, the head of a node is the first node
+    of its chain; in others, each node is its own head.
     """
 
     parents: Column[int]
@@ -40,16 +40,16 @@ class TreeShape:
         return len(self.parents)
 
     def is_leaf(self, node: int) -> bool:
-        """Tell whether nothing hangs from this node."""
+        """Return whether a node has no children."""
         return self.ends[node] == node + 1
 
     def branches(self, node: int) -> bool:
-        """Tell whether more than one node hangs from this one."""
+        """Return whether a node has more than one child."""
         first = node + 1
         return first < self.ends[node] and self.ends[first] < self.ends[node]
 
     def children(self, node: int) -> Iterator[int]:
-        """Yield the nodes that hang from this one."""
+        """Yield the children of a node."""
         child, end = node + 1, self.ends[node]
         while child < end:
             yield child
@@ -57,11 +57,11 @@ class TreeShape:
 
     @cached_property
     def inner(self) -> Sequence[int]:
-        """The nodes that others hang from."""
+        """The nodes that have children."""
         return array("i", compress(range(len(self)), map(lt, range(1, len(self) + 1), self.ends)))
 
     def sibling(self, node: int, step: int) -> int | None:
-        """Return the next (1) or previous (-1) node with the same parent, None at the end."""
+        """Return the next (1) or previous (-1) sibling of a node, None if there is none."""
         parent = self.parents[node]
         first, end = (0, len(self)) if parent == ROOT else (parent + 1, self.ends[parent])
         if step > 0:
@@ -74,27 +74,27 @@ class TreeShape:
         return other
 
     def is_last(self, node: int) -> bool:
-        """Tell whether no sibling follows this node."""
+        """Return whether a node is the last of its siblings."""
         parent = self.parents[node]
         return self.ends[node] == (len(self) if parent == ROOT else self.ends[parent])
 
     def head(self, node: int) -> int:
-        """Return the first node of the chain that this one stands in."""
+        """Return the first node of the chain of a node."""
         if not self.compact:
             return node
         known, head = self._heads, node
         while head not in known and self._is_straight_below(head):
             head -= 1
         head = known.get(head, head)
-        known.update(dict.fromkeys(range(node, head, -_STRIDE), head))  # others of the chain are asked for next
+        known.update(dict.fromkeys(range(node, head, -_STRIDE), head))  # for the next rows of the chain
         return head
 
     def is_set_in(self, node: int) -> bool:
-        """Tell whether this node stands further right than the roots."""
+        """Return whether a node is indented."""
         return self.parents[self.head(node)] != ROOT
 
     def path(self, node: int) -> list[int]:
-        """Return the heads of the chains from the outermost down to the one that `node` stands in."""
+        """Return the heads of the chains that lead to `node`, outermost first."""
         heads = []
         while node != ROOT:
             head = self.head(node)
@@ -109,43 +109,43 @@ class TreeShape:
 
 
 def build_shape(parents: Sequence[int], *, compact: bool = False) -> TreeShape:
-    """Work out the ends from the parents of nodes in preorder."""
+    """Return the shape of nodes in preorder, given their parents."""
     count = len(parents)
     ends = [*range(1, count + 1), 0]
     node = count
-    for parent in reversed(parents):  # backwards, a node's own end is known before its parent's
+    for parent in reversed(parents):  # backwards, so that the end of a node is known before that of its parent
         node -= 1
         end = ends[node]
-        if end > ends[parent]:  # noqa: PLR1730 - twice as quick as max
-            ends[parent] = end  # of a root: in the last place, which stands for no node
+        if end > ends[parent]:  # noqa: PLR1730 - twice as fast as max
+            ends[parent] = end  # for a root, this is the additional last item
     del ends[-1]
     return TreeShape(array("i", parents), array("i", ends), compact)
 
 
 def prune(shape: TreeShape, nodes: Sequence[int]) -> TreeShape:
-    """Return the shape of some nodes, in their order, the parents of all of them among them.
+    """Return the shape of some nodes of a shape, in ascending order. Their parents must be among them.
 
-    It is worked out for those that are looked at: of many a filter shows a screenful.
+    Values are computed on access, because a filter shows only a screenful of its matches.
     """
     return _Pruned(_Places(shape.parents, nodes), _Places(shape.ends, nodes), shape.compact, shape=shape, nodes=nodes)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class _Pruned(TreeShape):
-    """Some nodes of a shape."""
+    """The shape of some nodes of another shape."""
 
     shape: TreeShape
     nodes: Sequence[int]
 
     @cached_property
     def inner(self) -> Sequence[int]:
-        """The nodes whose next one still stands below them."""
+        """The nodes that have children, which is to say whose next node is in their subtree."""
         next_ones = islice(self.nodes, 1, None)
         return array("i", compress(range(len(self)), map(lt, next_ones, Picked(self.shape.ends, self.nodes))))
 
 
 class _Places(Picked[int]):
-    """Nodes that a column has for some nodes, as their places among these."""
+    """Values of a column of nodes, translated to the positions of these nodes among the picked ones."""
 
     def __getitem__(self, place: int) -> int:
         node = super().__getitem__(place)
@@ -156,12 +156,12 @@ class _Places(Picked[int]):
 
 
 def flat_shape(count: int) -> TreeShape:
-    """Return the shape of a plain list."""
+    """Return the shape of a list of `count` roots."""
     return TreeShape(array("i", [ROOT]) * count, range(1, count + 1))
 
 
 class Folding:
-    """Which nodes of a shape are folded, and the nodes that are therefore to be seen, in a flat sorted sequence."""
+    """The folded nodes of a shape, and the visible ones in ascending order."""
 
     def __init__(self, shape: TreeShape, folded: Iterable[int] = ()) -> None:
         self.shape = shape
@@ -174,19 +174,19 @@ class Folding:
         return len(self.visible)
 
     def line_of(self, node: int) -> int:
-        """Return the line that shows `node`, or the folded node that hides it."""
+        """Return the line of `node`, or of the folded node that hides it."""
         line = bisect_left(self.visible, node)
         if line < len(self.visible) and self.visible[line] == node:
             return line
         return max(line - 1, 0)
 
     def is_visible(self, node: int) -> bool:
-        """Tell whether nothing hides this node."""
+        """Return whether no folded node hides `node`."""
         line = bisect_left(self.visible, node)
         return line < len(self.visible) and self.visible[line] == node
 
     def fold(self, node: int) -> None:
-        """Hide what is below `node`."""
+        """Hide the subtree of `node`."""
         if node in self.folded or self.shape.is_leaf(node):
             return
         self.folded.add(node)
@@ -195,7 +195,7 @@ class Folding:
         del self.visible[start:stop]
 
     def unfold(self, node: int) -> None:
-        """Show what is below `node`, but for what other folded nodes hide."""
+        """Show the subtree of `node`, except what other folded nodes hide."""
         if node not in self.folded:
             return
         self.folded.discard(node)
@@ -205,7 +205,7 @@ class Folding:
             self.visible[start:start] = self._walk(node + 1, self.shape.ends[node])
 
     def reveal(self, node: int) -> None:
-        """Unfold everything that hides `node`, outermost first."""
+        """Unfold all nodes that hide `node`, outermost first."""
         above = []
         parent = self.shape.parents[node]
         while parent != ROOT:
@@ -228,7 +228,7 @@ class Folding:
         self.visible = self._walk(0, len(self.shape))
 
     def _walk(self, node: int, end: int) -> array[int]:
-        """Return what is to be seen of a range: runs of nodes from one fold to the next."""
+        """Return the visible nodes of a range, built from the runs between folded nodes."""
         seen = array("i")
         folded, ends, every = self._sorted, self.shape.ends, numbers_to(len(self.shape))
         at = bisect_left(folded, node)

@@ -1,4 +1,4 @@
-"""A tree, or a list, of any length that draws only the lines on the screen."""
+"""A tree or list of any length that draws only the visible lines."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from textual.reactive import reactive
 from textual.strip import Strip
 
 from layertui.keys.actions import TREE_ACTIONS, bindings
+from layertui.widgets.cells import base_style, layered, one_band
 from layertui.widgets.line_view import LineView
-from layertui.widgets.styles import base_style, layered, one_band
 from layertui.widgets.tree.columns import Column
 from layertui.widgets.tree.guides import fold_zone, guide_text
 from layertui.widgets.tree.shape import ROOT, Folding, TreeShape, flat_shape
 
 _NOTHING = -1
-_NEAR = 200  # lines below the cursor, and above, that may stand in for its own
+_NEAR = 200  # lines above and below a deleted one that the cursor may move to
 
 
 class _TreeMessage(Message):
-    """Comes from a tree."""
+    """A message from a tree."""
 
     def __init__(self, tree: VirtualTree) -> None:
         self.tree = tree
@@ -40,7 +40,7 @@ class _TreeMessage(Message):
 
 
 class _NodeMessage(_TreeMessage):
-    """Is about a node of a tree."""
+    """A message about a node of a tree."""
 
     def __init__(self, tree: VirtualTree, node: int) -> None:
         self.node = node
@@ -48,9 +48,27 @@ class _NodeMessage(_TreeMessage):
 
 
 class VirtualTree(LineView, can_focus=True):
-    """Shows the nodes of a `TreeShape`; a subclass says what a line looks like (`render_node`).
+    """Shows the nodes of a `TreeShape`, which subclasses draw with `render_node`.
 
-    Nodes have keys (a layer's ID, a path), by which the cursor, folds and the scroll position survive a new shape.
+    Nodes have keys, such as layer IDs or paths, which keep the cursor, the folds and the scroll position when the shape
+    changes.
+    """
+
+    DEFAULT_CSS = """
+    VirtualTree {
+        height: 1fr;
+        scrollbar-size-vertical: 1;
+        overflow-x: hidden;
+        background: $background;
+        & .tree--cursor { background: $primary 38%; text-style: bold; }
+        & .tree--cursor-blurred { background: $foreground 12%; }
+        & .tree--hover { background: $foreground 6%; }
+        & .tree--guides { color: $foreground 45%; }
+        & .tree--dim { color: $foreground 60%; }
+        & .tree--escape { color: $warning; text-style: reverse dim; }
+        &:light .tree--cursor { background: $primary 22%; }
+        &:nocolor .tree--cursor { text-style: bold reverse; }
+    }
     """
 
     BINDINGS: ClassVar[list[BindingType]] = bindings(TREE_ACTIONS)
@@ -67,13 +85,13 @@ class VirtualTree(LineView, can_focus=True):
     hover_line: reactive[int] = reactive(_NOTHING, repaint=False)
 
     class CursorMoved(_NodeMessage):
-        """The cursor is on another node; `node` is -1 when there is none."""
+        """The cursor has moved to another node. `node` is -1 if the tree is empty."""
 
     class Chosen(_NodeMessage):
-        """Enter was pressed on a node that has nothing to fold, or a line was clicked twice."""
+        """Enter was pressed on a leaf, or a leaf was double-clicked."""
 
     class WidthChanged(_TreeMessage):
-        """There is more or less room for a line."""
+        """The width of the lines has changed."""
 
     def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002 - Textual's word
         super().__init__(id=id, classes=classes)
@@ -85,25 +103,25 @@ class VirtualTree(LineView, can_focus=True):
         self._styles: dict[tuple[str, ...], Style] = {}
 
     def render_node(self, node: int, width: int, *, base: Style) -> list[Segment]:
-        """Draw a node in at most `width` cells, on top of `base`."""
+        """Return the segments of a node in at most `width` cells, in styles based on `base`."""
         raise NotImplementedError
 
     # Content
 
     @property
     def shape(self) -> TreeShape:
-        """The shape that is shown."""
+        """The current shape."""
         return self.folding.shape
 
     @property
     def cursor_node(self) -> int:
-        """The node under the cursor, -1 when there is none."""
+        """The node under the cursor, -1 if the tree is empty."""
         lines = self.folding.visible
         return lines[self.cursor_line] if self.cursor_line < len(lines) else _NOTHING
 
     @property
     def cursor_key(self) -> str | None:
-        """The key of the node under the cursor."""
+        """The key of the node under the cursor, None if the tree is empty."""
         node = self.cursor_node
         return None if node == _NOTHING else self._keys[node]
 
@@ -115,10 +133,11 @@ class VirtualTree(LineView, can_focus=True):
         *,
         now_at: Callable[[int], int | None] | None = None,
     ) -> None:
-        """Show other nodes; cursor, folds and scroll position stay with the keys; `folded` are folded in any case.
+        """Show new nodes and keep the cursor, the folds and the scroll position with their keys.
 
-        `now_at` says where a node of before is now, None if nowhere: quicker than a look at its key. A cursor whose
-        node is gone goes to the nearest line that is still there.
+        The nodes in `folded` are folded as well. `now_at` returns the new number of an old node, None if it is gone; it
+        is faster than looking up the key. If the node under the cursor is gone, the cursor moves to the nearest line
+        that remains.
         """
         before, lines, line = self._keys, self.folding.visible, self.cursor_line
         offset = line - self.scroll_offset.y
@@ -137,11 +156,11 @@ class VirtualTree(LineView, can_focus=True):
             self.go_to_key(wanted)
 
     def want(self, key: str) -> None:
-        """Put the cursor on this key when nodes are shown the next time."""
+        """Move the cursor to this key the next time that nodes are shown."""
         self._wanted = key
 
     def start_nodes(self, shape: TreeShape, keys: Column[str], folded: Iterable[int] = ()) -> None:
-        """Show something else: the cursor goes to the first line, and exactly the nodes `folded` are folded."""
+        """Show unrelated nodes, with the cursor on the first line and only the nodes in `folded` folded."""
         self._keys, self._places = keys, None
         self.folding = Folding(shape, folded)
         self.forget_lines()
@@ -149,18 +168,21 @@ class VirtualTree(LineView, can_focus=True):
         self._settle(None, 0, 0, None)
 
     def place(self, key: str) -> int | None:
-        """Return the node with this key."""
+        """Return the node with this key, None if there is none."""
         if self._places is None:
             self._places = {key: node for node, key in enumerate(self._keys)}
         return self._places.get(key)
 
     def forget_lines(self) -> None:
-        """Draw all lines anew."""
+        """Drop the cached lines and redraw."""
         self._lines.clear()
         self.refresh()
 
     def _settle(self, node: int | None, line: int, offset: int, before: str | None) -> None:
-        """Put the cursor on a node, or else on a line, where it was on the screen; tell if it has left `before`."""
+        """Move the cursor to `node`, or to `line` if that is None, `offset` rows below the top of the view.
+
+        Post `CursorMoved` if the key under the cursor is not `before`.
+        """
         if node is not None:
             line = self.folding.line_of(node)
         self.set_reactive(VirtualTree.cursor_line, max(0, min(line, len(self.folding) - 1)))
@@ -177,27 +199,27 @@ class VirtualTree(LineView, can_focus=True):
     # Drawing
 
     def style_of(self, *names: str) -> Style:
-        """Return a component style, without the background of the widget."""
+        """Return a component style without the style of the widget."""
         style = self._styles.get(names)
         if style is None:
             style = self._styles[names] = layered(self, *names)
         return style
 
     def quiet_style_of(self, name: str, node: int) -> Style:
-        """Return a component style for what matters less; under the cursor it is as clear as the rest.
+        """Return a component style for secondary text of `node`, or none if the cursor is on it.
 
-        Where there are 16 colours, grey on the grey of the cursor would not be seen.
+        With 16 colours, grey text would be invisible on the grey of the cursor.
         """
         return Style.null() if self.has_focus and node == self.cursor_node else self.style_of(name)
 
     def notify_style_update(self) -> None:
-        """Forget what was drawn with another theme."""
+        """Drop the styles and lines of the previous theme."""
         super().notify_style_update()
         self._styles.clear()
         self._lines.clear()
 
     def render_line(self, y: int) -> Strip:
-        """Draw one line of the screen."""
+        """Draw row `y` of the view, from the cache if possible."""
         line = y + self.scroll_offset.y
         width = self.scrollable_content_region.width
         if not 0 <= line < len(self.folding):
@@ -221,24 +243,24 @@ class VirtualTree(LineView, can_focus=True):
         return strip.adjust_cell_length(width, base).simplify()
 
     def guides(self, node: int, room: int) -> str:
-        """Return the lines in front of a node, in at most `room` cells."""
+        """Return the guides of a node, in at most `room` cells."""
         return guide_text(self.folding, node, room)
 
     # Cursor
 
     def validate_cursor_line(self, line: int) -> int:
-        """Keep the cursor on a line that is there."""
+        """Keep the cursor on an existing line."""
         return max(0, min(line, len(self.folding) - 1))
 
     def watch_cursor_line(self, old: int, new: int) -> None:
-        """Draw two lines and tell."""
+        """Redraw both lines, scroll to the cursor and post `CursorMoved`."""
         self.refresh_line(old)
         self.refresh_line(new)
         self._follow_cursor()
         self.post_message(self.CursorMoved(self, self.cursor_node))
 
     def watch_hover_line(self, old: int, new: int) -> None:
-        """Draw two lines."""
+        """Redraw both lines."""
         for line in (old, new):
             if line != _NOTHING:
                 self.refresh_line(line)
@@ -254,14 +276,14 @@ class VirtualTree(LineView, can_focus=True):
             self.scroll_to(y=self.cursor_line - height + 1, animate=False, immediate=True)
 
     def go_to(self, node: int) -> None:
-        """Put the cursor on a node, unfolding what hides it."""
+        """Move the cursor to a node and unfold the nodes that hide it."""
         if not self.folding.is_visible(node):
             self.folding.reveal(node)
             self._folds_changed()
         self.cursor_line = self.folding.line_of(node)
 
     def go_to_key(self, key: str) -> bool:
-        """Put the cursor on the node with this key; False when there is none."""
+        """Move the cursor to the node with this key and return whether there is one."""
         node = self.place(key)
         if node is None:
             return False
@@ -285,26 +307,29 @@ class VirtualTree(LineView, can_focus=True):
     # Events
 
     def on_resize(self) -> None:
-        """Fit the lines to the new width."""
+        """Fit the lines into the new width and keep the cursor visible."""
         self._resize_content()
         self._follow_cursor()
 
     def watch_has_focus(self, has_focus: bool) -> None:
-        """Show the cursor in full, or dimmed."""
+        """Redraw the cursor, which is dimmed without focus."""
         super().watch_has_focus(has_focus)
         self.refresh_line(self.cursor_line)
 
     def on_mouse_move(self, event: events.MouseMove) -> None:
-        """Light up the line below the mouse."""
+        """Highlight the line under the mouse."""
         line = event.y + self.scroll_offset.y
         self.hover_line = line if line < len(self.folding) else _NOTHING
 
     def on_leave(self) -> None:
-        """Put the light out."""
+        """Clear the hover highlight."""
         self.hover_line = _NOTHING
 
     def on_click(self, event: events.Click) -> None:
-        """Put the cursor there; on the guides, or with a second click, fold or choose."""
+        """Move the cursor to the clicked line.
+
+        A click on the guides or a double click folds the node; a double click on a leaf chooses it.
+        """
         offset = event.get_content_offset(self)
         if offset is None:
             return
@@ -326,7 +351,7 @@ class VirtualTree(LineView, can_focus=True):
         self.cursor_line += lines
 
     def action_page(self, pages: int) -> None:
-        """Move the cursor by screens."""
+        """Move the cursor by pages."""
         self.cursor_line += pages * max(1, self.scrollable_content_region.height - 1)
 
     def action_edge(self, where: str) -> None:
@@ -353,7 +378,7 @@ class VirtualTree(LineView, can_focus=True):
             self.go_to(other)
 
     def action_out(self) -> None:
-        """Fold the node; when it is folded, or has nothing to fold, go to its parent."""
+        """Fold the node, or move the cursor to its parent if it is folded or a leaf."""
         node = self.cursor_node
         if node == _NOTHING:
             return
@@ -363,7 +388,7 @@ class VirtualTree(LineView, can_focus=True):
             self.toggle(node)
 
     def action_in(self) -> None:
-        """Unfold the node, or go to its first child."""
+        """Unfold the node, or move the cursor to its first child if it is not folded."""
         node = self.cursor_node
         if node in self.folding.folded:
             self.toggle(node)
@@ -371,7 +396,7 @@ class VirtualTree(LineView, can_focus=True):
             self.action_child()
 
     def action_toggle_fold(self) -> None:
-        """Fold or unfold the node; choose it when it has nothing to fold."""
+        """Fold or unfold the node, or choose it if it is a leaf."""
         node = self.cursor_node
         if node == _NOTHING:
             return
@@ -381,11 +406,11 @@ class VirtualTree(LineView, can_focus=True):
             self.toggle(node)
 
     def action_fold_all(self) -> None:
-        """Fold everything but the outermost nodes."""
+        """Fold all nodes that have children."""
         self._fold_exactly(self.shape.inner)
 
     def action_unfold_all(self) -> None:
-        """Unfold everything."""
+        """Unfold all nodes."""
         self._fold_exactly(())
 
     def _fold_exactly(self, nodes: Collection[int]) -> None:

@@ -1,4 +1,4 @@
-"""Comparing trees: the peer's rules one by one, and against a plain model."""
+"""Tests of comparing trees: rule by rule, against a simple model and against containers-storage."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LETTERS = {ChangeKind.ADD: "A", ChangeKind.MODIFY: "C", ChangeKind.DELETE: "D"}
 
 @pytest.fixture
 def trees(tmp_path: Path) -> tuple[Path, Path]:
-    """Return a tree and a copy of it, the newer one first."""
+    """Return a tree and its original, the new one first."""
     old = make_tree(tmp_path / "old", BASE)
     new = tmp_path / "new"
     shutil.copytree(old, new, symlinks=True)
@@ -47,12 +47,12 @@ def test_equal_trees_have_no_changes(trees: tuple[Path, Path]) -> None:
     assert compare_trees(*trees) == []
 
 
-def test_without_an_older_tree_all_is_new(trees: tuple[Path, Path]) -> None:
+def test_everything_is_new_without_an_old_tree(trees: tuple[Path, Path]) -> None:
     expected = ["A /d", "A /d/e", "A /d/e/f", "A /d/g", "A /empty", "A /link", "A /top"]
     assert lines(compare_trees(trees[0], None)) == expected
 
 
-def test_sizes_and_modes_are_told_from_the_side_where_the_path_is(trees: tuple[Path, Path]) -> None:
+def test_sizes_and_modes_come_from_the_tree_that_has_the_path(trees: tuple[Path, Path]) -> None:
     new, old = trees
     (new / "top").unlink()
     (new / "d/g").write_bytes(b"55555")
@@ -77,7 +77,7 @@ def test_paths_are_sorted_by_their_bytes(tmp_path: Path) -> None:
     assert [c.path for c in compare_trees(tmp_path, None)] == ["/a", "/a-b", "/a/b", "/z", "/\ue000", "/\udcff"]
 
 
-def test_what_counts_as_a_change(trees: tuple[Path, Path]) -> None:
+def test_what_counts_as_a_modification(trees: tuple[Path, Path]) -> None:
     new, old = trees
 
     def found() -> list[str]:
@@ -87,13 +87,13 @@ def test_what_counts_as_a_change(trees: tuple[Path, Path]) -> None:
     assert found() == ["C /top"]
     (new / "top").chmod(stat.S_IMODE((old / "top").stat().st_mode))
     touch(new / "top", MTIME + 5)
-    assert found() == [], "one of the two times has no nanoseconds"
+    assert found() == [], "fractions are ignored if one of the times has none"
     touch(old / "top", MTIME + 6)
     assert found() == ["C /top"]
     touch(old / "top", MTIME + 5)
     (new / "top").write_bytes(b"444")
     touch(new / "top", MTIME + 5)
-    assert found() == [], "the content alone is not looked at"
+    assert found() == [], "contents are not compared"
     os.setxattr(new / "top", "user.x", b"1")
     assert found() == ["C /top"]
     os.setxattr(old / "top", "user.x", b"2")
@@ -106,21 +106,21 @@ def test_what_counts_as_a_change(trees: tuple[Path, Path]) -> None:
     assert found() == ["C /link"]
 
 
-def test_a_folder_is_changed_when_something_in_it_is(trees: tuple[Path, Path]) -> None:
+def test_a_folder_is_modified_if_something_in_it_is(trees: tuple[Path, Path]) -> None:
     new, old = trees
     (new / "d/e/f").unlink()
     restore_times(new)
     assert lines(compare_trees(new, old)) == ["C /d", "C /d/e", "D /d/e/f"]
 
 
-def test_only_the_top_of_what_was_deleted_is_listed(trees: tuple[Path, Path]) -> None:
+def test_of_a_deleted_tree_only_the_top_is_listed(trees: tuple[Path, Path]) -> None:
     new, old = trees
     shutil.rmtree(new / "d")
     restore_times(new)
     assert lines(compare_trees(new, old)) == ["D /d"]
 
 
-def test_a_type_that_changed_is_a_modification(trees: tuple[Path, Path]) -> None:
+def test_a_change_of_type_is_a_modification(trees: tuple[Path, Path]) -> None:
     new, old = trees
     shutil.rmtree(new / "d")
     (new / "d").write_bytes(b"file")
@@ -131,7 +131,7 @@ def test_a_type_that_changed_is_a_modification(trees: tuple[Path, Path]) -> None
     assert lines(compare_trees(new, old)) == ["C /d", "C /top", "A /top/in"]
 
 
-def test_files_of_one_inode_are_the_same(trees: tuple[Path, Path]) -> None:
+def test_files_with_the_same_inode_are_equal(trees: tuple[Path, Path]) -> None:
     new, old = trees
     (new / "top").unlink()
     (new / "top").hardlink_to(old / "top")
@@ -139,14 +139,14 @@ def test_files_of_one_inode_are_the_same(trees: tuple[Path, Path]) -> None:
     assert compare_trees(new, old) == []
 
 
-def test_it_stops_when_asked(trees: tuple[Path, Path]) -> None:
+def test_comparing_can_be_cancelled(trees: tuple[Path, Path]) -> None:
     with pytest.raises(Cancelled):
         compare_trees(*trees, should_stop=lambda: True)
     with pytest.raises(Cancelled):
         changes_size(trees[0], compare_trees(trees[0], None), should_stop=lambda: True)
 
 
-def test_links_lead_nowhere(tmp_path: Path) -> None:
+def test_symbolic_links_are_not_followed(tmp_path: Path) -> None:
     make_tree(tmp_path / "out", {"secret": b""})
     new = make_tree(tmp_path / "new", {"d": "../out"})
     old = make_tree(tmp_path / "old", {"d/x": b""})
@@ -154,7 +154,7 @@ def test_links_lead_nowhere(tmp_path: Path) -> None:
     assert lines(compare_trees(old, new)) == ["C /d", "A /d/x"]
 
 
-def test_an_owner_without_privileges_can_compare_what_he_may_not_read() -> None:
+def test_an_unprivileged_owner_can_compare_unreadable_folders() -> None:
     def work(home: Path) -> list[str]:
         new = make_tree(home / "new", {"d/x": b"", "d/y": b""})
         old = make_tree(home / "old", {"d/x": b""})
@@ -206,7 +206,7 @@ def edit(root: Path, edits: list[tuple[str, str]]) -> None:
 
 
 def model(new: Path, old: Path) -> list[str]:
-    """Compare two trees in the plainest way."""
+    """Compare two trees in the simplest possible way."""
 
     def facts(root: Path) -> dict[str, tuple[object, ...]]:
         found = {}
@@ -244,7 +244,7 @@ def test_random_edits_are_found(
     assert lines(compare_trees(new, old)) == model(new, old)
 
 
-def test_the_peer_says_the_same(tmp_path: Path) -> None:
+def test_containers_storage_finds_the_same_changes(tmp_path: Path) -> None:
     need_root()
     peer = Peer(tmp_path / "peer")
     base, files = peer.create()
@@ -271,4 +271,4 @@ def test_the_peer_says_the_same(tmp_path: Path) -> None:
         ((base, top), compare_trees(files, new)),
     ):
         assert sorted(f'{words[c.kind]} "{c.path}"' for c in ours) == peer.changes(*names)
-    assert '"/sock/in"' in " ".join(peer.changes(top)), "the peer takes a socket for a folder"
+    assert '"/sock/in"' in " ".join(peer.changes(top)), "containers-storage treats a socket like a folder"

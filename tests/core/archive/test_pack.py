@@ -1,4 +1,4 @@
-"""Packing: what comes out is a tar of what is there, or an error."""
+"""Tests of packing trees and changes, and of the headers that this writes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def opened(pieces: Iterator[bytes]) -> tarfile.TarFile:
     return tarfile.open(fileobj=io.BytesIO(b"".join(pieces)))
 
 
-def test_a_tree_goes_out_and_comes_back_the_same(tmp_path: Path) -> None:
+def test_a_packed_tree_unpacks_to_the_same_tree(tmp_path: Path) -> None:
     root, again = tmp_path / "root", tmp_path / "again"
     root.mkdir()
     again.mkdir()
@@ -53,13 +53,13 @@ def test_a_tree_goes_out_and_comes_back_the_same(tmp_path: Path) -> None:
     assert picture(again, times=False).keys() == expected.keys()
 
 
-def test_folders_come_before_what_is_in_them(tmp_path: Path) -> None:
+def test_folders_come_before_their_contents(tmp_path: Path) -> None:
     make_tree(tmp_path / "r", {"a/b": b"", "a-b": b"", "a": None, "b/c/d": b""})
     with opened(pack_tree(tmp_path / "r")) as tar:
         assert tar.getnames() == ["a", "a/b", "a-b", "b", "b/c", "b/c/d"]
 
 
-def test_times_are_cut_to_seconds(tmp_path: Path) -> None:
+def test_times_are_truncated_to_seconds(tmp_path: Path) -> None:
     (tmp_path / "f").touch()
     os.utime(tmp_path / "f", ns=(0, MTIME + 999_999_999))
     with opened(pack_tree(tmp_path)) as tar:
@@ -79,7 +79,7 @@ def test_changes_become_entries_and_whiteouts(tmp_path: Path) -> None:
         assert abs(whiteout.mtime - time.time()) < 60
 
 
-def test_pieces_are_bounded_and_large_files_whole(tmp_path: Path) -> None:
+def test_pieces_are_bounded_and_files_are_complete(tmp_path: Path) -> None:
     sizes = [0, 1, 511, 512, 513, PIECE - 1, PIECE, PIECE + 1, 3 * PIECE, 700_000, 700_000]
     for number, size in enumerate(sizes):
         (tmp_path / f"{number:02}").write_bytes(os.urandom(size))
@@ -94,7 +94,7 @@ def test_pieces_are_bounded_and_large_files_whole(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("size", [100, 5 * PIECE])
 @pytest.mark.parametrize(("change", "word"), [(50, "grew"), (-50, "shrank")])
-def test_a_file_that_changes_its_length_is_an_error(
+def test_a_file_whose_size_changes_is_an_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, change: int, word: str
 ) -> None:
     path = tmp_path / "file"
@@ -111,7 +111,7 @@ def test_a_file_that_changes_its_length_is_an_error(
     assert caught.value.filename == "file"
 
 
-def test_a_file_that_is_replaced_or_gone_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_replaced_or_missing_file_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_bytes(b"1")
     whole = pack.open_regular
 
@@ -129,7 +129,7 @@ def test_a_file_that_is_replaced_or_gone_is_an_error(tmp_path: Path, monkeypatch
     assert gone.value.filename == "absent/x"
 
 
-def test_it_stops_when_asked_and_closes_what_it_opened(tmp_path: Path) -> None:
+def test_packing_can_be_cancelled_and_closes_its_descriptors(tmp_path: Path) -> None:
     make_tree(tmp_path / "r", {"a/b/c": bytes(3 * PIECE)})
     before = len(os.listdir("/proc/self/fd"))
     with pytest.raises(Cancelled):
@@ -141,7 +141,7 @@ def test_it_stops_when_asked_and_closes_what_it_opened(tmp_path: Path) -> None:
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-def test_attributes_of_the_host_stay_here(tmp_path: Path) -> None:
+def test_attributes_of_overlay_are_not_packed(tmp_path: Path) -> None:
     (tmp_path / "f").touch()
     os.setxattr(tmp_path / "f", "user.overlay.opaque", b"y")
     os.setxattr(tmp_path / "f", "user.kept", b"1")
@@ -149,14 +149,14 @@ def test_attributes_of_the_host_stay_here(tmp_path: Path) -> None:
         assert tar.getmember("f").pax_headers == {"SCHILY.xattr.user.kept": "1"}
 
 
-def test_an_attribute_that_no_tar_can_hold_is_an_error(tmp_path: Path) -> None:
+def test_an_attribute_that_does_not_fit_into_a_tar_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "f").touch()
     os.setxattr(tmp_path / "f", "user.a=b", b"")
     with pytest.raises(NotSupported, match=r"'f'.*a=b"):
         list(pack_tree(tmp_path))
 
 
-def test_an_owner_without_privileges_can_pack_what_he_may_not_read() -> None:
+def test_an_unprivileged_owner_can_pack_unreadable_files() -> None:
     def work(home: Path) -> tuple[list[str], list[int]]:
         root = make_tree(home / "root", {"d/f": b"content"})
         (root / "d/f").chmod(0)
@@ -171,7 +171,7 @@ def test_an_owner_without_privileges_can_pack_what_he_may_not_read() -> None:
 
 
 @pytest.mark.parametrize("length", range(95, 110))
-def test_pax_records_count_their_own_length(length: int) -> None:
+def test_the_length_of_a_pax_record_includes_itself(length: int) -> None:
     data = Header(b"n" * length, b"0").encode()
     with tarfile.open(fileobj=io.BytesIO(data + bytes(1024))) as tar:
         assert tar.getnames() == ["n" * length]
@@ -191,7 +191,7 @@ def test_pax_records_count_their_own_length(length: int) -> None:
         {"name": b"p" * 99 + b"/" + b"q" * 50 + b"/", "type": b"5"},
     ],
 )
-def test_what_fits_no_field_is_read_back(values: dict[str, object]) -> None:
+def test_values_that_do_not_fit_a_field_are_read_back(values: dict[str, object]) -> None:
     fields: dict[str, object] = {"name": b"n", "type": b"0", **values}
     header = Header(**fields)  # type: ignore[arg-type]
     entry = next(TarReader([header.encode(), bytes(1024)]))

@@ -1,4 +1,4 @@
-"""Packing beside the real containers-storage: the same bytes, but for what `comparable` names."""
+"""Compare packed tars with those of containers-storage, byte for byte except for what `comparable` removes."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ CAPABILITY = bytes.fromhex("0100000200200000000000000000000000000000")
 
 
 def comparable(tar: bytes) -> list[tuple[bytes, bytes]]:
-    """Split a tar into headers and what follows each, without what may differ.
+    """Split a tar into pairs of a header and its payload, without the parts that may differ.
 
-    That are the times of whiteouts, the file type that versions before 1.48 put into the mode beside the typeflag, the
-    owners' names that versions before 1.53 looked up, and the checksums, which are checked before.
+    These are the times of whiteouts, the file type that versions before 1.48 write into the mode, the owner names that
+    versions before 1.53 look up, and the checksums, which are verified first.
     """
     found = []
     at = 0
@@ -42,7 +42,7 @@ def comparable(tar: bytes) -> list[tuple[bytes, bytes]]:
 
 
 def fill(root: Path) -> None:
-    """Make one of everything whose header has a form of its own."""
+    """Create files that cover every form of header."""
     long, deep = "n" * 120, "/".join(["folder" * 8] * 4)
     make_tree(
         root,
@@ -89,14 +89,14 @@ def fill(root: Path) -> None:
     os.utime(root / "older", ns=(0, 1))
 
 
-def test_a_layer_without_a_parent_gives_the_same_bytes(tmp_path: Path) -> None:
+def test_a_base_layer_gives_the_same_bytes(tmp_path: Path) -> None:
     peer = Peer(tmp_path)
     layer, root = peer.create()
     fill(root)
     assert comparable(b"".join(pack_tree(root))) == comparable(peer.diff(layer))
 
 
-def test_a_layer_on_a_layer_gives_the_same_bytes(tmp_path: Path) -> None:
+def test_a_layer_with_a_parent_gives_the_same_bytes(tmp_path: Path) -> None:
     peer = Peer(tmp_path)
     base, below = peer.create()
     make_tree(below, {"gone/x": b"", "goné": b"", "w" * 110: b"", "a/old": b"", "stays": b""})

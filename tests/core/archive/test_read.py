@@ -1,4 +1,4 @@
-"""Reading tars: what real programs write, what hand-made headers mean, and what hostile ones get."""
+"""Tests of reading tars: those of real programs, hand-made headers, and damaged or hostile streams."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from layerstore.archive.read import TarEntry, TarReader
+from layerstore.archive.entry import TarEntry
+from layerstore.archive.read import TarReader
 from layerstore.errors import BadArchive
 from support.tars import END, GNU, MAKERS, V7, chunked, entry, gnu_tar, header, octal, padded, pax, pax_records
 
@@ -40,11 +41,11 @@ def expanded(found: TarEntry, data: bytes) -> bytes:
     return bytes(whole)
 
 
-# What real programs write
+# Tars of real programs
 
 
 @pytest.mark.parametrize("maker", MAKERS)
-def test_real_tars_read_as_tarfile_reads_them(maker: str, tmp_path: Path) -> None:
+def test_real_tars_read_as_in_tarfile(maker: str, tmp_path: Path) -> None:
     data = MAKERS[maker](tmp_path)
     found = read(data)
     with tarfile.open(fileobj=io.BytesIO(data), errorlevel=2) as tar:
@@ -88,7 +89,7 @@ def test_sparse_files_of_gnu_tar(options: list[str], regions: int, tmp_path: Pat
     assert expanded(found, stored) == content
 
 
-# What headers mean
+# Header fields
 
 
 def test_numbers_in_base_256() -> None:
@@ -105,11 +106,11 @@ def test_numbers_in_base_256() -> None:
 
 
 @pytest.mark.parametrize("field", [b"       0", b"0      \0", b"0\0 12345", b"\0" * 8, b"        "])
-def test_octal_fields_in_all_their_paddings(field: bytes) -> None:
+def test_octal_fields_with_any_padding(field: bytes) -> None:
     assert only(header(b"f", uid=field)).uid == 0
 
 
-def test_the_checksum_may_be_of_signed_bytes() -> None:
+def test_a_checksum_of_signed_bytes_is_accepted() -> None:
     assert only(header(b"\xe9\xe8", signed=True)).name == b"\xe9\xe8"
 
 
@@ -117,7 +118,7 @@ def test_the_checksum_may_be_of_signed_bytes() -> None:
     ("name", "kind", "wanted"),
     [(b"d/", b"\0", b"5"), (b"f", b"\0", b"0"), (b"f", b"7", b"0"), (b"f/", b"0", b"0"), (b"v", b"V", b"V")],
 )
-def test_types_are_those_that_go_gives(name: bytes, kind: bytes, wanted: bytes) -> None:
+def test_types_are_those_of_go(name: bytes, kind: bytes, wanted: bytes) -> None:
     assert only(header(name, kind, magic=V7)).type == wanted
 
 
@@ -138,7 +139,7 @@ def test_devices_and_links() -> None:
 
 
 @pytest.mark.parametrize("kind", [b"1", b"2", b"3", b"4", b"5", b"6"])
-def test_types_without_payload_have_none_whatever_their_size_says(kind: bytes) -> None:
+def test_types_without_a_payload_ignore_their_size(kind: bytes) -> None:
     for size in (5000, (-5).to_bytes(12, "big", signed=True)):
         data = header(b"x", kind, size, link=b"t") + entry(b"next", b"data") + END
         [(first, content), (second, rest)] = read(data)
@@ -146,7 +147,7 @@ def test_types_without_payload_have_none_whatever_their_size_says(kind: bytes) -
         assert (second.name, rest) == (b"next", b"data")
 
 
-def test_long_names_of_gnu() -> None:
+def test_gnu_long_names() -> None:
     name, link = b"n/" * 300 + b"\xff", b"l" * 101
     data = entry(b"././@LongLink", link + b"\0", b"K", magic=GNU) + entry(
         b"././@LongLink", name + b"\0", b"L", magic=GNU
@@ -194,45 +195,45 @@ def test_pax_times(text: str, nanoseconds: int) -> None:
     assert only(pax(mtime=text) + header(b"f")).mtime_ns == nanoseconds
 
 
-def test_a_record_without_a_value_leaves_the_field() -> None:
+def test_a_record_without_a_value_changes_nothing() -> None:
     assert only(pax(path="", mtime="", size="") + header(b"f", mtime=7)).mtime_ns == 7 * 10**9
 
 
-def test_a_global_header_is_an_entry_and_changes_no_other() -> None:
+def test_a_global_header_is_an_entry_and_affects_no_other() -> None:
     data = pax(b"g", comment="c", mtime="1", uid="5") + entry(b"f", b"data", mtime=9) + END
     [(first, content), (second, _)] = read(data)
     assert (first.type, first.name, first.uid, first.size, content) == (b"g", b"PaxHeaders/x", 0, 0, b"")
     assert (second.name, second.uid, second.mtime_ns) == (b"f", 0, 9 * 10**9)
 
 
-# Where an archive ends
+# The end of an archive
 
 
 @pytest.mark.parametrize(
     "end", [b"", bytes(512), END, bytes(10240), END + b"garbage", END + entry(b"after", b"data")], ids=len
 )
-def test_ends(end: bytes) -> None:
+def test_an_archive_may_end_in_several_ways(end: bytes) -> None:
     assert [found.name for found, _ in read(entry(b"f", b"data") + end)] == [b"f"]
 
 
-def test_nothing_at_all_and_padding_cut_off() -> None:
+def test_an_empty_stream_and_missing_padding_are_accepted() -> None:
     assert read(b"") == []
     assert read(END) == []
     assert read(header(b"f", size=4) + b"data")[0][1] == b"data"
     assert read(header(b"f", size=4) + b"data" + bytes(10))[0][1] == b"data"
 
 
-def test_raw_and_payload_are_the_stream(tmp_path: Path) -> None:
-    data = MAKERS["gnu-gnu"](tmp_path) + b"behind" * 300_000
+def test_the_callbacks_together_receive_the_stream(tmp_path: Path) -> None:
+    data = MAKERS["gnu-gnu"](tmp_path) + b"trailing" * 225_000
     for size in (1, 511, 4096, 1 << 20) if len(data) < 1 << 20 else (511, 65537, 1 << 20):
         stream = bytearray()
         for found in TarReader(chunked(data, size), raw=stream.extend, payload=stream.extend):
             if found.name == b"big":
-                next(found.pieces())  # the rest is left untaken
+                next(found.pieces())  # and do not consume the rest
         assert stream == data
 
 
-def test_an_entry_gives_its_payload_once_and_in_its_time() -> None:
+def test_a_payload_can_be_read_once_and_only_before_the_next_entry() -> None:
     reader = TarReader([entry(b"a", b"one") + entry(b"b", b"two") + END])
     first = next(reader)
     second = next(reader)
@@ -242,7 +243,7 @@ def test_an_entry_gives_its_payload_once_and_in_its_time() -> None:
     assert list(reader) == []
 
 
-# What is refused
+# Invalid streams
 
 BLOCK = header(b"f", size=4)
 BAD = {
@@ -260,17 +261,17 @@ BAD = {
     "half an end": (entry(b"f", b"data") + bytes(700), "header block", "", 1024),
     "one block of zeros": (entry(b"f") + bytes(512) + BLOCK, "zeros", "", 512),
     "short payload": (BLOCK + b"dat", "ends 1 bytes before", "f", 515),
-    "short record block": (pax(path="x")[:520], "ends in", "", 0),
+    "short record block": (pax(path="x")[:520], "ends inside the extended header", "", 0),
     "long name below zero": (header(b"n", b"L", b"\xff" * 12, magic=GNU), "-1 bytes", "", 0),
     "huge record block": (header(b"x", b"x", 1 << 30), "1,048,576", "", 0),
-    "record without space": (entry(b"x", b"99", b"x") + BLOCK, "wrong length", "", 0),
-    "record too long": (entry(b"x", b"99 path=x\n", b"x") + BLOCK, "wrong length", "", 0),
-    "record too short": (entry(b"x", b"2 path=x\n", b"x") + BLOCK, "wrong length", "", 0),
-    "record of absurd length": (entry(b"x", b"9" * 5000 + b" path=x\n", b"x") + BLOCK, "wrong length", "", 0),
-    "record without newline": (entry(b"x", b"9 path=x!", b"x") + BLOCK, "wrong length", "", 0),
-    "record without key": (entry(b"x", b"5 =x\n", b"x") + BLOCK, "wrong form", "", 0),
-    "record without equals": (entry(b"x", b"7 path\n", b"x") + BLOCK, "wrong form", "", 0),
-    "name with NUL": (pax(path=b"a\0b") + BLOCK, "wrong form", "", 0),
+    "record without space": (entry(b"x", b"99", b"x") + BLOCK, "invalid length", "", 0),
+    "record too long": (entry(b"x", b"99 path=x\n", b"x") + BLOCK, "invalid length", "", 0),
+    "record too short": (entry(b"x", b"2 path=x\n", b"x") + BLOCK, "invalid length", "", 0),
+    "record of absurd length": (entry(b"x", b"9" * 5000 + b" path=x\n", b"x") + BLOCK, "invalid length", "", 0),
+    "record without newline": (entry(b"x", b"9 path=x!", b"x") + BLOCK, "invalid length", "", 0),
+    "record without key": (entry(b"x", b"5 =x\n", b"x") + BLOCK, "invalid syntax", "", 0),
+    "record without equals": (entry(b"x", b"7 path\n", b"x") + BLOCK, "invalid syntax", "", 0),
+    "name with NUL": (pax(path=b"a\0b") + BLOCK, "invalid syntax", "", 0),
     "time": (pax(mtime="soon") + BLOCK, "number", "", 0),
     "decimals": (pax(mtime="1.-5") + BLOCK, "time", "", 0),
     "number with blank": (pax(uid=" 1") + BLOCK, "number", "", 0),
@@ -280,7 +281,7 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_what_is_no_tar_is_refused_with_its_place(case: str) -> None:
+def test_an_invalid_stream_is_refused_with_its_position(case: str) -> None:
     data, reason, name, offset = BAD[case]
     for size in (100, 1 << 20):
         with pytest.raises(BadArchive, match=reason) as caught:
@@ -306,36 +307,36 @@ def old_gnu(*regions: tuple[int, int], size: int = 10, stored: int = 0, magic: b
 
 BAD_SPARSE = {
     "overlap": (old_gnu((0, 4), (2, 4), stored=8), "overlap"),
-    "backwards": (old_gnu((5, 1), (0, 1), stored=2), "backwards"),
+    "out of order": (old_gnu((5, 1), (0, 1), stored=2), "out of order"),
     "beyond the end": (old_gnu((8, 4), stored=4), "beyond"),
-    "more stored": (old_gnu((0, 4), stored=5), "name 4 bytes, and 5"),
-    "less stored": (old_gnu((0, 4), stored=3), "name 4 bytes, and 3"),
-    "not gnu": (old_gnu((0, 0), magic=b"ustar\x0000"), "not GNU's"),
-    "map of odd length": (sparse_pax(9, b"", map="1", numblocks="1"), "another length"),
-    "map longer than said": (sparse_pax(9, b"", map="1,0,2,0", numblocks="1"), "another length"),
+    "more stored": (old_gnu((0, 4), stored=5), "cover 4 bytes, but 5"),
+    "less stored": (old_gnu((0, 4), stored=3), "cover 4 bytes, but 3"),
+    "not gnu": (old_gnu((0, 0), magic=b"ustar\x0000"), "other than GNU's"),
+    "map of odd length": (sparse_pax(9, b"", map="1", numblocks="1"), "length that the PAX header declares"),
+    "map longer than said": (sparse_pax(9, b"", map="1,0,2,0", numblocks="1"), "length that the PAX header declares"),
     "map without count": (sparse_pax(9, b"", map="1,0"), "number"),
     "map of words": (sparse_pax(9, b"", map="a,b", numblocks="1"), "number"),
-    "length below zero": (sparse_pax(9, b"", map="5,-5", numblocks="1"), "backwards"),
+    "length below zero": (sparse_pax(9, b"", map="5,-5", numblocks="1"), "out of order"),
     "a folder": (
         pax_records([("GNU.sparse.map", "0,0"), ("GNU.sparse.numblocks", "1")]) + header(b"d", b"5"),
-        "no file",
+        "other than a regular file",
     ),
     "offsets out of order": (
         pax_records([("GNU.sparse.numbytes", "0"), ("GNU.sparse.offset", "1")]) + BLOCK,
         "out of order",
     ),
-    "no map": (map_1_0(b"2\n0\n"), "not complete"),
-    "count below zero": (map_1_0(b"-1\n"), "names -1 regions"),
-    "count beyond reason": (map_1_0(b"99999999999\n"), "the most"),
+    "no map": (map_1_0(b"2\n0\n"), "incomplete"),
+    "count below zero": (map_1_0(b"-1\n"), "declares -1 regions"),
+    "count beyond reason": (map_1_0(b"99999999999\n"), "at most"),
     "no count": (map_1_0(b"many\n"), "number"),
-    "no newline": (map_1_0(b"1" * 512), "no number"),
-    "map cut off": (sparse_pax(9, b"1\n", major="1", minor="0"), "not complete"),
+    "no newline": (map_1_0(b"1" * 512), "other than a number"),
+    "map cut off": (sparse_pax(9, b"1\n", major="1", minor="0"), "incomplete"),
     "real size below zero": (sparse_pax(-1, b"", map="0,0", numblocks="1"), "beyond"),
 }
 
 
 @pytest.mark.parametrize("case", BAD_SPARSE)
-def test_sparse_maps_that_cannot_be_are_refused(case: str) -> None:
+def test_invalid_sparse_maps_are_refused(case: str) -> None:
     data, reason = BAD_SPARSE[case]
     with pytest.raises(BadArchive, match=reason):
         read(data + END)
@@ -348,7 +349,7 @@ def endless(first: bytes, again: bytes) -> Iterator[bytes]:
 
 
 @pytest.mark.parametrize("case", ["sparse extensions", "sparse map", "record blocks", "zeros"])
-def test_memory_stays_bounded_whatever_the_stream_says(case: str) -> None:
+def test_memory_is_bounded_for_any_stream(case: str) -> None:
     region = (octal(0, 12) + octal(0, 12)) * 21 + b"\1" + bytes(7)
     streams = {
         "sparse extensions": endless(header(b"f", b"S", magic=GNU, tail=bytes(137) + b"\1"), region),
@@ -385,7 +386,7 @@ MIXED = (
     + old_gnu((0, 4), (10, 0), stored=4)
     + entry(b"hard", kind=b"1", link=b"dir/file")
     + END
-    + b"behind"
+    + b"trailing"
 )
 
 
@@ -398,7 +399,7 @@ def everything(chunks: Iterator[bytes]) -> list[tuple[object, ...]]:
 
 @settings(max_examples=60, deadline=None)
 @given(cuts=st.lists(st.integers(0, len(MIXED)), max_size=12))
-def test_chunks_of_any_length_read_alike(cuts: list[int]) -> None:
+def test_the_chunk_size_does_not_matter(cuts: list[int]) -> None:
     places = [0, *sorted(cuts), len(MIXED)]
     chunks = (MIXED[start:end] for start, end in itertools.pairwise(places))
     assert everything(chunks) == everything(chunked(MIXED))
@@ -410,7 +411,7 @@ def test_chunks_of_any_length_read_alike(cuts: list[int]) -> None:
     cut=st.integers(0, len(MIXED)),
     resum=st.booleans(),
 )
-def test_damage_is_refused_or_read_and_nothing_else(flips: list[tuple[int, int]], cut: int, resum: bool) -> None:
+def test_a_damaged_stream_is_refused_or_read_completely(flips: list[tuple[int, int]], cut: int, resum: bool) -> None:
     data = bytearray(MIXED)
     for at, bits in flips:
         data[at] ^= bits

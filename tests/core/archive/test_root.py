@@ -1,4 +1,4 @@
-"""Names never lead out of the root, whatever links lie in it."""
+"""Tests of resolving names inside a root, which no name and no symbolic link can leave."""
 
 from __future__ import annotations
 
@@ -12,9 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from layerstore.archive.root import Root, components
-from layerstore.errors import BadArchive, Cancelled
-from layerstore.linux.folders import FolderStack, remove_tree
-from support.needs import need_root
+from layerstore.errors import BadArchive
 from support.trees import as_nobody, make_tree
 
 
@@ -45,7 +43,7 @@ def test_names_that_climb_are_refused(name: bytes) -> None:
 
 
 def reach(root: Root, name: bytes) -> tuple[int, int] | None:
-    """Return which folder a name is in, or None where there is none."""
+    """Return the identity of the folder that contains a name, or None if there is none."""
     try:
         folder, _ = root.parent(name)
     except (OSError, BadArchive):
@@ -55,7 +53,7 @@ def reach(root: Root, name: bytes) -> tuple[int, int] | None:
 
 
 def chrooted(top: Path, parts: list[str], links: int = 0) -> tuple[int, int] | None:
-    """Say which folder these parts lead to below `top`, as a chroot would: the plain model to compare with."""
+    """Return the identity of the folder that these parts lead to after a chroot into `top`: a simple model."""
     at: list[str] = []
     pending = parts[::-1]
     while pending:
@@ -86,7 +84,7 @@ TARGET = st.builds(str.__add__, st.sampled_from(["", "/", "../../../"]), PATH)
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(links=st.lists(st.tuples(PATH, TARGET), max_size=6), folders=st.lists(PATH, max_size=6), names=st.lists(PATH))
-def test_no_name_leads_out_of_the_root(
+def test_no_name_leads_outside_the_root(
     tmp_path_factory: pytest.TempPathFactory,
     links: list[tuple[str, str]],
     folders: list[str],
@@ -119,7 +117,7 @@ def test_no_name_leads_out_of_the_root(
             assert reach(root, name.encode()) == expected, name
 
 
-def test_a_link_that_is_put_in_the_way_is_not_followed_by_the_last_step(tmp_path: Path) -> None:
+def test_a_link_in_the_last_part_is_not_followed(tmp_path: Path) -> None:
     make_tree(tmp_path / "root", {"f": "../secret", "d": ".."})
     (tmp_path / "secret").write_text("x")
     with Root(tmp_path / "root") as root:
@@ -143,7 +141,7 @@ def test_only_regular_files_are_opened(tmp_path: Path) -> None:
         os.close(descriptor)
 
 
-def test_access_times_stay(tmp_path: Path) -> None:
+def test_access_times_do_not_change(tmp_path: Path) -> None:
     file = tmp_path / "f"
     file.write_bytes(b"x")
     os.utime(file, (1, 2))
@@ -154,7 +152,7 @@ def test_access_times_stay(tmp_path: Path) -> None:
     assert file.stat().st_atime == 1
 
 
-def test_the_cache_is_bounded_and_forgets(tmp_path: Path) -> None:
+def test_the_cache_is_bounded_and_can_be_cleared(tmp_path: Path) -> None:
     before = len(os.listdir("/proc/self/fd"))
     with Root(tmp_path) as root:
         for number in range(600):
@@ -168,7 +166,7 @@ def test_the_cache_is_bounded_and_forgets(tmp_path: Path) -> None:
     assert len(os.listdir("/proc/self/fd")) == before
 
 
-def test_an_owner_may_lend_himself_access() -> None:
+def test_an_unprivileged_owner_gets_access_and_modes_are_restored() -> None:
     def work(home: Path) -> Any:
         make_tree(home / "root", {"d/e/secret": b"content"})
         (home / "root/d/e/secret").chmod(0)
@@ -187,75 +185,3 @@ def test_an_owner_may_lend_himself_access() -> None:
         return content, modes
 
     assert as_nobody(work) == (b"content", [0o111, 0, 0])
-
-
-def test_deep_trees_are_walked_and_deleted(tmp_path: Path) -> None:
-    """Deeper than Python recurses, than paths are long, and than a process may have open."""
-    depth = 3000
-    descriptor = os.open(tmp_path, os.O_RDONLY)
-    for _ in range(depth):
-        os.mkdir("d", dir_fd=descriptor)
-        below = os.open("d", os.O_RDONLY, dir_fd=descriptor)
-        os.close(descriptor)
-        descriptor = below
-    os.close(descriptor)
-    before = len(os.listdir("/proc/self/fd"))
-    with FolderStack(tmp_path) as stack:
-        for _ in range(depth):
-            stack.push("d")
-        assert stack.depth == depth
-        for _ in range(depth):
-            stack.pop()
-        assert os.path.samestat(os.fstat(stack.fd), tmp_path.stat())
-        with pytest.raises(FileNotFoundError):
-            stack.push("absent")
-        for _ in range(100):
-            stack.push("d")
-    assert len(os.listdir("/proc/self/fd")) == before
-    top = os.open(tmp_path, os.O_RDONLY)
-    remove_tree(top, "d")
-    os.close(top)
-    assert os.listdir(tmp_path) == []
-
-
-def pop_all(stack: FolderStack) -> None:
-    while stack.depth:
-        stack.pop()
-
-
-def test_a_walk_notices_that_its_folder_was_moved(tmp_path: Path) -> None:
-    path = tmp_path.joinpath(*["d"] * 100)
-    path.mkdir(parents=True)
-    (tmp_path / "elsewhere").mkdir()
-    with FolderStack(tmp_path) as stack:
-        for _ in range(100):
-            stack.push("d")
-        (tmp_path / "d/d").rename(tmp_path / "elsewhere/d")
-        for _ in range(30):
-            stack.pop()
-        with pytest.raises(OSError, match="moved"):
-            pop_all(stack)
-
-
-def test_deleting_stops_when_asked(tmp_path: Path) -> None:
-    make_tree(tmp_path / "root", {"a/b/c": b""})
-    top = os.open(tmp_path, os.O_RDONLY)
-    with pytest.raises(Cancelled):
-        remove_tree(top, "root", should_stop=lambda: True)
-    remove_tree(top, "root")
-    remove_tree(top, "root")
-    os.close(top)
-
-
-def test_a_file_of_someone_else_in_a_sticky_folder_is_not_deleted() -> None:
-    need_root()
-
-    def work(home: Path) -> str:
-        root = os.open("/", os.O_RDONLY)
-        try:
-            remove_tree(root, "etc/hostname" if os.path.exists("/etc/hostname") else "etc/passwd")
-        except OSError as error:
-            return type(error).__name__
-        return "deleted"
-
-    assert as_nobody(work) == "PermissionError"

@@ -1,4 +1,4 @@
-"""What two threads may expect of each other."""
+"""Tests of the channel between two threads and of the hashing thread."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SOON = 5.0
 
 
 def in_thread(work: Callable[[], object]) -> tuple[threading.Thread, list[object]]:
-    """Run `work` in a thread; what it returns or raises comes in the list."""
+    """Run `work` in a thread. Its result or exception is added to the list."""
     outcome: list[object] = []
 
     def run() -> None:
@@ -35,7 +35,7 @@ def put_all(channel: Channel[int], count: int) -> None:
     channel.finish()
 
 
-def test_items_come_in_their_order_and_the_end_stays_the_end() -> None:
+def test_items_arrive_in_order_and_the_end_is_permanent() -> None:
     channel: Channel[int] = Channel()
     thread, _ = in_thread(lambda: put_all(channel, 1000))
     assert list(iter(channel.get, None)) == list(range(1000))
@@ -45,7 +45,7 @@ def test_items_come_in_their_order_and_the_end_stays_the_end() -> None:
     assert not thread.is_alive()
 
 
-def test_no_more_than_its_depth_waits_in_it() -> None:
+def test_a_channel_holds_at_most_its_depth() -> None:
     channel: Channel[int] = Channel(depth=2)
     done: list[int] = []
 
@@ -65,7 +65,7 @@ def test_no_more_than_its_depth_waits_in_it() -> None:
     assert not thread.is_alive()
 
 
-def test_an_error_comes_after_the_items_and_again() -> None:
+def test_an_error_is_raised_after_the_items_and_repeatedly() -> None:
     channel: Channel[int] = Channel()
     channel.put(1)
     channel.fail(OSError("broken"))
@@ -75,12 +75,12 @@ def test_an_error_comes_after_the_items_and_again() -> None:
             channel.get()
 
 
-def test_get_waits_no_longer_than_it_may() -> None:
+def test_get_times_out() -> None:
     with pytest.raises(TimeoutError):
         Channel[int]().get(timeout=0.01)
 
 
-def test_close_wakes_a_blocked_put_and_all_that_follow_fail() -> None:
+def test_close_wakes_a_blocked_put_and_later_ones_fail() -> None:
     channel: Channel[int] = Channel()
     thread, outcome = in_thread(lambda: put_all(channel, DEPTH + 1))
     time.sleep(0.02)
@@ -93,7 +93,7 @@ def test_close_wakes_a_blocked_put_and_all_that_follow_fail() -> None:
             channel.put(1)
 
 
-def test_close_wakes_a_blocked_get_and_all_that_follow_fail() -> None:
+def test_close_wakes_a_blocked_get_and_later_ones_fail() -> None:
     channel: Channel[int] = Channel()
     thread, outcome = in_thread(channel.get)
     time.sleep(0.02)
@@ -118,7 +118,7 @@ def test_hashes_are_those_of_hashlib() -> None:
     hashes.close()
 
 
-def test_closing_ends_the_thread_whatever_is_left() -> None:
+def test_closing_ends_the_thread_and_drops_remaining_work() -> None:
     before = threading.active_count()
     hashes = HashThread()
     for _ in range(DEPTH):
@@ -129,7 +129,7 @@ def test_closing_ends_the_thread_whatever_is_left() -> None:
         hashes.put(b"")
 
 
-def test_an_error_while_hashing_is_raised_and_blocks_nobody() -> None:
+def test_an_error_while_hashing_is_raised_and_nothing_blocks() -> None:
     hashes = HashThread()
 
     def put() -> None:

@@ -1,4 +1,4 @@
-"""Unpacking beside the real containers-storage: the same tars must give the same trees."""
+"""Compare unpacked trees with those that containers-storage makes of the same tars."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ MTIME = 1_600_000_000
 
 
 def random_name(rng: random.Random) -> str:
-    """Return a name below few folders; "l" may be a link to one of them."""
+    """Return a name in one of a few folders. "l" may be a link to one of them."""
     return "/".join([*rng.choices("abl", weights=(4, 4, 1), k=rng.randint(0, 2)), rng.choice("abcfgl")])
 
 
 def random_tar(rng: random.Random) -> bytes:
-    """Return a tar of folders, files, links and whiteouts with few names, so that they meet."""
+    """Return a tar of folders, files, links and whiteouts that share a few names and so affect each other."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
         for number in range(10):
@@ -49,13 +49,13 @@ def random_tar(rng: random.Random) -> bytes:
 
 
 def facts(root: Path) -> dict[str, tuple[object, ...]]:
-    """Return what a tree is, without the times of folders: where no entry names one its time is the moment's."""
+    """Describe a tree without the times of folders, which are arbitrary for folders that have no entry."""
     found = picture(root)
     found.pop(".")
     return {path: (*fact[:3], fact[0][0] != "d" and fact[3], *fact[4:]) for path, fact in found.items()}
 
 
-def test_the_same_tars_give_the_same_trees(tmp_path: Path) -> None:
+def test_random_tars_give_the_same_trees(tmp_path: Path) -> None:
     peer = Peer(tmp_path / "peer")
     compared = 0
     for seed in range(60):
@@ -68,14 +68,14 @@ def test_the_same_tars_give_the_same_trees(tmp_path: Path) -> None:
         try:
             peer.run("applydiff", "-f", file, layer)
         except AssertionError:
-            continue  # a tar that means nothing, such as a file below a file
+            continue  # the tar is nonsense, such as a file below a file
         unpack(ours, TarReader([tar]))
         assert facts(ours) == facts(theirs), f"seed {seed}"
         compared += 1
     assert compared > 20
 
 
-def test_a_layer_on_a_layer_gives_the_same_tree(tmp_path: Path) -> None:
+def test_a_layer_with_a_parent_gives_the_same_tree(tmp_path: Path) -> None:
     peer = Peer(tmp_path / "peer")
     base = make_tar({"etc": None, "etc/a": b"1", "etc/d/x": b"2", "usr/bin/sh": b"#!", "bin": "usr/bin"})
     top = make_tar(

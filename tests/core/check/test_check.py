@@ -1,4 +1,4 @@
-"""The integrity check: every kind of damage is found, named for what it is, and nothing is found where nothing is."""
+"""The integrity check: it finds every kind of damage, and nothing in a healthy store."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ import tarfile
 import pytest
 
 from layerstore import Cancelled, LayerStore, LayerUnknown
+from layerstore.check import files
 from layerstore.check.findings import Kind, Severity
 from layerstore.drivers import staging
+from layerstore.drivers.survey import FaultKind
 from support.needs import need_root
 from support.places import BASE, OVERLAY_DAMAGE, Damage, Place, swap
 from support.stacks import random_layer
@@ -23,7 +25,7 @@ def test_a_healthy_store_has_no_findings(place: Place) -> None:
     store = place.open()
     store.create(id="rw", parent="leaf")
     merged = store.mount("rw")
-    (merged / "etc/new").write_text("a container may write what it likes")
+    (merged / "etc/new").write_text("a container may write anything")
     assert place.check(deep=True) == []
     store.unmount("rw")
     assert place.check(deep=True) == []
@@ -42,7 +44,7 @@ def test_random_layers_have_no_findings(place: Place, seed: int) -> None:
 
 
 def _without_whiteout_content(tar: bytes) -> bytes:
-    """Return the tar with empty whiteouts, as all tools make them: content of one is kept by no store."""
+    """Return the tar with empty whiteouts, as all tools write them. No store keeps the content of a whiteout."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=io.BytesIO(tar)) as old, tarfile.open(fileobj=buffer, mode="w") as new:
         for member in old:
@@ -77,7 +79,7 @@ def test_checking_changes_nothing(place: Place) -> None:
 # Records
 
 
-def test_a_parent_without_a_record_names_whom_it_takes_down(place: Place) -> None:
+def test_a_parent_without_a_record_names_the_affected_users(place: Place) -> None:
     place.users("images", {"id": "i1", "names": ["one", "uno"], "layer": "leaf"}, {"id": "i2", "layer": "side"})
     place.users("containers", {"id": "c1", "names": ["box"], "layer": "top"})
     place.write([record for record in place.records() if record["id"] != "base"])
@@ -172,7 +174,7 @@ def test_layers_on_those_of_an_image_store(place: Place) -> None:
     assert found.keys() >= {(Kind.IMAGE_STORE, ""), (Kind.NO_PARENT, "upon"), (Kind.IMAGE_CHAIN, "upon")}
 
 
-def test_an_id_that_can_be_no_folder(place: Place) -> None:
+def test_an_id_that_cannot_be_a_folder_name(place: Place) -> None:
     place.write([*place.records(), {"id": "../../etc"}])
     finding = place.found()[Kind.BAD_ID, "../../etc"]
     assert finding.repair is None
@@ -191,7 +193,7 @@ def test_a_record_without_a_folder(place: Place) -> None:
     assert finding.images == ("one",)
 
 
-def test_a_folder_without_a_record_and_folders_of_others(place: Place) -> None:
+def test_a_folder_without_a_record_and_unknown_folders(place: Place) -> None:
     place.write([record for record in place.records() if record["id"] != "side"])
     finding = place.found()[Kind.ORPHAN_FOLDER, "side"]
     assert (finding.severity, finding.users) == (Severity.LEFTOVER, ())
@@ -199,7 +201,7 @@ def test_a_folder_without_a_record_and_folders_of_others(place: Place) -> None:
     if place.driver == "overlay":
         other = place.home / "lost+found"
         other.mkdir()
-        assert (Kind.STRANGE_FOLDER, "") not in place.found()  # somebody may be about to fill it
+        assert (Kind.STRANGE_FOLDER, "") not in place.found()  # another program may still be filling it
         os.utime(other, (1_600_000_000, 1_600_000_000))
         strange = place.found()[Kind.STRANGE_FOLDER, ""]
         assert (strange.severity, strange.repair) == (Severity.NOTE, None)
@@ -226,17 +228,17 @@ def test_big_data(place: Place) -> None:
     assert place.found()[Kind.STRAY_BIG_DATA, "top"].severity is Severity.LEFTOVER
 
 
-def test_what_a_dead_process_left_aside(place: Place) -> None:
+def test_leftovers_of_a_dead_process(place: Place) -> None:
     root = place.graph / place.driver / "tempdirs"
     with staging.staging_folder(root) as folder:
         (folder / "0-x").mkdir()
-        assert place.check() == []  # somebody is at it
+        assert place.check() == []  # this process is working on it
         shutil.copytree(folder, root / "temp-dir-77")
         (finding,) = place.check()
     assert (finding.kind, finding.severity, finding.path) == (Kind.TEMPORARY, Severity.LEFTOVER, str(root))
 
 
-def test_a_mount_on_file_only(place: Place) -> None:
+def test_a_mount_that_only_mountpoints_json_has(place: Place) -> None:
     path = place.home / "gone/merged"
     text = json.dumps([{"id": "gone", "path": str(path), "count": 1}])
     (place.run / f"{place.driver}-layers" / "mountpoints.json").write_text(text)
@@ -245,13 +247,19 @@ def test_a_mount_on_file_only(place: Place) -> None:
 
 
 @pytest.mark.parametrize("name", OVERLAY_DAMAGE)
-def test_the_names_of_overlay(overlay: Place, name: str) -> None:
+def test_overlay_links(overlay: Place, name: str) -> None:
     damage, kind, layer = OVERLAY_DAMAGE[name]
     damage(overlay)
     assert overlay.found().keys() == {(kind, layer)}, overlay.check()
     finding = overlay.check()[0]
     assert finding.path.startswith(str(overlay.home))
     assert finding.repair
+
+
+@pytest.mark.parametrize("fault", FaultKind)
+def test_every_fault_of_a_driver_is_a_kind_of_finding(fault: FaultKind) -> None:
+    assert Kind(fault).value == fault.value
+    assert files._SEVERITIES[fault] in Severity
 
 
 # Contents
@@ -293,21 +301,21 @@ def _replaced(place: Place) -> None:
 @pytest.mark.parametrize(
     ("damage", "path", "reason"),
     [
-        (_missing, "/etc/passwd", "gone"),
+        (_missing, "/etc/passwd", "missing"),
         (_shorter, "/etc/passwd", "shorter"),
         (_filled, "/etc/empty", "has 6 bytes"),
         (_relinked, "/etc/link", "'passwd'"),
-        (_replaced, "/etc/empty", "a folder now"),
+        (_replaced, "/etc/empty", "is now a folder"),
     ],
 )
-def test_files_that_are_not_what_came_in(place: Place, damage: Damage, path: str, reason: str) -> None:
+def test_changed_files_are_found(place: Place, damage: Damage, path: str, reason: str) -> None:
     damage(place)
     finding = place.found(deep=True)[Kind.CONTENT, "base"]
     assert finding.path == path
     assert reason in finding.text
 
 
-def test_a_damaged_file_is_not_among_those_of_the_same_content(place: Place) -> None:
+def test_a_damaged_file_is_not_reported_for_its_time(place: Place) -> None:
     path = place.files("base") / "etc/passwd"
     path.write_bytes(b"evil")
     os.utime(path, (1, 1))
@@ -318,11 +326,11 @@ def test_a_damaged_file_is_not_among_those_of_the_same_content(place: Place) -> 
     os.utime(place.files("base") / "usr/bin/sh", (1, 1))
     note = place.found(deep=True)[Kind.TIMES, "base"]
     assert "'/usr/bin/sh'" in note.text
-    assert "same" not in note.text, "reading ended before that file"
+    assert "same" not in note.text, "reading stopped before that file"
 
 
 @pytest.mark.parametrize("damage", [_missing, _shorter, _filled])
-def test_the_hint_for_a_changed_content_helps(place: Place, damage: Damage) -> None:
+def test_the_hint_for_changed_content_works(place: Place, damage: Damage) -> None:
     damage(place)
     finding = place.found(deep=True)[Kind.CONTENT, "base"]
     assert finding.repair is None
@@ -331,7 +339,7 @@ def test_the_hint_for_a_changed_content_helps(place: Place, damage: Damage) -> N
     assert place.check(deep=True) == []
 
 
-def test_files_added_behind_the_back(place: Place) -> None:
+def test_added_files_are_found(place: Place) -> None:
     files = place.files("top")
     (files / "etc/backdoor").write_text("1")
     (files / "var/lib").mkdir(parents=True)
@@ -339,10 +347,10 @@ def test_files_added_behind_the_back(place: Place) -> None:
     assert finding.severity is Severity.DAMAGE
     assert "'/etc/backdoor'" in finding.text
     assert "'/var/lib' (a folder)" in finding.text
-    assert "3 files" in finding.text  # with /var itself
+    assert "3 files" in finding.text  # /var counts too
 
 
-def test_a_whiteout_added_behind_the_back(overlay: Place) -> None:
+def test_an_added_whiteout_is_found(overlay: Place) -> None:
     os.mknod(overlay.files("top") / "usr", 0o020000, 0)
     assert "hides a file" in overlay.found(deep=True)[Kind.ADDED, "top"].text
 
@@ -353,13 +361,13 @@ def test_a_changed_time_is_a_note_and_a_changed_mode_is_damage(place: Place) -> 
     found = place.found(deep=True)
     assert found.keys() == {(Kind.TIMES, "base"), (Kind.ATTRIBUTES, "base")}
     assert found[Kind.TIMES, "base"].severity is Severity.NOTE
-    assert "mode 0777, and was 0644" in found[Kind.ATTRIBUTES, "base"].text
+    assert "mode 0777 instead of 0644" in found[Kind.ATTRIBUTES, "base"].text
 
 
 def test_a_changed_owner_is_damage(place: Place) -> None:
     need_root()
     os.lchown(place.files("base") / "etc/link", 7, 8)
-    assert "owner 7, and was 0; group 8, and was 0" in place.found(deep=True)[Kind.ATTRIBUTES, "base"].text
+    assert "owner 7 instead of 0; group 8 instead of 0" in place.found(deep=True)[Kind.ATTRIBUTES, "base"].text
 
 
 def test_lost_capabilities_are_damage(place: Place) -> None:
@@ -376,7 +384,7 @@ def test_lost_capabilities_are_damage(place: Place) -> None:
 # The call
 
 
-def test_only_the_layers_that_were_asked_for(place: Place) -> None:
+def test_only_the_given_layers_are_checked(place: Place) -> None:
     for layer in ("base", "top"):
         os.truncate(place.files(layer) / ("etc/passwd" if layer == "base" else "etc/new"), 0)
     assert {finding.layer for finding in place.check(deep=True, refs=["named"])} == {"top"}
@@ -384,7 +392,7 @@ def test_only_the_layers_that_were_asked_for(place: Place) -> None:
         place.check(refs=["none"])
 
 
-def test_it_can_be_stopped_inside_a_layer_and_tells_how_far_it_is(place: Place) -> None:
+def test_progress_and_cancellation_inside_a_layer(place: Place) -> None:
     seen: list[tuple[int, int | None]] = []
     findings = place.open().check(
         deep=True,
@@ -401,7 +409,7 @@ def test_it_can_be_stopped_inside_a_layer_and_tells_how_far_it_is(place: Place) 
     assert seen[-1][0] == seen[-1][1] > len(make_tar(BASE))
 
 
-def test_a_deep_check_keeps_no_writer_waiting(place: Place) -> None:
+def test_a_deep_check_does_not_block_writers(place: Place) -> None:
     other = LayerStore.open(place.graph, place.run, driver=place.driver, lock_timeout=0.3)
     made: list[str] = []
 

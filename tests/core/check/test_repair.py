@@ -1,4 +1,4 @@
-"""Repair: the plan says what is lost, nothing else is touched, and afterwards nothing is found."""
+"""Repair: the plan says what is lost, nothing else is changed, and the next check finds nothing."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def plan(place: Place, **options: bool) -> list[RepairStep]:
 
 
 def mend(place: Place, **options: bool) -> None:
-    """Repair all that can be repaired, and see that all of it went well and that nothing is found then."""
+    """Repair everything that can be repaired, and assert that it succeeds and that the next check finds nothing."""
     results = place.open().repair(plan(place, **options))
     assert results
     assert {result.outcome for result in results} == {Outcome.DONE}, results
@@ -33,7 +33,7 @@ def mend(place: Place, **options: bool) -> None:
 
 
 @pytest.mark.parametrize("name", OVERLAY_DAMAGE)
-def test_the_names_of_overlay(tmp_path: Path, name: str) -> None:
+def test_overlay_links(tmp_path: Path, name: str) -> None:
     need_root()
     place = Place(tmp_path, "overlay")
     damage, kind, _ = OVERLAY_DAMAGE[name]
@@ -49,7 +49,7 @@ def test_the_names_of_overlay(tmp_path: Path, name: str) -> None:
     unmount_below(tmp_path)
 
 
-def test_a_folder_without_a_record_goes_and_what_it_frees_is_told(place: Place) -> None:
+def test_a_folder_without_a_record_is_removed_and_its_size_is_known(place: Place) -> None:
     place.write([record for record in place.records() if record["id"] != "side"])
     steps = plan(place, sizes=True)
     folder = next(step for step in steps if step.finding.kind is Kind.ORPHAN_FOLDER)
@@ -61,7 +61,7 @@ def test_a_folder_without_a_record_goes_and_what_it_frees_is_told(place: Place) 
     assert not (place.layers / "side.tar-split.gz").exists()
 
 
-def test_a_folder_without_a_record_or_a_name_leaves_no_link(tmp_path: Path) -> None:
+def test_removing_a_folder_without_a_link_file_leaves_no_link(tmp_path: Path) -> None:
     need_root()
     place = Place(tmp_path, "overlay")
     place.write([record for record in place.records() if record["id"] != "side"])
@@ -71,7 +71,7 @@ def test_a_folder_without_a_record_or_a_name_leaves_no_link(tmp_path: Path) -> N
     unmount_below(tmp_path)
 
 
-def test_a_list_is_written_by_the_records_and_nothing_else_with_it(tmp_path: Path) -> None:
+def test_a_lower_file_is_rewritten_and_nothing_else(tmp_path: Path) -> None:
     need_root()
     place = Place(tmp_path, "overlay")
     (place.home / "leaf/lower").unlink()
@@ -87,12 +87,12 @@ def test_a_list_is_written_by_the_records_and_nothing_else_with_it(tmp_path: Pat
     assert [step.finding.kind for step in steps] == [Kind.LINK_FILE, Kind.LOWER]
     (result,) = place.open().repair(steps[1:])
     assert result.outcome is Outcome.FAILED
-    assert "repair this one first" in result.text
+    assert "repair that layer first" in result.text
     mend(place)
     unmount_below(tmp_path)
 
 
-def test_a_folder_that_an_image_needs_goes_only_by_force(place: Place) -> None:
+def test_a_folder_that_an_image_needs_is_removed_only_by_force(place: Place) -> None:
     place.users("images", {"id": "i", "names": ["one"], "layer": "leaf"})
     place.write([record for record in place.records() if record["id"] != "leaf"])
     assert plan(place) == []
@@ -102,10 +102,10 @@ def test_a_folder_that_an_image_needs_goes_only_by_force(place: Place) -> None:
     assert (place.home / "leaf").exists()
 
 
-def test_a_folder_that_a_layer_is_based_on_stays_also_where_several_lie_below(place: Place) -> None:
+def test_folders_below_a_layer_with_a_record_stay(place: Place) -> None:
     place.write([record for record in place.records() if record["id"] == "leaf"])
     removed = {step.layer for step in plan(place) if step.finding.kind is Kind.ORPHAN_FOLDER}
-    # vfs keeps everything in the leaf, so only the parent that its record names can be known there
+    # a vfs folder does not tell its parent, so only the parent in the leaf's record is known
     assert removed == ({"side"} if place.driver == "overlay" else {"side", "base"})
 
 
@@ -145,7 +145,7 @@ def test_a_folder_that_is_mounted_in_another_namespace_stays(tmp_path: Path) -> 
     assert place.files("side").exists()
 
 
-def test_a_folder_that_a_process_lives_in_stays(place: Place) -> None:
+def test_a_folder_that_a_process_works_in_stays_if_it_is_visible_there(place: Place) -> None:
     place.write([record for record in place.records() if record["id"] != "side"])
     steps = [step for step in plan(place) if step.finding.kind is Kind.ORPHAN_FOLDER]
     with subprocess.Popen(["sleep", "60"], cwd=place.files("side")) as process:
@@ -153,25 +153,28 @@ def test_a_folder_that_a_process_lives_in_stays(place: Place) -> None:
             (result,) = place.open().repair(steps)
         finally:
             process.kill()
-    if place.driver == "vfs":  # it has no mount that would tell
+    if place.driver == "vfs":
         assert result.outcome is Outcome.FAILED
         assert "sleep" in result.text
         assert place.files("side").exists()
+    else:  # processes use an overlay layer through its mount, and there is none
+        assert result.outcome is Outcome.DONE
+        assert not (place.home / "side").exists()
 
 
-def test_a_broken_chain_goes_with_all_that_is_based_on_it(place: Place) -> None:
+def test_a_broken_chain_is_removed_with_all_layers_based_on_it(place: Place) -> None:
     place.write([record for record in place.records() if record["id"] != "base"])
     steps = plan(place)
     assert [step.layer for step in steps if step.finding.kind is Kind.NO_PARENT] == ["leaf", "top", "side"]
     assert all(step.loses for step in steps)
     results = place.open().repair(steps)
     assert {result.outcome for result in results} == {Outcome.DONE}
-    mend(place)  # what lay below it is of use to nobody now
+    mend(place)  # the folder below is not needed any more
     assert place.open().layers() == []
     assert os.listdir(place.home) in (["l"], [])
 
 
-def test_a_broken_chain_that_is_used_goes_only_by_force(place: Place) -> None:
+def test_a_broken_chain_in_use_is_removed_only_by_force(place: Place) -> None:
     place.users("images", {"id": "i", "names": ["one"], "layer": "leaf"})
     place.users("containers", {"id": "c", "names": ["box"], "layer": "side"})
     shutil.rmtree(place.home / "base")
@@ -238,7 +241,7 @@ def test_names_mounts_and_leftovers(place: Place) -> None:
     assert json.loads(path.read_text()) == []
 
 
-def test_staging_folders_of_the_peer_go_only_where_their_lock_is_free(tmp_path: Path) -> None:
+def test_staging_folders_are_removed_only_if_their_lock_is_free(tmp_path: Path) -> None:
     need_root()
     place = Place(tmp_path, "overlay")
     for name in ("locked", "unlocked"):
@@ -262,7 +265,7 @@ def test_only_what_is_in_the_plan_is_done(place: Place) -> None:
     assert not place.open().exists("side")
 
 
-def test_what_somebody_else_mended_is_left_alone(place: Place) -> None:
+def test_a_fault_that_no_longer_exists_is_skipped(place: Place) -> None:
     shutil.move(place.home / "side", place.folder / "aside")
     steps = plan(place)
     shutil.move(place.folder / "aside", place.home / "side")
@@ -281,7 +284,7 @@ def test_a_file_that_does_not_parse_is_never_written(place: Place) -> None:
     assert path.read_text() == '[{"id":'
 
 
-def test_nothing_is_lost_while_it_cannot_be_told_who_needs_it(place: Place) -> None:
+def test_nothing_is_removed_if_its_users_are_unknown(place: Place) -> None:
     place.write([record for record in place.records() if record["id"] != "side"])
     steps = plan(place)
     place.users("images")
@@ -291,7 +294,7 @@ def test_nothing_is_lost_while_it_cannot_be_told_who_needs_it(place: Place) -> N
     assert (place.home / "side").exists()
 
 
-def test_it_can_be_stopped_between_two_steps(place: Place) -> None:
+def test_cancellation_between_two_steps(place: Place) -> None:
     shutil.rmtree(place.home / "side")
     place.change("leaf", flags={"incomplete": True})
     seen: list[tuple[int, int]] = []
@@ -303,7 +306,7 @@ def test_it_can_be_stopped_between_two_steps(place: Place) -> None:
     assert seen[-1] == (len(steps), len(steps))
 
 
-def test_a_store_that_is_only_read_is_planned_for_and_not_repaired(place: Place) -> None:
+def test_a_read_only_store_gets_a_plan_but_no_repair(place: Place) -> None:
     shutil.rmtree(place.home / "side")
     store = LayerStore.open(place.graph, place.run, driver=place.driver, read_only=True)
     steps = store.repair_plan(store.check())
@@ -312,7 +315,7 @@ def test_a_store_that_is_only_read_is_planned_for_and_not_repaired(place: Place)
         store.repair(steps)
 
 
-def test_a_layer_can_be_made_again_afterwards(place: Place) -> None:
+def test_a_removed_layer_can_be_created_again(place: Place) -> None:
     shutil.rmtree(place.home / "side")
     mend(place)
     store = place.open()

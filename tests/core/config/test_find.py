@@ -11,7 +11,7 @@ import pytest
 from layerstore import StoreCorrupt, StoreMissing, find_store
 from layerstore.config import find as config_module
 from layerstore.config.find import user_id
-from layerstore.drivers.options import DriverOptions
+from layerstore.drivers import parse_options
 from support.mounts import unmount_below
 from support.needs import need_program, need_root
 from support.trees import NOBODY, as_nobody
@@ -204,8 +204,8 @@ def test_options_and_image_stores(tmp_path: Path) -> None:
         "overlay.mountopt": "nodev,metacopy=on",
     }
     assert place.all_options["additionalimagestores"] == "/images,/one,/two"
-    assert DriverOptions.parse("vfs", place.all_options).ignore_chown_errors
-    assert not DriverOptions.parse("overlay", place.all_options).ignore_chown_errors
+    assert parse_options("vfs", place.all_options).ignore_chown_errors
+    assert not parse_options("overlay", place.all_options).ignore_chown_errors
     assert find_store(environ={"HOME": "/nowhere"}, uid=7).options["overlay.mountopt"] == "nodev"
     by_hand = find_store("/elsewhere", environ={"HOME": "/nowhere"}, uid=0)
     assert (by_hand.options, by_hand.image_stores) == ({}, ())

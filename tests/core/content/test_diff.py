@@ -1,4 +1,4 @@
-"""A diff on its way out: exact or an error, in every way of reading, and closed whenever one likes."""
+"""Reading a diff: it is exact or raises an error, however it is read, and can be closed at any time."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def open_diff(tmp_path: Path) -> Open:
     return open_it
 
 
-def test_the_tar_that_came_in_goes_out(open_diff: Open) -> None:
+def test_the_original_tar_is_reproduced(open_diff: Open) -> None:
     with nothing_left(), open_diff() as reader:
         assert reader.readable()
         assert (reader.size, reader.digest, reader.diff_size, reader.diff_digest) == (0, "", 0, "")
@@ -68,7 +68,7 @@ def test_the_tar_that_came_in_goes_out(open_diff: Open) -> None:
 
 
 @pytest.mark.parametrize("kind", list(Compression)[1:])
-def test_compressed_on_its_way(kind: Compression, open_diff: Open) -> None:
+def test_compression(kind: Compression, open_diff: Open) -> None:
     with nothing_left(), open_diff(compression=kind) as reader:
         packed = reader.read()
         assert b"".join(decompress(iter([packed]), kind)) == TAR
@@ -107,14 +107,14 @@ def test_ways_of_reading_may_be_mixed(first: int, open_diff: Open) -> None:
         assert buffered.read(first) + buffered.read() == TAR
 
 
-def test_a_file_that_takes_less_than_it_is_given_gets_all(open_diff: Open) -> None:
+def test_copy_to_handles_partial_writes(open_diff: Open) -> None:
     out = ShortWrites()
     with open_diff() as reader:
         reader.copy_to(out)  # type: ignore[arg-type]
     assert out.data == TAR
 
 
-def test_progress_is_of_the_plain_tar(open_diff: Open) -> None:
+def test_progress_counts_the_uncompressed_tar(open_diff: Open) -> None:
     seen: list[tuple[int, int | None]] = []
     with open_diff(progress=lambda done, total: seen.append((done, total)), compression=Compression.ZSTD) as reader:
         reader.read()
@@ -136,7 +136,7 @@ def test_stopping(open_diff: Open) -> None:
 
 @pytest.mark.parametrize("kind", [Compression.NONE, Compression.GZIP])
 @pytest.mark.parametrize("name", FILES)
-def test_damage_is_an_error_and_stays_one(name: str, kind: Compression, open_diff: Open, tmp_path: Path) -> None:
+def test_damage_is_an_error_on_every_read(name: str, kind: Compression, open_diff: Open, tmp_path: Path) -> None:
     path = tmp_path / "files" / name
     path.write_bytes(path.read_bytes()[:-1] + b"!")
     with nothing_left(), open_diff(compression=kind) as reader:
@@ -148,7 +148,7 @@ def test_damage_is_an_error_and_stays_one(name: str, kind: Compression, open_dif
 
 
 @pytest.mark.parametrize("kind", [Compression.NONE, Compression.GZIP])
-def test_a_digest_that_does_not_match_is_no_end_of_file(kind: Compression, open_diff: Open) -> None:
+def test_a_wrong_digest_is_an_error_instead_of_an_end_of_file(kind: Compression, open_diff: Open) -> None:
     layer = Layer(id="0123abcd", diff_digest=digest(b"another"), diff_size=len(TAR))
     given_out: list[bytes] = []
     with open_diff(layer, compression=kind) as reader:
@@ -163,7 +163,7 @@ def test_a_digest_that_does_not_match_is_no_end_of_file(kind: Compression, open_
 
 
 @pytest.mark.parametrize("known", ["", "sha512:abc"])
-def test_without_a_digest_to_compare_the_files_are_checked_still(known: str, open_diff: Open, tmp_path: Path) -> None:
+def test_files_are_verified_even_without_a_digest(known: str, open_diff: Open, tmp_path: Path) -> None:
     layer = Layer(id="0123abcd", diff_digest=known)
     with open_diff(layer) as reader:
         assert reader.read() == TAR
@@ -173,7 +173,7 @@ def test_without_a_digest_to_compare_the_files_are_checked_still(known: str, ope
 
 
 @pytest.mark.parametrize("how", ["gone", "folder", "fifo", "link", "parent"])
-def test_what_took_a_files_place_is_damage(how: str, open_diff: Open, tmp_path: Path) -> None:
+def test_a_replaced_file_is_damage(how: str, open_diff: Open, tmp_path: Path) -> None:
     path = tmp_path / "files" / "z"
     path.unlink()
     name = "z"
@@ -192,7 +192,7 @@ def test_what_took_a_files_place_is_damage(how: str, open_diff: Open, tmp_path: 
     assert caught.value.path == name
 
 
-def test_a_broken_tar_split_is_corrupt(open_diff: Open, tmp_path: Path) -> None:
+def test_a_damaged_tar_split_is_an_error(open_diff: Open, tmp_path: Path) -> None:
     path = tmp_path / "tar-split.gz"
     path.write_bytes(path.read_bytes()[:-20])
     with nothing_left(), open_diff() as reader, pytest.raises(StoreCorrupt):
@@ -204,7 +204,7 @@ def test_a_broken_tar_split_is_corrupt(open_diff: Open, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("read", [0, 10, 1 << 21, -1])
 @pytest.mark.parametrize("kind", [Compression.NONE, Compression.ZSTD])
-def test_closing_at_any_moment_runs_the_callback_once(read: int, kind: Compression, open_diff: Open) -> None:
+def test_closing_at_any_time_calls_on_close_once(read: int, kind: Compression, open_diff: Open) -> None:
     closed: list[bool] = []
     with nothing_left():
         reader = open_diff(compression=kind, on_close=lambda: closed.append(True))
@@ -219,7 +219,7 @@ def test_closing_at_any_moment_runs_the_callback_once(read: int, kind: Compressi
             again()
 
 
-def test_the_callback_runs_when_reading_failed(open_diff: Open, tmp_path: Path) -> None:
+def test_on_close_is_called_after_an_error(open_diff: Open, tmp_path: Path) -> None:
     (tmp_path / "files" / "small").unlink()
     closed: list[bool] = []
     with nothing_left(), pytest.raises(DamagedLayer), open_diff(on_close=lambda: closed.append(True)) as reader:
@@ -227,7 +227,7 @@ def test_the_callback_runs_when_reading_failed(open_diff: Open, tmp_path: Path) 
     assert closed == [True]
 
 
-def test_a_reader_that_is_dropped_closes_itself(open_diff: Open) -> None:
+def test_a_dropped_reader_closes_itself(open_diff: Open) -> None:
     closed: list[bool] = []
     with nothing_left():
         reader = open_diff(on_close=lambda: closed.append(True))
@@ -263,13 +263,13 @@ def test_pieces_of_any_length(size: int, kind: Compression) -> None:
     assert ended == [True]
 
 
-def test_nothing_is_a_diff_too() -> None:
+def test_an_empty_diff() -> None:
     with from_chunks([], Options()) as reader:
         assert reader.read() == b""
         assert reader.digest == digest(b"")
 
 
-def test_closing_ends_the_drivers_work() -> None:
+def test_closing_ends_the_driver_s_generator() -> None:
     ended: list[bool] = []
 
     def pieces() -> Iterator[bytes]:
@@ -284,7 +284,7 @@ def test_closing_ends_the_drivers_work() -> None:
     assert ended == [True]
 
 
-def test_an_error_of_the_driver_arrives_and_stays() -> None:
+def test_an_error_of_the_driver_is_raised_on_every_read() -> None:
     def pieces() -> Iterator[bytes]:
         yield TAR
         raise OSError(errno.EIO, "Input/output error")

@@ -1,4 +1,4 @@
-"""Files that a diff is copied to, and the lock of one that nobody closed."""
+"""Target files of a diff, and the lock of a reader that was never closed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from layerstore.model import Compression
 
 
 class SaysNothing:
-    """A file whose `write` returns None, as those of many packages do."""
+    """A file whose `write` returns None, as in many packages."""
 
     def __init__(self) -> None:
         self.data = b""
@@ -22,14 +22,14 @@ class SaysNothing:
         self.data += data
 
 
-def test_a_file_that_does_not_say_what_it_took_gets_everything_once() -> None:
+def test_a_file_whose_write_returns_none_gets_everything_once() -> None:
     out = SaysNothing()
     with from_chunks([b"a" * 1000, b"b"], Options()) as reader:
         assert reader.copy_to(out) == 1001  # type: ignore[arg-type]
     assert out.data == b"a" * 1000 + b"b"
 
 
-def test_a_pipe_that_will_not_wait_is_an_error_and_no_endless_loop() -> None:
+def test_a_full_non_blocking_pipe_is_an_error() -> None:
     read, write = os.pipe()
     os.set_blocking(write, False)
     with (
@@ -56,7 +56,7 @@ def test_a_dropped_reader_closes_at_once_without_the_garbage_collector(compressi
         gc.enable()
 
 
-def test_everything_is_given_back_when_the_driver_fails_to_end() -> None:
+def test_everything_is_released_if_the_driver_s_generator_fails_to_close() -> None:
     closed: list[bool] = []
     threads = threading.active_count()
 

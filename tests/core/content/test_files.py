@@ -1,4 +1,4 @@
-"""A layer's whole file system without a mount: listing, reading, and taking files out."""
+"""A layer's file system without a mount: listing, reading and extraction."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from layerstore import Cancelled, LayerStore, LayerStoreError, NotSupported, StoreAccess
 from layerstore.content.extract import extract
 from layerstore.content.files import FileEntry, FileKind, LayerFiles
-from layerstore.drivers.stack import Stack
+from layerstore.drivers.base import Stack
 from layerstore.errors import NoSuchFile, TargetExists, UnusableFile
 from layerstore.model import ChangeKind
 from support.needs import need_root
@@ -49,11 +49,11 @@ def listed(entries: list[FileEntry]) -> list[tuple[str, FileKind, str | None, bo
     return [(entry.name, entry.kind, entry.layer, entry.below) for entry in entries]
 
 
-def test_a_folder_is_listed_with_where_each_file_comes_from(files: LayerFiles) -> None:
+def test_a_listing_has_the_layer_of_each_file(files: LayerFiles) -> None:
     assert listed(files.list("/etc")) == [
         ("C", FileKind.FOLDER, "middle", False),
         ("a", FileKind.FILE, "middle", True),
-        ("b", FileKind.FILE, "top", files.union.marks is not None),  # deleted between: in base, not in middle
+        ("b", FileKind.FILE, "top", files.union.whiteouts is not None),  # deleted between: in base, not in middle
         ("d", FileKind.FILE, "top", False),
         ("loop", FileKind.LINK, "top", False),
     ]
@@ -66,7 +66,7 @@ def test_a_folder_is_listed_with_where_each_file_comes_from(files: LayerFiles) -
             assert files.stat(entry.path) == entry
 
 
-def test_one_file_has_all_that_it_is(store: LayerStore) -> None:
+def test_a_file_has_all_attributes(store: LayerStore) -> None:
     members = {
         "f": info("f", mode=0o4711, uid=12, gid=34),
         "g": info("g", tarfile.LNKTYPE, linkname="f", mode=0o4711, uid=12, gid=34),
@@ -99,22 +99,22 @@ def test_reading_a_part(files: LayerFiles) -> None:
         ("/etc/none", NoSuchFile, "'/etc/none' in layer top"),
         ("/usr/lib/x", NoSuchFile, "/usr/lib/x"),
         ("/etc/a/b", UnusableFile, "Not a directory"),
-        ("/etc/loop", UnusableFile, "circle"),
-        ("/etc/loop/x", UnusableFile, "circle"),
+        ("/etc/loop", UnusableFile, "symbolic links"),
+        ("/etc/loop/x", UnusableFile, "symbolic links"),
         ("/etc/\0", NoSuchFile, "no file"),
         ("/etc/" + "n" * 300, UnusableFile, "too long"),
         ("/etc", UnusableFile, "it is a folder"),
     ],
     ids=["missing", "deleted", "below-a-file", "circle", "below-a-circle", "nul", "long", "folder"],
 )
-def test_what_cannot_be_read_is_named(files: LayerFiles, path: str, error: type[LayerStoreError], words: str) -> None:
+def test_unreadable_paths_are_named(files: LayerFiles, path: str, error: type[LayerStoreError], words: str) -> None:
     with pytest.raises(error, match=words):
         files.read(path)
     with pytest.raises(UnusableFile, match="Not a directory"):
         files.list("/etc/a")
 
 
-def test_links_never_lead_out(store: LayerStore, tmp_path: Path) -> None:
+def test_links_stay_inside_the_layer(store: LayerStore, tmp_path: Path) -> None:
     (tmp_path / "secret").write_bytes(b"host")
     secret = str(tmp_path / "secret")
     links = {
@@ -136,8 +136,8 @@ def test_links_never_lead_out(store: LayerStore, tmp_path: Path) -> None:
     assert {store.files("three").read(path) for path in ("up", "abs", "dir/secret")} == {b"layer"}
 
 
-def test_a_link_put_in_the_way_meanwhile_leads_nowhere(files: LayerFiles, tmp_path: Path) -> None:
-    """As a container could that is running: what was a folder, or a file, is a link to the host's when it is opened."""
+def test_a_link_that_replaces_a_folder_meanwhile_is_not_followed(files: LayerFiles, tmp_path: Path) -> None:
+    """A running container could replace a folder or a file with a link to the host before it is opened."""
     node = files.union.resolve("/etc/d")
     folder = Path(files.union.folders[0]) / "etc"
     (tmp_path / "host").mkdir()
@@ -154,7 +154,7 @@ def test_a_link_put_in_the_way_meanwhile_leads_nowhere(files: LayerFiles, tmp_pa
         files.union.open(node)
 
 
-def test_names_that_are_no_text_and_paths_longer_than_the_system_takes(store: LayerStore, tmp_path: Path) -> None:
+def test_names_that_are_not_utf_8_and_paths_beyond_the_limit(store: LayerStore, tmp_path: Path) -> None:
     odd = os.fsdecode(b"not-\xff-utf8\x1b[31m\n")
     store.put(make_tar({odd: b"1"}), id="base")
     store.create(id="top", parent="base")
@@ -190,19 +190,19 @@ def test_a_link_in_one_layer_leads_into_another(store: LayerStore) -> None:
         files.read("/lib/a")
 
 
-def test_in_which_layers_a_path_occurs(files: LayerFiles) -> None:
+def test_occurrences_of_a_path(files: LayerFiles) -> None:
     def told(path: str) -> list[tuple[str, ChangeKind, int]]:
         return [(found.layer, found.kind, found.size) for found in files.occurrences(path)]
 
     assert told("/etc/a") == [("base", ADD, 1), ("middle", MODIFY, 3)]
     assert told("etc/../etc/b") == [("base", ADD, 2), ("middle", DELETE, 0), ("top", ADD, 1)]
     assert told("/usr/lib/x") == [("middle", ADD, 9), ("top", DELETE, 0)]
-    assert told("/bin/sh") == [], "taken as it stands"
+    assert told("/bin/sh") == [], "links are not followed"
     assert told("/../../etc/d") == [("top", ADD, 1)]
     assert told("/")[0] == ("base", ADD, 0)
 
 
-def test_opaque_folders_and_files_in_the_way_delete(store: LayerStore) -> None:
+def test_opaque_folders_and_replaced_folders_delete(store: LayerStore) -> None:
     store.put(make_tar({"d/x": b"1", "e/x": b"2"}), id="base")
     store.put(make_tar({"d": None, "d/.wh..wh..opq": b"", "d/y": b"3", "e": b"file"}), id="top", parent="base")
     files = store.files("top")
@@ -239,7 +239,7 @@ def test_walking_and_searching(files: LayerFiles) -> None:
 def test_a_deleted_layer_is_an_error(store: LayerStore, files: LayerFiles) -> None:
     store.delete("top")
     for look in (files.list, lambda: files.read("/etc/a"), lambda: list(files.walk())):
-        with pytest.raises(UnusableFile, match="gone"):
+        with pytest.raises(UnusableFile, match="deleted meanwhile"):
             look()
     with pytest.raises(LookupError):
         store.files("top")
@@ -255,9 +255,7 @@ def test_composefs_is_refused(tmp_path: Path) -> None:
         store.files("top")
 
 
-def test_a_listing_of_many_copies_says_where_files_come_from_when_asked(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_long_listing_leaves_the_layer_of_a_file_to_stat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = LayerStore.open(tmp_path / "graph", tmp_path / "run", driver="vfs")
     store.put(make_tar({"a": b"1", "b": b"2"}), id="base")
     for number, parent in enumerate(["base", "l0", "l1"]):
@@ -269,7 +267,7 @@ def test_a_listing_of_many_copies_says_where_files_come_from_when_asked(
     assert [found.layer for found in files.occurrences("/b")] == ["base", "l0", "l1", "l2"]
 
 
-def test_an_ordinary_user_goes_round_what_he_may_not_see() -> None:
+def test_an_ordinary_user_skips_unreadable_folders() -> None:
     def work(home: Path) -> tuple[list[str], list[str], list[str], bool, int]:
         store = LayerStore.open(home / "g", home / "r", driver="vfs")
         members = {"open/x": b"1", "shut": None, "shut/y": b"2", "suid": info("suid", mode=0o4755), "key": b"k"}
@@ -281,7 +279,7 @@ def test_an_ordinary_user_goes_round_what_he_may_not_see() -> None:
         seen = [entry.path for entry in files.walk(on_error=lambda entry, error: errors.append(str(error)))]
         with pytest.raises(StoreAccess, match="sudo"):
             list(files.walk())
-        assert files.read("/key") == b"k", "its owner may change the mode, and back again"
+        assert files.read("/key") == b"k", "its owner may change the mode and restore it"
         done = store.extract("one", "/", home / "out")
         reasons = [f"{left.path}: {left.reason}" for left in done.skipped]
         mode = stat.S_IMODE((home / "out/suid").stat().st_mode)
@@ -294,19 +292,19 @@ def test_an_ordinary_user_goes_round_what_he_may_not_see() -> None:
     assert len(errors) == len(reasons) == 1
     assert "'/shut' in layer one: this user may not read it" in errors[0]
     assert restored
-    assert mode == 0o4755, "its owner is the one it was"
+    assert mode == 0o4755, "the owner is kept"
 
 
 # Extracting
 
 
-def test_one_file_and_not_its_siblings(store: LayerStore, files: LayerFiles, tmp_path: Path) -> None:
+def test_extracting_one_file(store: LayerStore, files: LayerFiles, tmp_path: Path) -> None:
     done = store.extract("top", "/bin/sh", tmp_path / "sh")
     assert (tmp_path / "sh").read_bytes() == b"#!"
     assert (done.target, done.files, done.folders, done.size) == (str(tmp_path / "sh"), 1, 0, 2)
     assert (tmp_path / "sh").stat().st_mtime == 1_700_000_000
     store.extract("top", "/bin", tmp_path / "bin")
-    assert os.readlink(tmp_path / "bin") == "usr/bin", "a link is taken as it is"
+    assert os.readlink(tmp_path / "bin") == "usr/bin", "a link is extracted as a link"
     store.extract("top", "/usr/bin/", tmp_path / "folder/")
     assert os.listdir(tmp_path / "folder") == ["sh"]
     with pytest.raises(NoSuchFile):
@@ -316,7 +314,7 @@ def test_one_file_and_not_its_siblings(store: LayerStore, files: LayerFiles, tmp
 
 @pytest.mark.parametrize("source", ["/etc/a", "/etc", "/bin"])
 @pytest.mark.parametrize("target", ["file", "folder", "link", "folder-link"])
-def test_what_is_there_is_replaced_only_when_asked(
+def test_an_existing_target_is_replaced_only_with_overwrite(
     store: LayerStore, files: LayerFiles, tmp_path: Path, source: str, target: str
 ) -> None:
     outside = tmp_path / "outside"
@@ -347,7 +345,7 @@ def test_what_is_there_is_replaced_only_when_asked(
     assert sorted(os.listdir(tmp_path)) == ["graph", "outside", "place", "run"]
 
 
-def test_a_target_that_is_no_name(store: LayerStore, files: LayerFiles, tmp_path: Path) -> None:
+def test_a_target_without_a_name(store: LayerStore, files: LayerFiles, tmp_path: Path) -> None:
     for target in (f"{tmp_path}/..", "/", "", f"{tmp_path}/."):
         with pytest.raises(TargetExists):
             store.extract("top", "/etc", target, overwrite=True)
@@ -373,7 +371,7 @@ def test_a_cancel_leaves_nothing(store: LayerStore, tmp_path: Path) -> None:
     assert sorted(os.listdir(tmp_path)) == ["graph", "out", "run"]
 
 
-def test_holes_and_links_come_along(store: LayerStore, tmp_path: Path) -> None:
+def test_holes_and_hard_links_are_kept(store: LayerStore, tmp_path: Path) -> None:
     store.create(id="one")
     root = Path(store.paths("one")["diff" if store.driver_name == "overlay" else "dir"])
     with (root / "sparse").open("wb") as file:
@@ -394,7 +392,7 @@ def test_holes_and_links_come_along(store: LayerStore, tmp_path: Path) -> None:
     assert (tmp_path / "part/first").stat().st_nlink == 2
 
 
-def test_owners_come_along_if_wanted(store: LayerStore, tmp_path: Path) -> None:
+def test_owners_are_kept_on_request(store: LayerStore, tmp_path: Path) -> None:
     need_root()
     store.put(make_tar({"s": info("s", uid=12, gid=34, mode=0o6755)}), id="one")
     store.extract("one", "/s", tmp_path / "with")
@@ -403,7 +401,7 @@ def test_owners_come_along_if_wanted(store: LayerStore, tmp_path: Path) -> None:
     assert [(one.st_uid, one.st_gid, stat.S_IMODE(one.st_mode)) for one in found] == [(12, 34, 0o6755), (0, 0, 0o755)]
 
 
-def test_an_ordinary_user_gets_no_devices_and_nobody_elses_rights() -> None:
+def test_an_ordinary_user_gets_no_devices_and_no_set_id_bits() -> None:
     need_root()
     with tempfile.TemporaryDirectory() as made:
         root = Path(made)
@@ -423,13 +421,13 @@ def test_an_ordinary_user_gets_no_devices_and_nobody_elses_rights() -> None:
             return skipped, sorted(os.listdir(home / "out")), stat.S_IMODE((home / "out/suid").stat().st_mode)
 
         skipped, names, mode = as_nobody(work)
-    assert skipped[0] == "/null: only root may make a device"
+    assert skipped[0] == "/null: only root may create a device"
     assert skipped[1].startswith("/secret: '/secret' in layer one: this user may not read it")
     assert names == ["suid"]
     assert mode == 0o755
 
 
-def test_a_tar_of_a_part(store: LayerStore, files: LayerFiles, tmp_path: Path) -> None:
+def test_a_tar_of_a_folder(store: LayerStore, files: LayerFiles, tmp_path: Path) -> None:
     size = store.extract_tar("top", "/usr/bin", tmp_path / "one.tar")
     assert size == (tmp_path / "one.tar").stat().st_size
     with tarfile.open(tmp_path / "one.tar") as tar:
@@ -441,7 +439,7 @@ def test_a_tar_of_a_part(store: LayerStore, files: LayerFiles, tmp_path: Path) -
         store.extract_tar("top", "/etc/a", tmp_path / "a.tar")
 
 
-def test_several_threads_look_at_once(files: LayerFiles) -> None:
+def test_several_threads_at_once(files: LayerFiles) -> None:
     expected = [entry.path for entry in files.walk()]
     found: list[list[str]] = []
 

@@ -1,4 +1,4 @@
-"""Bytes that a chain of layers carries for nothing, computed by hand and against what the top shows."""
+"""Wasted bytes, compared with values computed by hand and with the visible files."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ADD, MODIFY, DELETE = ChangeKind.ADD, ChangeKind.MODIFY, ChangeKind.DELETE
 
 
 def put(store: LayerStore, *layers: dict[str, Content]) -> str:
-    """Put layers l0, l1, ... on top of each other, each a second later; return the top one's ID."""
+    """Create a chain of layers l0, l1, ..., each a second later, and return the ID of the top layer."""
     for number, members in enumerate(layers):
         tar = make_tar(members, mtime=1_700_000_000 + number)
         store.put(tar, id=f"l{number}", parent=f"l{number - 1}" if number else None)
@@ -45,7 +45,7 @@ def link(path: str, target: str) -> tarfile.TarInfo:
     return made
 
 
-def test_all_but_the_last_copy_is_wasted_and_of_what_is_deleted_all(store: LayerStore) -> None:
+def test_all_copies_but_the_last_are_wasted_and_all_of_a_deleted_file(store: LayerStore) -> None:
     top = put(
         store,
         {"kept": b"1" * 7, "app": b"2" * 100, "gone": b"3" * 40},
@@ -65,7 +65,7 @@ def test_all_but_the_last_copy_is_wasted_and_of_what_is_deleted_all(store: Layer
     assert (below.total, below.wasted) == (307, 140)
 
 
-def test_a_chain_that_wastes_nothing(store: LayerStore) -> None:
+def test_a_chain_without_waste(store: LayerStore) -> None:
     top = put(store, {"d/a": b"1", "s": "d/a"}, {"d/b": b"2", "s": "d/b", "d/empty": b""}, {"d/empty": b""})
     report = store.waste(top)
     assert (report.entries, report.total, report.wasted, report.efficiency) == ((), 2, 0, 1.0)
@@ -74,7 +74,7 @@ def test_a_chain_that_wastes_nothing(store: LayerStore) -> None:
 
 
 def test_a_change_of_mode_copies_the_whole_file(store: LayerStore) -> None:
-    """As a container does it: what counts is what the layer carries afterwards."""
+    """A container changes the mode, and its layer then has the whole file."""
     put(store, {"big": b"1" * 1000})
     store.create(id="top", parent="l0")
     if store.driver_name == "overlay":
@@ -103,7 +103,7 @@ def test_a_folder_that_is_deleted_counts_file_by_file(store: LayerStore) -> None
     assert [layer.caused for layer in report.layers] == [0, 10, 36, 0]
 
 
-def test_files_folders_and_links_in_each_others_place(store: LayerStore) -> None:
+def test_files_folders_and_links_that_replace_each_other(store: LayerStore) -> None:
     top = put(
         store,
         {"a": b"1" * 10, "b/x": b"2" * 20, "c": b"3" * 30, "d/x": b"4" * 40},
@@ -120,7 +120,7 @@ def test_files_folders_and_links_in_each_others_place(store: LayerStore) -> None
     ]
 
 
-def test_hard_links_count_once_and_as_long_as_one_shows(store: LayerStore) -> None:
+def test_hard_links_count_once_and_as_visible_while_one_is(store: LayerStore) -> None:
     names = {"one": b"1" * 100, "two": link("two", "one"), "three": link("three", "one")}
     top = put(store, names, {".wh.one": b""}, {".wh.three": b"", "two": b"2"})
     some, all_of_them = store.waste("l1"), store.waste(top)
@@ -130,7 +130,7 @@ def test_hard_links_count_once_and_as_long_as_one_shows(store: LayerStore) -> No
 
 
 def shown_bytes(root: Path) -> int:
-    """Return the bytes of the regular files that are seen, hard links counted once."""
+    """Return the bytes of the visible regular files. Hard links count once."""
     inodes = {}
     for at, _, files in os.walk(root):
         for name in files:
@@ -141,7 +141,7 @@ def shown_bytes(root: Path) -> int:
 
 
 @pytest.mark.parametrize("seed", range(100, 120))
-def test_what_is_not_wasted_is_what_shows(store: LayerStore, seed: int) -> None:
+def test_bytes_that_are_not_wasted_are_visible(store: LayerStore, seed: int) -> None:
     for layer in put_stack(store, seed, layers=6):
         report = store.waste(layer)
         mounted = store.mount(layer)
@@ -157,7 +157,7 @@ def test_what_is_not_wasted_is_what_shows(store: LayerStore, seed: int) -> None:
             assert all((kind is ADD) == (before is DELETE) for before, kind in itertools.pairwise(kinds))
 
 
-def test_it_can_be_watched_and_stopped(store: LayerStore) -> None:
+def test_progress_and_cancellation(store: LayerStore) -> None:
     top = put_stack(store, 1)[-1]
     heard: list[int] = []
     report = store.waste(top, progress=lambda done, _: heard.append(done))
@@ -167,16 +167,16 @@ def test_it_can_be_watched_and_stopped(store: LayerStore) -> None:
         store.waste(top, should_stop=lambda: True)
 
 
-def test_a_layer_that_is_gone_is_an_error(store: LayerStore) -> None:
+def test_a_deleted_layer_is_an_error(store: LayerStore) -> None:
     top = put(store, {"a": b"1"}, {"b": b"2"})
     with store._backend.reading() as records:
         folders = folders_of(store._backend.driver, records, records.find(top))
     store.delete(top)
-    with pytest.raises(UnusableFile, match="gone"):
+    with pytest.raises(UnusableFile, match="deleted meanwhile"):
         waste(*folders)
 
 
-def test_what_an_overlay_moved_is_refused_and_what_it_half_copied_is_not(tmp_path: Path) -> None:
+def test_redirects_are_refused_and_metacopies_are_not(tmp_path: Path) -> None:
     need_root()
     store = LayerStore.open(tmp_path / "graph", tmp_path / "run", driver="overlay")
     store.put(make_tar({"data/x": b"1" * 9000, "data/y": b"2" * 10}), id="base")
@@ -189,7 +189,7 @@ def test_what_an_overlay_moved_is_refused_and_what_it_half_copied_is_not(tmp_pat
     try:
         os.chmod(merged / "data/x", 0o600)
         report = store.waste("top")
-        assert (report.total, report.wasted) == (9010, 0), "its content is still the base's"
+        assert (report.total, report.wasted) == (9010, 0), "its content is still in the base"
         os.rename(merged / "data", merged / "moved")
         with pytest.raises(NotSupported, match="'/moved' was moved"):
             store.waste("top")

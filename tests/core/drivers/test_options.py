@@ -1,4 +1,4 @@
-"""The options of a store's driver."""
+"""Driver options: parsing them, and their effect."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from layerstore import LayerStore, NotSupported
+from layerstore.drivers import parse_options
 from layerstore.drivers.options import DriverOptions
 from support.mounts import unmount_below
 from support.needs import need_program, need_root
@@ -27,7 +28,7 @@ def open_overlay(place: Path, options: dict[str, str]) -> LayerStore:
     return LayerStore.open(place / "own", place / "run", driver="overlay", options=options)
 
 
-def test_what_is_said_of_one_driver_counts_for_that_one() -> None:
+def test_options_of_another_driver_are_skipped() -> None:
     options = {
         "mountopt": "nodev",
         "overlay.mountopt": "nodev,,noexec",
@@ -37,9 +38,9 @@ def test_what_is_said_of_one_driver_counts_for_that_one() -> None:
         "additionalimagestore": "/b,/c",
         "vfs.additionalimagestores": "/v",
     }
-    overlay = DriverOptions.parse("overlay", options)
+    overlay = parse_options("overlay", options)
     assert overlay == DriverOptions(("nodev", "noexec"), "/usr/bin/fuse-overlayfs", True, ("/a", "/b", "/c"))
-    assert DriverOptions.parse("vfs", options) == DriverOptions((), "", False, ("/a", "/b", "/c", "/v"))
+    assert parse_options("vfs", options) == DriverOptions((), "", False, ("/a", "/b", "/c", "/v"))
 
 
 def test_mount_options_reach_the_kernel(tmp_path: Path) -> None:
@@ -75,7 +76,7 @@ print(store.put(sys.stdin.buffer.read())[1])
 """
 
 
-def test_wrong_owners_can_be_let_pass(tmp_path: Path) -> None:
+def test_ignore_chown_errors_keeps_wrong_owners(tmp_path: Path) -> None:
     unshare = need_program("unshare")
     info = tarfile.TarInfo("theirs")
     info.uid, info.gid, info.size = 5, 5, 3

@@ -1,4 +1,4 @@
-"""The vfs driver: copies that are whole, removals that are all or nothing, and the peer's own view of the store."""
+"""The vfs driver: complete copies, atomic removals, and exchange with containers/storage."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from layerstore.drivers import staging as tempdirs
 from layerstore.drivers.copytree import copy_tree
 from layerstore.drivers.vfs import VfsDriver
 from layerstore.errors import Cancelled
-from layerstore.linux import libc
 from support.needs import need_root
 from support.trees import MTIME, Entry, Peer, as_nobody, folder, hard_link, make_tree, picture, symlink
 
@@ -44,7 +43,7 @@ def fill(driver: VfsDriver, layer: str = "base") -> Path:
     return driver.get(layer)
 
 
-def test_a_first_layer_is_empty_and_has_the_peers_mode(driver: VfsDriver, tmp_path: Path) -> None:
+def test_a_base_layer_is_empty_and_has_the_mode_of_containers_storage(driver: VfsDriver, tmp_path: Path) -> None:
     before = os.umask(0o077)
     try:
         driver.create("one", "")
@@ -57,7 +56,7 @@ def test_a_first_layer_is_empty_and_has_the_peers_mode(driver: VfsDriver, tmp_pa
     assert stat.S_IMODE(root.parent.stat().st_mode) == 0o700
 
 
-def test_a_child_is_the_same_in_everything(driver: VfsDriver) -> None:
+def test_a_child_is_an_exact_copy(driver: VfsDriver) -> None:
     need_root()
     root = fill(driver)
     os.mknod(root / "null", stat.S_IFCHR | 0o666, os.makedev(1, 3))
@@ -110,7 +109,7 @@ def test_large_files_are_copied_whatever_the_file_system_can(
 
 
 @pytest.mark.parametrize("fault", ["stop", "full", "interrupt"])
-def test_nothing_is_left_of_a_layer_that_failed(driver: VfsDriver, monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
+def test_a_failure_leaves_nothing_of_the_layer(driver: VfsDriver, monkeypatch: pytest.MonkeyPatch, fault: str) -> None:
     fill(driver)
     calls = 0
 
@@ -146,7 +145,7 @@ def test_a_staging_folder_holds_its_lock_against_the_peer(tmp_path: Path) -> Non
         assert struct.unpack("hhqqi", answer)[0] == fcntl.F_WRLCK
 
 
-def test_a_lock_whose_file_was_deleted_meanwhile_is_no_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lock_on_a_deleted_file_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = fcntl.fcntl
     seen: list[str] = []
 
@@ -163,25 +162,13 @@ def test_a_lock_whose_file_was_deleted_meanwhile_is_no_lock(tmp_path: Path, monk
     assert os.listdir(tmp_path) == []
 
 
-def test_folders_are_exchanged_in_steps_where_it_takes_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    make_tree(tmp_path / "a", {"1": b""})
-    make_tree(tmp_path / "b", {"2": b""})
-    monkeypatch.setattr(libc, "_rename_exchange", lambda: libc._missing)
-    libc.exchange_folders(tmp_path / "a", tmp_path / "b")
-    assert (tmp_path / "a/2").exists()
-    assert (tmp_path / "b/1").exists()
-    with pytest.raises(FileNotFoundError):
-        libc.exchange_folders(tmp_path / "a", tmp_path / "absent")
-    assert sorted(os.listdir(tmp_path)) == ["a", "b"]
-
-
 def test_facts_for_people(driver: VfsDriver, tmp_path: Path) -> None:
     fill(driver)
     assert ("Layers", "1") in driver.status()
     assert driver.paths("base") == {"dir": tmp_path / "vfs/dir/base"}
 
 
-def test_an_owner_without_privileges_has_the_whole_life_of_a_layer() -> None:
+def test_an_ordinary_user_creates_changes_and_removes_layers() -> None:
     def work(home: Path) -> Any:
         driver = VfsDriver(home)
         root = fill(driver)
@@ -205,9 +192,9 @@ def test_an_owner_without_privileges_has_the_whole_life_of_a_layer() -> None:
     assert (layers, left) == ([], [])
 
 
-def test_devices_are_left_out_of_a_copy_for_users_who_may_not_make_them() -> None:
+def test_a_copy_by_an_ordinary_user_skips_devices() -> None:
     need_root()
-    with tempfile.TemporaryDirectory() as folder:  # pytest's own folders are root's alone
+    with tempfile.TemporaryDirectory() as folder:  # only root may enter pytest's folders
         source = Path(folder)
         source.chmod(0o755)
         os.mknod(source / "null", stat.S_IFCHR | 0o666, os.makedev(1, 3))
@@ -220,8 +207,8 @@ def test_devices_are_left_out_of_a_copy_for_users_who_may_not_make_them() -> Non
         assert as_nobody(work) == []
 
 
-def test_the_peer_lists_and_reads_what_is_made_here(tmp_path: Path) -> None:
-    """The peer makes both layers; ours takes the child's place and the peer finds the very same differences."""
+def test_containers_storage_reads_what_we_create(tmp_path: Path) -> None:
+    """containers/storage creates two layers, and finds the same differences after ours replaces the child."""
     peer = Peer(tmp_path)
     base, files = peer.create()
     make_tree(files, {"d/f": b"1", "d/g": b"2", "l": "d"})
@@ -238,7 +225,7 @@ def test_the_peer_lists_and_reads_what_is_made_here(tmp_path: Path) -> None:
     assert driver.list_layers() == [base]
 
 
-def test_the_child_that_the_peer_makes_is_the_same(tmp_path: Path) -> None:
+def test_containers_storage_creates_the_same_child(tmp_path: Path) -> None:
     peer = Peer(tmp_path)
     base, _ = peer.create()
     driver = VfsDriver(peer.graph)

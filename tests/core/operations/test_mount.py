@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from layerstore import LayerInUse, LayerStore, LayerUnknown, MountPlace, MountState, StoreReadOnly
-from layerstore.linux.mounttable import KernelMount, Place, Process, command_of, overlay_mounts
+from layerstore.drivers.overlay.mounted import overlay_mounts
+from layerstore.linux.mounttable import KernelMount, Place, Process, command_of
 from support.mounts import unmount_below
 from support.needs import need_root
 from support.stores import OpenStore

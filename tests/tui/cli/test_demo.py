@@ -1,4 +1,4 @@
-"""The demo store: what it promises to show, made without root, and made whole or not at all."""
+"""Tests of the demo store: its contents, and that it is built without root and completely or not at all."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> LayerStore:
     return LayerStore.open(place.graph_root, place.run_root, driver=place.driver, read_only=True)
 
 
-def test_it_holds_what_it_promises(store: LayerStore) -> None:
+def test_the_store_shows_every_feature(store: LayerStore) -> None:
     layers, references = store.layers(), store.references()
     assert len(layers) >= 12
     assert len([layer for layer in layers if not layer.parent]) == 3
@@ -37,7 +37,7 @@ def test_it_holds_what_it_promises(store: LayerStore) -> None:
     assert kinds == set(ChangeKind)
 
 
-def test_every_layer_gives_its_tar_back(store: LayerStore) -> None:
+def test_every_layer_is_exported_as_its_original_tar(store: LayerStore) -> None:
     for layer in store.layers():
         with store.diff(layer.id, compression=Compression.NONE) as reader:
             while reader.read(1 << 20):
@@ -45,7 +45,7 @@ def test_every_layer_gives_its_tar_back(store: LayerStore) -> None:
         assert reader.diff_digest == layer.diff_digest
 
 
-def test_it_is_made_once_and_again_on_request(store: LayerStore, tmp_path: Path) -> None:
+def test_the_store_is_built_once_and_again_with_reset(store: LayerStore, tmp_path: Path) -> None:
     shutil.copytree(store.graph_root.parent, tmp_path / "demo", symlinks=True)
     copy = LayerStore.open(tmp_path / "demo/root", tmp_path / "demo/run", driver="vfs")
     copy.create(id="mine")
@@ -61,15 +61,15 @@ import os, sys
 from pathlib import Path
 from layertui.cli import demo
 warm, home = map(Path, sys.argv[1:])
-demo.prepare(place=warm)  # imports everything, since nobody may not read root's Python
+demo.prepare(place=warm)  # imports everything while the process may still read root's Python
 os.setgroups([]); os.setgid(65534); os.setuid(65534); os.umask(0o077)
 demo.prepare(place=home / "demo")
 """
 
 
-def test_it_needs_no_root() -> None:
+def test_building_the_store_needs_no_root() -> None:
     need_root()
-    with tempfile.TemporaryDirectory() as folder:  # pytest's own folders are root's alone
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own directories are accessible to root only
         os.chmod(folder, 0o755)
         home = Path(folder) / "home"
         home.mkdir()

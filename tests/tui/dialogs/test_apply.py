@@ -1,4 +1,4 @@
-"""Applying a tar to a layer: what is asked and said before, and what comes of it in a real store."""
+"""Tests of applying a tar to a layer: the dialog, and the result in a real store."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from textual.widgets import Input
 
 from layerstore.model import Layer
 from layerstore.store import LayerStore
-from layertui.dialogs.apply import ApplyDialog, Concerned
+from layertui.dialogs.apply import Affected, ApplyDialog
 from layertui.dialogs.confirm import ConfirmDialog
 from layertui.dialogs.error import ErrorDialog
 from layertui.jobs.runner import JobState
@@ -44,7 +44,7 @@ async def _ask(browser: Browser, layer: str, path: Path) -> None:
     await browser.settle()
 
 
-async def test_an_unused_layer_gets_another_diff(place: Place, store: LayerStore, tar: Path) -> None:
+async def test_an_unused_layer_gets_the_new_diff(place: Place, store: LayerStore, tar: Path) -> None:
     lone = store.get("lone").id
     async with browsing(place.open) as browser:
         await _ask(browser, lone, tar)
@@ -57,7 +57,7 @@ async def test_an_unused_layer_gets_another_diff(place: Place, store: LayerStore
         assert gzip.decompress(diff.read()) == TAR
 
 
-async def test_who_uses_the_layer_is_named_and_asked_about(place: Place, store: LayerStore, tar: Path) -> None:
+async def test_users_of_the_layer_are_named_and_need_a_confirmation(place: Place, store: LayerStore, tar: Path) -> None:
     base = store.get("base")
     async with browsing(place.open) as browser:
         await _ask(browser, base.id, tar)
@@ -66,7 +66,7 @@ async def test_who_uses_the_layer_is_named_and_asked_about(place: Place, store: 
         assert "docker.io/library/web:1" in text
         assert "web-1" in text
         assert base.diff_digest[:30] in text
-        assert "1 layer built on it" in text
+        assert "1 layer based on it" in text
         await browser.press("n")
         assert isinstance(browser.app.screen, ApplyDialog)
         assert store.get(base.id) == base
@@ -74,7 +74,7 @@ async def test_who_uses_the_layer_is_named_and_asked_about(place: Place, store: 
         await browser.until(lambda: store.get(base.id).diff_digest == DIGEST)
 
 
-async def test_a_broken_tar_leaves_the_layer_as_it_was_and_says_so(
+async def test_a_broken_tar_leaves_the_layer_unchanged_and_says_so(
     place: Place, store: LayerStore, tmp_path: Path
 ) -> None:
     (tmp_path / "bad.tar").write_bytes(TAR[:2000])
@@ -89,7 +89,7 @@ async def test_a_broken_tar_leaves_the_layer_as_it_was_and_says_so(
         assert diff.verified
 
 
-async def test_it_is_cancelled(place: Place, store: LayerStore, tmp_path: Path) -> None:
+async def test_applying_a_tar_is_cancelled(place: Place, store: LayerStore, tmp_path: Path) -> None:
     large_tar(tmp_path / "large.tar", 4 << 30)
     lone = store.get("lone")
     async with browsing(place.open) as browser:
@@ -107,7 +107,7 @@ async def test_it_is_cancelled(place: Place, store: LayerStore, tmp_path: Path) 
     assert not list(place.root.rglob("zeros"))
 
 
-async def test_a_mounted_overlay_layer_is_refused_before_anything_is_asked(tmp_path: Path) -> None:
+async def test_a_mounted_overlay_layer_is_refused_before_the_dialog_opens(tmp_path: Path) -> None:
     need_root()
     store = LayerStore.open(tmp_path / "g", tmp_path / "r", driver="overlay")
     base, _ = store.put(TAR)
@@ -129,19 +129,21 @@ async def test_a_mounted_overlay_layer_is_refused_before_anything_is_asked(tmp_p
         unmount_below(tmp_path)
 
 
-def test_copies_and_layers_that_shine_through_are_told_apart() -> None:
-    through = "\n".join(Concerned(children=("c" * 64,)).lines(""))
-    copies = "\n".join(Concerned(children=("c" * 64,), copies=True).lines(""))
-    assert "show the new files through" in through
-    assert "keep the old files" in copies
-    assert not Concerned()
-    many = Concerned(images=tuple(f"image-{number}" for number in range(9)))
+def test_the_effect_on_child_layers_depends_on_the_driver() -> None:
+    shared = "\n".join(Affected(children=("c" * 64,)).lines(""))
+    copies = "\n".join(Affected(children=("c" * 64,), copies=True).lines(""))
+    assert "1 layer based on it will see the new files:" in shared
+    assert "1 layer based on it will keep the old files, so its diff will grow:" in copies
+    two = Affected(children=("c" * 64, "d" * 64), copies=True).lines("")[0]
+    assert two == "2 layers based on it will keep the old files, so their diffs will grow:"
+    assert not Affected()
+    many = Affected(images=tuple(f"image-{number}" for number in range(9)))
     assert many.lines("")[-1] == "  and 5 more"
-    assert "nothing is applied" in Concerned(mounted=True).lines("")[0]
+    assert "applying the tar fails" in Affected(mounted=True).lines("")[0]
 
 
-async def test_hostile_names_are_written_out(tmp_path: Path) -> None:
+async def test_hostile_names_are_escaped(tmp_path: Path) -> None:
     layer = Layer(id="\x1b" * 64, names=(HOSTILE,), diff_digest=HOSTILE)
-    concerned = Concerned((HOSTILE,), (HOSTILE,), (HOSTILE,))
-    async with shown(lambda: ApplyDialog(layer, concerned, tmp_path)) as (app, _):
+    affected = Affected((HOSTILE,), (HOSTILE,), (HOSTILE,))
+    async with shown(lambda: ApplyDialog(layer, affected, tmp_path)) as (app, _):
         assert_harmless(app)

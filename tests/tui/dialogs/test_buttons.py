@@ -1,4 +1,4 @@
-"""The buttons of dialogs: where the focus is can be told by the background, with 16 colours and without any."""
+"""Tests that the background of a button shows the focus, also with 16 colours and without colour."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from support.dialog_host import HOSTILE, Host, assert_harmless, screen_text, sho
 
 
 class Themed(Host):
-    """The app of a dialog in one of our themes."""
+    """A host for a dialog in one of the themes of layertui."""
 
     def __init__(self, theme: str, *, danger: bool) -> None:
         super().__init__(lambda: ConfirmDialog("Go on?", "Really", confirm_label="Start", danger=danger))
@@ -26,7 +26,7 @@ class Themed(Host):
 
 
 def styles_of(app: Host, selector: str) -> set[tuple[Any, Any, bool]]:
-    """Return the background, the colour and whether it is reversed of every cell of a button on the screen."""
+    """Return the background, the colour and the reverse attribute of all cells of a button."""
     region = app.screen.query_one(selector, Button).region
     line: Strip = app.screen._compositor.render_strips()[region.y].crop(region.x, region.right)
     styles = [segment.style or Style() for segment in line for _ in segment.text]
@@ -36,7 +36,7 @@ def styles_of(app: Host, selector: str) -> set[tuple[Any, Any, bool]]:
 
 @pytest.mark.parametrize("danger", [False, True])
 @pytest.mark.parametrize("theme", [theme.name for theme in THEMES])
-async def test_a_button_is_one_band_and_the_one_in_focus_is_another(theme: str, danger: bool) -> None:
+async def test_a_button_has_one_background_and_the_focused_one_another(theme: str, danger: bool) -> None:
     app = Themed(theme, danger=danger)
     async with app.run_test(size=(80, 24)) as pilot:
         for focused, other in (("#confirm", "#cancel"), ("#cancel", "#confirm")):
@@ -52,7 +52,7 @@ async def test_a_button_is_one_band_and_the_one_in_focus_is_another(theme: str, 
             assert backgrounds[0] != backgrounds[1]
 
 
-async def test_without_colours_the_button_in_focus_is_light_and_the_others_are_dark(
+async def test_without_colour_the_focused_button_is_light_and_the_others_are_dark(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
@@ -71,7 +71,7 @@ async def test_without_colours_the_button_in_focus_is_light_and_the_others_are_d
     ("words", "hints"),
     [(("Discard", "Keep editing"), "esc Keep editing  y Discard"), (("OK", HOSTILE[:20]), "esc [red]x")],
 )
-async def test_the_key_hints_have_the_words_of_the_buttons(words: tuple[str, str], hints: str) -> None:
+async def test_the_footer_uses_the_labels_of_the_buttons(words: tuple[str, str], hints: str) -> None:
     async with shown(lambda: ConfirmDialog("Go on?", "Really", confirm_label=words[0], cancel_label=words[1])) as (
         app,
         _,

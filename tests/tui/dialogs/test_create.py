@@ -1,4 +1,4 @@
-"""Making a layer: the dialog, and what comes of it in a real store."""
+"""Tests of creating a layer: the dialog, and the result in a real store."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from textual.widgets import Input
 
 from layerstore.model import Compression, Layer
 from layerstore.store import LayerStore
-from layertui.dialogs.create import CreateDialog, CreateRequest
+from layertui.dialogs.create import CreateDialog
 from layertui.dialogs.error import ErrorDialog
 from layertui.dialogs.pick import LayerPicker
-from layertui.dialogs.tarfiles import check_tar
+from layertui.dialogs.tar_field import check_tar
 from layertui.jobs.runner import JobState
 from layertui.jobs.strip import JobsStrip
+from layertui.jobs.write import CreateRequest
 from layertui.widgets.file_picker import SafeOpen
 from layertui.widgets.inputs import Choice
 from support.browser import Browser, Place, browsing
@@ -39,7 +40,7 @@ def dialog(folder: Path, *layers: Layer, parent: str = BASE.id) -> Callable[[], 
 # The dialog
 
 
-async def test_enter_in_a_name_makes_an_empty_layer_on_top_of_the_one_that_is_offered(tmp_path: Path) -> None:
+async def test_enter_in_the_names_creates_an_empty_layer_on_the_suggested_parent(tmp_path: Path) -> None:
     async with shown(dialog(tmp_path)) as (app, pilot):
         assert not app.screen.query_one("PathField").display
         app.screen.query_one("#names").focus()
@@ -59,7 +60,7 @@ async def test_another_parent_is_picked_or_none(tmp_path: Path) -> None:
         await until(pilot, lambda: not app.screen.query_one("#parent").has_class("-active"))
         await pilot.click("#parent")
         await until(pilot, lambda: isinstance(app.screen, LayerPicker))
-        await play(pilot, "'nothing'", "enter", "ctrl+s")
+        await play(pilot, "'none'", "enter", "ctrl+s")
         await until(pilot, lambda: bool(app.results))
         assert app.results == [CreateRequest(None, "", (), None)]
 
@@ -67,13 +68,13 @@ async def test_another_parent_is_picked_or_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("field", "text", "problem"),
     [
-        ("#names", "new base", "The name base belongs to 4f3a9b2c1d0e"),
-        ("#id", "9a8b7c6d5e4f" + "0" * 52, "There is a layer with this ID already"),
+        ("#names", "new base", "The name base is already used by 4f3a9b2c1d0e"),
+        ("#id", "9a8b7c6d5e4f" + "0" * 52, "A layer with this ID already exists"),
         ("#id", ".hidden", "hidden"),
         ("#id", "a/b", "a/b"),
     ],
 )
-async def test_what_the_store_would_refuse_is_said_while_it_is_typed(
+async def test_invalid_names_and_ids_are_reported_while_typing(
     tmp_path: Path, field: str, text: str, problem: str
 ) -> None:
     async with shown(dialog(tmp_path)) as (app, pilot):
@@ -87,7 +88,7 @@ async def test_what_the_store_would_refuse_is_said_while_it_is_typed(
         assert app.results == []
 
 
-async def test_a_tar_is_looked_at_and_one_that_is_none_is_refused(tmp_path: Path) -> None:
+async def test_a_tar_is_checked_and_a_missing_one_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.tar.gz").write_bytes(gzip.compress(TAR))
     async with shown(dialog(tmp_path)) as (app, pilot):
         await pilot.press("right", "tab")
@@ -109,18 +110,18 @@ async def test_the_file_picker_fills_the_path(tmp_path: Path) -> None:
     (tmp_path / "only.tar").write_bytes(TAR)
     async with shown(dialog(tmp_path)) as (app, pilot):
         await pilot.press("ctrl+o")
-        assert isinstance(app.screen, CreateDialog), "there is nothing to be picked for an empty layer"
+        assert isinstance(app.screen, CreateDialog), "an empty layer needs no file"
         app.screen.query_one(Choice).index = 1
         await pilot.pause()
         await pilot.press("ctrl+o")
         await until(pilot, lambda: isinstance(app.screen, SafeOpen) and "only.tar" in screen_text(app))
         app.screen.query_one(Input).value = "only.tar"
         await pilot.click("#select")
-        await until(pilot, lambda: isinstance(app.screen, CreateDialog) and "not compressed" in screen_text(app))
+        await until(pilot, lambda: isinstance(app.screen, CreateDialog) and "uncompressed" in screen_text(app))
         assert app.screen.query_one("#path", Input).value == str(tmp_path / "only.tar")
 
 
-async def test_hostile_names_are_written_out(tmp_path: Path) -> None:
+async def test_hostile_names_are_escaped(tmp_path: Path) -> None:
     layer = Layer(id="\x1b" * 64, names=(HOSTILE,))
     async with shown(dialog(tmp_path, layer, parent=layer.id)) as (app, pilot):
         app.screen.query_one("#names", Input).value = HOSTILE.split()[0]
@@ -128,11 +129,11 @@ async def test_hostile_names_are_written_out(tmp_path: Path) -> None:
         assert_harmless(app)
 
 
-# What is said of a file
+# Checking a tar
 
 
 @pytest.mark.parametrize("compression", list(Compression))
-def test_every_compression_is_told(tmp_path: Path, compression: Compression) -> None:
+def test_every_compression_is_detected(tmp_path: Path, compression: Compression) -> None:
     store = LayerStore.open(tmp_path / "g", tmp_path / "r", driver="vfs")
     layer, _ = store.put(TAR)
     with store.diff(layer.id, compression=compression) as diff:
@@ -142,13 +143,13 @@ def test_every_compression_is_told(tmp_path: Path, compression: Compression) -> 
     assert found.size == (tmp_path / "x").stat().st_size
 
 
-def test_files_that_are_no_use_are_told(tmp_path: Path) -> None:
+def test_unusable_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "text").write_text("no tar at all " * 100)
     (tmp_path / "cut.gz").write_bytes(gzip.compress(TAR)[:30])
     assert check_tar("text", tmp_path).odd
     assert "ends" in check_tar("cut.gz", tmp_path).problem or "trunc" in check_tar("cut.gz", tmp_path).problem
     assert "folder" in check_tar(".", tmp_path).problem
-    assert "not a file" in check_tar("/dev/null", tmp_path).problem
+    assert "not a regular file" in check_tar("/dev/null", tmp_path).problem
     assert check_tar(" ", tmp_path).problem
     assert check_tar("a\0b", tmp_path).problem
 
@@ -167,9 +168,7 @@ async def _from_tar(browser: Browser, path: Path, names: str = "") -> None:
     await browser.settle()
 
 
-async def test_a_layer_is_made_of_a_tar_and_the_cursor_goes_there(
-    place: Place, store: LayerStore, tmp_path: Path
-) -> None:
+async def test_a_layer_is_created_from_a_tar_and_selected(place: Place, store: LayerStore, tmp_path: Path) -> None:
     (tmp_path / "new.tar.gz").write_bytes(gzip.compress(TAR))
     async with browsing(place.open) as browser:
         await browser.press("slash", *"tool", "enter")
@@ -187,7 +186,7 @@ async def test_a_layer_is_made_of_a_tar_and_the_cursor_goes_there(
         assert diff.read() == TAR
 
 
-async def test_a_store_without_layers_gets_its_first(place: Place) -> None:
+async def test_an_empty_store_gets_its_first_layer(place: Place) -> None:
     place.open()
     async with browsing(place.open) as browser:
         assert browser.cursor == ""
@@ -234,7 +233,7 @@ async def test_making_a_layer_is_cancelled(place: Place, store: LayerStore, tmp_
     assert not list(place.root.rglob("zeros"))
 
 
-async def test_a_store_for_reading_only_gets_no_layers(place: Place, store: LayerStore) -> None:
+async def test_a_read_only_store_cannot_be_changed(place: Place, store: LayerStore) -> None:
     async with browsing(lambda: place.open(read_only=True)) as browser:
         await browser.press("n", "a", "t", "s")
         assert browser.app.screen is browser.screen

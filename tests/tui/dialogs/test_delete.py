@@ -1,4 +1,4 @@
-"""The dialog that asks before layers are deleted."""
+"""Tests of the dialog for deleting layers."""
 
 from __future__ import annotations
 
@@ -36,23 +36,23 @@ async def test_enter_alone_deletes_nothing() -> None:
 
 
 @pytest.mark.parametrize("keys", [["right", "enter"], ["y"]])
-async def test_a_free_layer_goes_after_one_question(keys: list[str]) -> None:
+async def test_an_unused_layer_is_deleted_after_one_question(keys: list[str]) -> None:
     async with shown(dialog(["top", "left"])) as (app, pilot):
         await pilot.press(*keys)
         assert app.results == [DeleteRequest(("top", "left"))]
 
 
 @pytest.mark.parametrize("key", ["escape", "n"])
-async def test_no_means_no(key: str) -> None:
+async def test_the_question_can_be_declined(key: str) -> None:
     async with shown(dialog(["top"])) as (app, pilot):
         await pilot.press(key)
         assert app.results == [None]
 
 
-async def test_children_that_stay_refuse_it_until_they_are_included() -> None:
+async def test_child_layers_refuse_it_until_they_are_included() -> None:
     async with shown(dialog(["base"])) as (app, pilot):
         assert button(app, "delete").disabled
-        assert "layer left is built on it and would stay" in screen_text(app)
+        assert "child layer left would lose its parent" in screen_text(app)
         await pilot.press("y")
         assert not app.results
         await pilot.press("i")
@@ -69,7 +69,7 @@ async def test_the_mouse_includes_and_deletes() -> None:
         assert len(app.results[0].ids) == 4
 
 
-async def test_a_layer_without_a_name_is_known_by_its_image() -> None:
+async def test_a_layer_without_a_name_is_labelled_with_its_image() -> None:
     more = {"top": {"images": ("other:1", "app:1"), "tops": ("app:1",)}, "left": {"images": ("b:1",), "names": ("n",)}}
     async with shown(dialog(["top", "left"], **more)) as (app, _):
         text = screen_text(app)
@@ -78,11 +78,11 @@ async def test_a_layer_without_a_name_is_known_by_its_image() -> None:
         assert "(b:1)" not in text
 
 
-async def test_a_used_layer_needs_the_word() -> None:
+async def test_a_layer_in_use_needs_the_word() -> None:
     more = {"top": {"images": ("app:1",), "containers": ("web",), "mount_count": 2}}
     async with shown(dialog(["top"], **more)) as (app, pilot):
         text = screen_text(app)
-        assert "image app:1 can no longer be run" in text
+        assert "image app:1 becomes unusable" in text
         assert "container web loses its files" in text
         assert "mounted 2 times" in text
         await play(pilot, "'forc'", "enter")
@@ -92,7 +92,7 @@ async def test_a_used_layer_needs_the_word() -> None:
         assert app.results == [DeleteRequest(("top",), force=True)]
 
 
-async def test_what_podman_will_say_and_how_its_records_go() -> None:
+async def test_the_podman_commands_for_broken_images_and_containers_are_shown() -> None:
     more = {"top": {"images": ("app:1", "app:2"), "containers": ("web",)}}
     async with shown(dialog(["top"], **more)) as (app, _):
         text = screen_text(app)
@@ -103,7 +103,7 @@ async def test_what_podman_will_say_and_how_its_records_go() -> None:
         assert "podman" not in screen_text(app)
 
 
-async def test_no_word_helps_while_programs_work_in_it() -> None:
+async def test_layers_with_processes_cannot_be_deleted_by_force() -> None:
     asked: list[tuple[str, ...]] = []
     plan = build_delete_plan(rows_of(TREE, top={"mount_count": 1}), ["top"])
     async with shown(lambda: DeleteDialog(plan, lambda ids, _: asked.append(ids))) as (app, pilot):
@@ -126,22 +126,23 @@ async def test_including_users_asks_for_the_word() -> None:
         assert app.results == [DeleteRequest(("top", "left"), force=True)]
 
 
-async def test_a_store_that_cannot_be_written_refuses() -> None:
+async def test_a_read_only_store_refuses() -> None:
     async with shown(dialog(["top"], top={"read_only": True})) as (app, _):
-        assert "open for reading only" in screen_text(app)
+        assert "The store is read-only." in screen_text(app)
         assert "free" not in screen_text(app).lower()
         assert button(app, "delete").disabled
         assert not button(app, "include").display
         assert not app.screen.query_one("#force-field").display
 
 
-async def test_what_is_gone_already() -> None:
+async def test_layers_that_are_already_gone() -> None:
     async with shown(dialog(["elsewhere"])) as (app, _):
         assert "Nothing to delete" in screen_text(app)
+        assert "1 layer already deleted by another program." in screen_text(app)
         assert button(app, "delete").disabled
 
 
-async def test_what_is_refused_frees_nothing() -> None:
+async def test_a_refused_plan_shows_what_it_would_free() -> None:
     async with shown(dialog(["left"])) as (app, pilot):
         delete_dialog(app).take_size(("left",), 4096)
         await pilot.pause()
@@ -152,19 +153,19 @@ async def test_what_is_refused_frees_nothing() -> None:
         assert "cannot be undone" in screen_text(app)
 
 
-async def test_sizes_that_nobody_knows() -> None:
+async def test_layers_of_unknown_size() -> None:
     async with shown(dialog(["top", "right"], top={"size": None})) as (app, _):
         assert "Frees at least 10 B (1 layer not measured)" in screen_text(app)
 
 
-async def test_hostile_names_are_written_out() -> None:
+async def test_hostile_names_are_escaped() -> None:
     more = {"top": {"names": (HOSTILE,), "images": (HOSTILE,)}}
     async with shown(dialog(["top"], **more)) as (app, _):
         assert r"[red]x[/] [/] \x1b[31m\u009b\u202e\xff" in screen_text(app)
         assert_harmless(app)
 
 
-def test_lines_are_made_one_at_a_time() -> None:
+def test_lines_are_created_on_access() -> None:
     rows = rows_of(TREE, top={"images": ("a", "b"), "mount_count": 1})
     lines = PlanLines(build_delete_plan(rows, ["top", "left"]))
     assert len(lines) == 5

@@ -1,4 +1,4 @@
-"""What people read when something went wrong."""
+"""Tests of the error dialog, of the explanations in it, and of the confirmation dialog."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ def test_every_kind_has_its_own_headline_and_all_its_fields(error: errors.LayerS
     explanation = explain(error)
     assert not explanation.is_bug
     assert explanation.headline != explain(errors.LayerStoreError("x")).headline
-    told = explanation.as_text()
+    text = explanation.as_text()
     for name, value in vars(error).items():
         for part in value if isinstance(value, tuple) else [value]:
-            assert (f"{part:,}" if name == "offset" else f"{part:g}" if name == "seconds" else str(part)) in told
+            assert (f"{part:,}" if name == "offset" else f"{part:g}" if name == "seconds" else str(part)) in text
 
 
 def test_no_kind_is_forgotten() -> None:
@@ -56,12 +56,12 @@ def test_no_kind_is_forgotten() -> None:
     assert kinds - {errors.LayerStoreError} == {type(error) for error in EVERY_KIND}
 
 
-def test_the_hint_of_an_error_is_the_way_out() -> None:
+def test_the_hint_of_an_error_replaces_the_remedy() -> None:
     assert explain(errors.StoreCorrupt("f", "r", hint="run the repair")).way_out == "Run the repair"
 
 
-def test_an_error_of_the_system_is_no_bug() -> None:
-    assert "Make room" in explain(OSError(errno.ENOSPC, "No space left on device")).way_out
+def test_a_system_error_is_no_bug() -> None:
+    assert "Free space" in explain(OSError(errno.ENOSPC, "No space left on device")).way_out
     explanation = explain(FileNotFoundError(2, "No such file or directory", "/x"))
     assert not explanation.is_bug
     assert explanation.facts == (("Path", "/x"),)
@@ -79,7 +79,7 @@ async def test_holders_are_listed_in_full_and_copied() -> None:
         assert app.results == [None]
 
 
-async def test_the_place_of_a_fault_and_the_way_out() -> None:
+async def test_the_position_of_a_fault_and_the_remedy() -> None:
     error = errors.StoreCorrupt("/store/layers.json", "a comma is missing", line=3, column=7)
     async with shown(lambda: ErrorDialog(error)) as (app, _):
         text = screen_text(app)
@@ -93,7 +93,7 @@ async def test_the_place_of_a_fault_and_the_way_out() -> None:
             assert part in text
 
 
-async def test_a_bug_is_called_one_and_has_no_traceback() -> None:
+async def test_a_bug_is_called_one_and_shows_no_traceback() -> None:
     try:
         {}["key[/]"]
     except KeyError as error:
@@ -103,12 +103,12 @@ async def test_a_bug_is_called_one_and_has_no_traceback() -> None:
         for part in ("This is a bug in layertui", "KeyError", "key[/]", "/state/layertui.log"):
             assert part in text
         assert "Traceback" not in text
-        assert "test_error_dialog" not in text
+        assert Path(__file__).stem not in text
         await pilot.press("enter")
         assert app.results == [None]
 
 
-async def test_hundreds_of_holders_can_be_scrolled_through() -> None:
+async def test_hundreds_of_holders_can_be_scrolled() -> None:
     error = errors.LayerInUse(LAYER, images=[f"image-{number}" for number in range(500)])
     async with shown(lambda: ErrorDialog(error)) as (app, pilot):
         assert "500 images" in screen_text(app)
@@ -116,7 +116,7 @@ async def test_hundreds_of_holders_can_be_scrolled_through() -> None:
         await until(pilot, lambda: "image-499" in screen_text(app))
 
 
-async def test_a_text_that_is_too_long_scrolls() -> None:
+async def test_a_long_text_scrolls() -> None:
     error = errors.NotSupported("\n".join(f"line {number}" for number in range(60)))
     async with shown(lambda: ErrorDialog(error)) as (app, pilot):
         assert "line 59" not in screen_text(app)
@@ -127,7 +127,7 @@ async def test_a_text_that_is_too_long_scrolls() -> None:
 
 
 @pytest.mark.parametrize("error", [errors.DuplicateName(HOSTILE, HOSTILE), RuntimeError(HOSTILE), OSError(5, HOSTILE)])
-async def test_hostile_text_is_written_out(error: Exception) -> None:
+async def test_hostile_text_is_escaped(error: Exception) -> None:
     async with shown(lambda: ErrorDialog(error, Path(HOSTILE))) as (app, pilot):
         assert_harmless(app)
         await pilot.press("y")
@@ -135,13 +135,13 @@ async def test_hostile_text_is_written_out(error: Exception) -> None:
 
 
 @pytest.mark.parametrize(("keys", "answer"), [(["enter"], True), (["escape"], False), (["n"], False), (["y"], True)])
-async def test_a_question_without_danger(keys: list[str], answer: bool) -> None:
+async def test_a_harmless_question(keys: list[str], answer: bool) -> None:
     async with shown(lambda: ConfirmDialog("Go?", "Really?", confirm_label="Go")) as (app, pilot):
         await pilot.press(*keys)
         assert app.results == [answer]
 
 
-async def test_a_stray_enter_confirms_nothing_dangerous() -> None:
+async def test_enter_alone_confirms_nothing_dangerous() -> None:
     async with shown(lambda: ConfirmDialog(HOSTILE, HOSTILE, confirm_label=HOSTILE[:20], danger=True)) as (app, pilot):
         assert_harmless(app)
         await pilot.press("enter")
@@ -154,6 +154,6 @@ def test_picture(snap_compare: Any, size: tuple[int, int]) -> None:
 
 
 def test_picture_of_a_question(snap_compare: Any) -> None:
-    body = "out.tar\n\nThe file that is there now is replaced."
+    body = "out.tar\n\nThe existing file will be replaced."
     dialog = Host(lambda: ConfirmDialog("Overwrite this file?", body, confirm_label="Overwrite", danger=True))
     assert snap_compare(dialog, run_before=still)

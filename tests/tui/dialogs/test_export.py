@@ -1,4 +1,4 @@
-"""The dialog that asks how and where to a layer is exported, and the paths that are typed into it."""
+"""Tests of the dialog for exporting a layer, and of typed paths."""
 
 from __future__ import annotations
 
@@ -14,15 +14,14 @@ from textual.widgets import Button, OptionList
 
 from layerstore.model import Compression, Layer
 from layertui.dialogs import export
-from layertui.dialogs.apply import ApplyDialog, Concerned
+from layertui.dialogs.apply import Affected, ApplyDialog
 from layertui.dialogs.confirm import ConfirmDialog
 from layertui.dialogs.export import ExportDialog, ExportRequest, file_stem
 from layertui.dialogs.pick import LayerPicker
 from layertui.widgets import path_suggestions
 from layertui.widgets.file_picker import SafeSave
 from layertui.widgets.inputs import Choice
-from layertui.widgets.path_field import LOOK_DELAY, PathField
-from layertui.widgets.path_input import PathInput
+from layertui.widgets.path_field import LOOK_DELAY, PathField, PathInput
 from layertui.widgets.path_suggestions import Patient, TargetState, check_target, complete
 from support.dialog_host import HOSTILE, assert_harmless, play, screen_text, shown, until
 
@@ -44,7 +43,7 @@ def dialog(folder: Path, layer: Layer = LAYER) -> Callable[[], ExportDialog]:
 
 
 async def settled(pilot: Pilot) -> str:
-    """Wait for the word about the path, and return it."""
+    """Wait for the description of the path, and return it."""
     await pilot.pause(LOOK_DELAY + 0.05)
     await pilot.app.workers.wait_for_complete([worker for worker in pilot.app.workers if worker.group == "look"])
     await pilot.pause()
@@ -56,7 +55,7 @@ async def retype(pilot: Pilot, text: str) -> None:
     await pilot.pause()
 
 
-async def test_enter_exports_what_is_suggested(tmp_path: Path) -> None:
+async def test_enter_accepts_the_suggested_path(tmp_path: Path) -> None:
     async with shown(dialog(tmp_path)) as (app, pilot):
         await pilot.press("enter")
         await until(pilot, lambda: bool(app.results))
@@ -80,15 +79,15 @@ async def test_another_format_changes_the_suffix_of_a_suggested_name(tmp_path: P
         assert app.results[0].path.name == "fedora-41.tar"
 
 
-async def test_a_name_that_was_edited_stays(tmp_path: Path) -> None:
+async def test_an_edited_name_is_kept(tmp_path: Path) -> None:
     async with shown(dialog(tmp_path)) as (app, pilot):
         await retype(pilot, f"{tmp_path}/mine.tar.gz")
         app.screen.query_one(Choice).index = 3
-        assert "! Not named .tar.xz" in await settled(pilot)
+        assert "! The name does not end in .tar.xz" in await settled(pilot)
         assert app.screen.query_one(PathInput).value == f"{tmp_path}/mine.tar.gz"
 
 
-async def test_a_click_chooses_a_format(tmp_path: Path) -> None:
+async def test_a_click_selects_a_format(tmp_path: Path) -> None:
     async with shown(dialog(tmp_path)) as (app, pilot):
         await pilot.click(Choice, offset=(9 + 11 + 3, 0))
         assert app.screen.query_one(Choice).index == 2
@@ -107,30 +106,30 @@ async def test_the_from_layer_is_found_by_typing(tmp_path: Path, needle: str, fr
 async def test_the_picker_counts_what_it_does_not_list(tmp_path: Path) -> None:
     async with shown(dialog(tmp_path)) as (app, pilot):
         await pilot.click("#from")
-        assert "1,001 layers, 801 not listed" in screen_text(app)
+        assert "1,001 layers, 801 not shown" in screen_text(app)
         await pilot.press("down", "down")
         assert app.screen.query_one(OptionList).highlighted == 2
         await play(pilot, "'no such layer'", "enter")
-        assert "No layer matches" in screen_text(app)
+        assert "No matching layers" in screen_text(app)
         await pilot.press("escape")
         assert isinstance(app.screen, ExportDialog)
 
 
-async def test_the_note_tells_exact_from_computed(tmp_path: Path) -> None:
+async def test_the_note_tells_byte_exact_from_generated_tars(tmp_path: Path) -> None:
     async with shown(dialog(tmp_path), (120, 30)) as (app, pilot):
-        assert "Byte-exact, 98.2 MB before compression; checked against" in screen_text(app)
+        assert "Byte-exact, 98.2 MB uncompressed; verified against" in screen_text(app)
         assert LAYER.diff_digest in screen_text(app)
         await play(pilot, "shift+tab", "shift+tab", "enter", "'needle'", "enter")
         assert "the changes since 7c7c7c7c7c7c" in screen_text(app)
         assert "Byte-exact" not in screen_text(app)
 
 
-async def test_a_layer_of_its_own_has_no_parent_to_offer(tmp_path: Path) -> None:
+async def test_a_base_layer_has_no_parent_to_offer(tmp_path: Path) -> None:
     async with shown(dialog(tmp_path, Layer(id="ab" * 32))) as (app, pilot):
-        assert "this layer did not come in as one" in screen_text(app)
+        assert "this layer was not created from a tar" in screen_text(app)
     partial = Layer(id="ab" * 32, toc_digest="sha256:" + "7" * 64)
     async with shown(dialog(tmp_path, partial), (120, 30)) as (app, pilot):
-        assert "pulled partially: there is no digest" in screen_text(app)
+        assert "pulled partially, so there is no digest" in screen_text(app)
         await pilot.press("shift+tab", "shift+tab", "enter")
         assert "parent" not in screen_text(app)
         await pilot.press("enter", "ctrl+s")
@@ -138,10 +137,10 @@ async def test_a_layer_of_its_own_has_no_parent_to_offer(tmp_path: Path) -> None
         assert app.results[0].from_id is None
 
 
-async def test_a_file_that_is_there_is_asked_about(tmp_path: Path) -> None:
+async def test_an_existing_file_needs_a_confirmation(tmp_path: Path) -> None:
     (tmp_path / "fedora-41.tar.gz").touch()
     async with shown(dialog(tmp_path)) as (app, pilot):
-        assert "There is such a file already" in await settled(pilot)
+        assert "This file already exists" in await settled(pilot)
         assert str(app.screen.query_one("#export", Button).label) == "Overwrite…"
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, ConfirmDialog))
@@ -154,19 +153,19 @@ async def test_a_file_that_is_there_is_asked_about(tmp_path: Path) -> None:
         assert app.results[0].overwrite
 
 
-async def test_a_bad_path_is_refused_even_in_a_hurry(tmp_path: Path) -> None:
+async def test_a_bad_path_is_refused_before_it_was_looked_up(tmp_path: Path) -> None:
     async with shown(dialog(tmp_path)) as (app, pilot):
         await retype(pilot, f"{tmp_path}/none/x.tar")
         await pilot.press("enter")
         await until(pilot, lambda: app.screen.query_one("#export", Button).disabled)
-        assert "There is no folder" in await settled(pilot)
+        assert f"The folder {tmp_path}/none does not exist" in " ".join((await settled(pilot)).split())
         assert not app.results
         await retype(pilot, f"{tmp_path}/x.tar")
-        assert "New file" in await settled(pilot) or "Not named" in await settled(pilot)
+        assert "New file" in await settled(pilot) or "does not end in" in await settled(pilot)
         assert not app.screen.query_one("#export", Button).disabled
 
 
-async def test_tab_takes_the_completion_and_then_goes_on(tmp_path: Path) -> None:
+async def test_tab_accepts_the_completion_and_then_moves_on(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     async with shown(dialog(tmp_path)) as (app, pilot):
         await retype(pilot, f"{tmp_path}/fo")
@@ -178,8 +177,8 @@ async def test_tab_takes_the_completion_and_then_goes_on(tmp_path: Path) -> None
         assert app.focused is app.screen.query_one("#browse")
 
 
-async def test_the_picker_of_files_starts_at_the_path(tmp_path: Path) -> None:
-    folder = tmp_path.resolve() / "[" / "x]"  # as a path, a closing tag
+async def test_the_file_picker_starts_at_the_path(tmp_path: Path) -> None:
+    folder = tmp_path.resolve() / "[" / "x]"  # the path looks like markup
     (folder / "seen").mkdir(parents=True)
     (folder / "a\x1b[31m").mkdir()
     async with shown(dialog(folder)) as (app, pilot):
@@ -193,7 +192,7 @@ async def test_the_picker_of_files_starts_at_the_path(tmp_path: Path) -> None:
         assert app.screen.query_one(PathInput).value == str(folder / "fedora-41.tar.gz")
 
 
-async def test_the_picker_of_files_begins_at_home_where_the_path_cannot_be_shown(
+async def test_the_file_picker_starts_at_home_if_the_path_cannot_be_displayed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
@@ -206,26 +205,24 @@ async def test_the_picker_of_files_begins_at_home_where_the_path_cannot_be_shown
         assert_harmless(app)
 
 
-async def test_hostile_layers_are_written_out(tmp_path: Path) -> None:
+async def test_hostile_layers_are_escaped(tmp_path: Path) -> None:
     layer = Layer(id="\x1b" * 64, parent="\udcff" * 64, names=(HOSTILE,), diff_digest=HOSTILE)
     async with shown(dialog(tmp_path, layer)) as (app, pilot):
         await settled(pilot)
         assert_harmless(app)
 
 
-async def test_what_is_there_stands_right_below_the_path_whatever_dialog_was_open_before(tmp_path: Path) -> None:
+async def test_the_description_is_right_below_the_path_even_after_another_dialog(tmp_path: Path) -> None:
     async with shown(dialog(tmp_path)) as (app, pilot):
-        app.push_screen(ApplyDialog(LAYER, Concerned(), tmp_path))
+        app.push_screen(ApplyDialog(LAYER, Affected(), tmp_path))
         await pilot.pause()
         field = app.screen.query_one(PathField)
         assert field.query_one("#found").region.y == field.query_one("#path").region.bottom
 
 
-async def test_a_file_system_that_hangs_does_not_hold_the_screen(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_hanging_file_system_does_not_block_the_screen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gate = threading.Event()
-    monkeypatch.setattr(export, "check_target", lambda *_: gate.wait(10) or pytest.fail("never let go"))
+    monkeypatch.setattr(export, "check_target", lambda *_: gate.wait(10) or pytest.fail("the gate was never opened"))
     async with shown(dialog(tmp_path)) as (app, pilot):
         await pilot.pause(LOOK_DELAY * 2)
         await play(pilot, "enter", "'x'")
@@ -235,7 +232,7 @@ async def test_a_file_system_that_hangs_does_not_hold_the_screen(
         gate.set()
 
 
-# Names of files.
+# File names
 
 
 @pytest.mark.parametrize(
@@ -252,13 +249,13 @@ def test_file_names_come_from_the_layer(names: tuple[str, ...], stem: str) -> No
     assert file_stem(Layer(id="ab" * 32, names=names)) == stem
 
 
-async def test_the_home_folder_is_written_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_home_folder_is_abbreviated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     async with shown(dialog(tmp_path / "out")) as (app, _):
         assert app.screen.query_one(PathInput).value == "~/out/fedora-41.tar.gz"
 
 
-# What is at a path.
+# Typed paths
 
 
 @pytest.fixture
@@ -278,26 +275,26 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("~/new.tar", TargetState.NEW, ""),
         ("new.tar", TargetState.NEW, ""),
         ("~/file", TargetState.EXISTS, ""),
-        ("", TargetState.REFUSED, "Type where"),
+        ("", TargetState.REFUSED, "Enter the path"),
         ("~/folder", TargetState.REFUSED, "is a folder"),
         ("~/new/", TargetState.REFUSED, "is a folder"),
-        ("~/none/x", TargetState.REFUSED, "no folder"),
+        ("~/none/x", TargetState.REFUSED, "does not exist"),
         ("~/file/x", TargetState.REFUSED, "is not a folder"),
-        ("~/pipe", TargetState.REFUSED, "not a file"),
+        ("~/pipe", TargetState.REFUSED, "not a regular file"),
         ("~/" + "n" * 300, TargetState.REFUSED, "name too long"),
         ("~/a\0b", TargetState.REFUSED, "null"),
     ],
 )
-def test_paths_are_looked_at(places: Path, text: str, state: TargetState, problem: str) -> None:
+def test_paths_are_checked(places: Path, text: str, state: TargetState, problem: str) -> None:
     target = check_target(text, places)
     assert target.state is state
     assert problem.casefold() in target.problem.casefold()
     assert (target.free is None) is (state is TargetState.REFUSED)
 
 
-def test_a_folder_that_may_not_be_written(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_without_write_permission(places: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(path_suggestions.os, "access", lambda *_: False)
-    assert "may not write" in check_target("new", places).problem
+    assert "No permission to write" in check_target("new", places).problem
 
 
 @pytest.mark.parametrize(
@@ -315,7 +312,7 @@ def test_paths_are_completed_folders_first(places: Path, text: str, completed: s
 
 
 @pytest.mark.parametrize("text", ["~/zzz", "~/none/x", "~/file/x", "/\0"])
-def test_what_cannot_be_completed(places: Path, text: str) -> None:
+def test_paths_without_a_completion(places: Path, text: str) -> None:
     assert complete(text, places) is None
 
 
@@ -324,7 +321,7 @@ def test_names_that_cannot_be_typed_are_not_offered(tmp_path: Path) -> None:
     assert complete(f"{tmp_path}/a", tmp_path) is None
 
 
-async def test_blocking_calls_take_turns_and_their_errors_arrive() -> None:
+async def test_blocking_calls_run_one_at_a_time_and_their_errors_are_raised() -> None:
     patient = Patient()
     gate = threading.Event()
     started: list[str] = []

@@ -1,4 +1,4 @@
-"""The dialog that edits the flags of a layer."""
+"""Tests of the dialog for the flags of a layer."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ JSON = st.recursive(
 
 
 @given(JSON)
-def test_what_is_shown_reads_back_as_the_same_value(value: object) -> None:
+def test_displayed_values_parse_to_the_same_value(value: object) -> None:
     text = json_text(value)
     assert all(safe(char) == char for char in text)
     assert parse_value(text) == value
@@ -44,7 +44,7 @@ def test_values_are_json_or_words(text: str, value: object) -> None:
 
 
 @pytest.mark.parametrize("text", ["", '{"a":', "[1,", '"open', r'"\ud800"', "[" * 100_000, "[NaN]"])
-def test_what_is_neither_is_refused(text: str) -> None:
+def test_invalid_values_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"\w"):
         parse_value(text)
 
@@ -86,10 +86,10 @@ async def test_opening_and_closing_a_line_changes_nothing() -> None:
 @pytest.mark.parametrize(
     ("keys", "problem"),
     [
-        (["enter"], "A flag needs a name"),
-        (["'note'", "enter"], "The layer has this flag already"),
-        (["'new'", "enter"], "A flag needs a value"),
-        (["'new'", "tab", "'[1'"], "Not JSON at character 3"),
+        (["enter"], "Enter a name"),
+        (["'note'", "enter"], "This flag already exists; edit it instead"),
+        (["'new'", "enter"], "Enter a value"),
+        (["'new'", "tab", "'[1'"], "Invalid JSON at character 3"),
     ],
 )
 async def test_problems_are_shown_in_place(keys: list[str], problem: str) -> None:
@@ -103,7 +103,7 @@ async def test_problems_are_shown_in_place(keys: list[str], problem: str) -> Non
 async def test_incomplete_warns_and_asks() -> None:
     async with shown(dialog) as (app, pilot):
         await play(pilot, "a", "'incomplete'", "tab", "'true'", "enter")
-        assert "! Podman and layertui delete a layer" in screen_text(app)
+        assert "! Podman and layertui delete layers" in screen_text(app)
         await pilot.press("ctrl+s", "enter")
         assert not app.results
         await pilot.press("ctrl+s", "y")
@@ -111,14 +111,14 @@ async def test_incomplete_warns_and_asks() -> None:
         assert app.results == [FlagChanges({"incomplete": True})]
 
 
-async def test_a_layer_that_is_incomplete_already_is_not_asked_about() -> None:
+async def test_a_layer_that_is_already_incomplete_needs_no_confirmation() -> None:
     async with shown(lambda: dialog({"incomplete": True})) as (app, pilot):
         assert "! Podman" in screen_text(app)
         await pilot.press("a", "x", "tab", "1", "ctrl+s")
         assert app.results == [FlagChanges({"x": 1})]
 
 
-async def test_hostile_flags_are_written_out_and_kept() -> None:
+async def test_hostile_flags_are_escaped_and_kept() -> None:
     async with shown(lambda: dialog({HOSTILE: [HOSTILE]})) as (app, pilot):
         assert_harmless(app)
         await pilot.press("e")

@@ -1,4 +1,4 @@
-"""The help screen."""
+"""Tests of the help screen."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_columns_are_aligned() -> None:
     assert len(lines) == 2 + 2 + 30 + 3 + 2
 
 
-def test_what_has_no_room_goes_on_below() -> None:
+def test_long_text_wraps_in_its_column() -> None:
     sections = [("Page", [("pagedown, ctrl+f", "Down", "Go one screen down, and no further than the end", "down")])]
     lines = [line.plain.rstrip() for line in help_lines(sections, [(LEGEND[1][0], "not all there " * 4)], width=44)]
     assert lines[1:4] == [
@@ -47,21 +47,21 @@ def test_what_has_no_room_goes_on_below() -> None:
     assert lines[6:8] == ["  !             not all there not all there", "                not all there not all there"]
 
 
-def test_the_filter_looks_at_keys_actions_tooltips_and_titles() -> None:
+def test_the_filter_searches_keys_actions_descriptions_and_titles() -> None:
     assert plain("COPIED")[0] == "Layers"
     assert len(plain("layers")) == 3
-    assert plain("incomplete") == ["Signs", "!  incomplete: the content is not all there"]
+    assert plain("incomplete") == ["Symbols", "!  incomplete: the content is not all there"]
     assert plain("no such thing") == ["Nothing matches."]
 
 
-def test_actions_without_a_key_can_be_all_that_is_found() -> None:
+def test_actions_without_a_key_can_be_the_only_matches() -> None:
     lines = help_lines(
         [*SECTIONS, ("In the palette", [("", "Clear stale", "Forget mounts", "layers.clear-stale")])], (), "stale"
     )
     assert [line.plain.split() for line in lines] == [["In", "the", "palette"], ["Clear", "stale", "Forget", "mounts"]]
 
 
-async def test_i_shows_the_ids_in_place_of_the_sentences_and_they_can_be_searched() -> None:
+async def test_i_shows_ids_instead_of_descriptions_and_they_can_be_searched() -> None:
     async with shown(dialog) as (app, pilot):
         assert "layer.mount" not in screen_text(app)
         await pilot.press("i")
@@ -84,7 +84,7 @@ async def test_it_scrolls_and_closes() -> None:
         assert app.results == [None]
 
 
-async def test_it_filters_while_one_types() -> None:
+async def test_it_filters_while_typing() -> None:
     async with shown(dialog) as (app, pilot):
         await play(pilot, "slash", "'path'")
         assert "Mount" in screen_text(app)

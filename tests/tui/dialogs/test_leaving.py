@@ -1,4 +1,4 @@
-"""A screen that is left while it is still being composed: nothing goes wrong, wherever that is."""
+"""Tests of screens that are closed while they are still being composed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from support.dialog_host import Host, shown
 LAYER = Layer(id="a" * 64, names=("web",))
 STORE = DriverStore("vfs", "/tmp/vfs/dir", 1, None, known=True)
 STEPS = range(4)
-"""Turns of the event loop in which the largest of them is composed."""
+"""The iterations of the event loop in which the largest screen is composed."""
 
 SCREENS: dict[str, Callable[[], Screen[Any]]] = {
     "confirm": lambda: ConfirmDialog("Sure?", "text", confirm_label="Yes"),
@@ -44,14 +44,14 @@ SCREENS: dict[str, Callable[[], Screen[Any]]] = {
 
 
 async def begin(app: Host, name: str, steps: int) -> None:
-    """Open a screen, and let it come for so many turns."""
+    """Open a screen and run the event loop for `steps` iterations."""
     app.push_screen(SCREENS[name]())
     for _ in range(steps):
         await asyncio.sleep(0)
 
 
 @pytest.mark.parametrize("name", SCREENS)
-async def test_a_screen_may_be_closed_while_it_comes(name: str) -> None:
+async def test_a_screen_may_be_closed_while_it_is_composed(name: str) -> None:
     async with shown(lambda: ConfirmDialog("First", "text", confirm_label="Yes")) as (app, pilot):
         for steps in STEPS:
             await begin(app, name, steps)
@@ -62,7 +62,11 @@ async def test_a_screen_may_be_closed_while_it_comes(name: str) -> None:
 
 @pytest.mark.parametrize("steps", STEPS)
 @pytest.mark.parametrize("name", ["confirm", "create", "delete"])
-async def test_the_program_may_be_left_while_a_screen_comes(name: str, steps: int) -> None:
+async def test_the_app_may_exit_while_a_screen_is_composed(name: str, steps: int) -> None:
     async with shown(lambda: ConfirmDialog("First", "text", confirm_label="Yes")) as (app, _):
         await begin(app, name, steps)
+        assert app.return_code is None
         app.exit()
+    assert not app.is_running
+    assert app.return_code == 0, "an exception would make it 1"
+    assert app.results == []

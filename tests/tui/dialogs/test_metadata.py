@@ -1,4 +1,4 @@
-"""Editing metadata, and edits that nobody has saved yet."""
+"""Tests of the dialog for metadata, and of unsaved edits."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def editor(app: Any) -> TextArea:
     return app.screen.query_one("#text", TextArea)
 
 
-async def test_what_is_typed_is_what_is_saved() -> None:
+async def test_the_text_is_saved_exactly_as_typed() -> None:
     async with shown(dialog("one\ntwo  \n")) as (app, pilot):
         assert "10 B" in screen_text(app)
         editor(app).move_cursor((1, 5))
@@ -41,7 +41,7 @@ async def test_what_is_typed_is_what_is_saved() -> None:
         assert app.results == ["one\ntwo  x\n~\n"]
 
 
-async def test_nothing_changed_is_nothing_to_do_and_asks_nothing() -> None:
+async def test_closing_without_edits_returns_nothing_and_asks_nothing() -> None:
     async with shown(dialog("one")) as (app, pilot):
         await pilot.press("ctrl+s")
         assert app.results == [None]
@@ -56,7 +56,7 @@ async def test_json_is_shown_indented_and_saved_as_typed() -> None:
         await pilot.press("ctrl+t")
         assert '"x": null' in screen_text(app)
         await pilot.press("z", "ctrl+s")
-        assert app.results == [None], "nothing is typed into what is for reading"
+        assert app.results == [None], "the indented view is read-only"
     async with shown(dialog(JSON)) as (app, pilot):
         await pilot.press("ctrl+t", "ctrl+t")
         editor(app).move_cursor((0, len(JSON)))
@@ -65,7 +65,7 @@ async def test_json_is_shown_indented_and_saved_as_typed() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "plain", "12", '"word"', "{broken", "[" * 100_000])
-async def test_what_is_no_json_to_be_read_has_no_such_view(text: str) -> None:
+async def test_text_that_is_not_json_has_no_indented_view(text: str) -> None:
     async with shown(dialog(text)) as (app, pilot):
         await pilot.press("ctrl+t")
         assert not app.screen.query_one("#indented").display
@@ -73,7 +73,7 @@ async def test_what_is_no_json_to_be_read_has_no_such_view(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["a\r\nb\x1b[31m\n\tc\x85d\u2028e\n", HOSTILE, "\udcff", "a\\x1b"])
-async def test_lines_left_alone_stay_as_they_are_to_the_byte(text: str) -> None:
+async def test_unedited_lines_are_kept_byte_for_byte(text: str) -> None:
     assert restored(editable(text), text) == text
     async with shown(dialog("first\n" + text)) as (app, pilot):
         assert_harmless(app)
@@ -81,7 +81,7 @@ async def test_lines_left_alone_stay_as_they_are_to_the_byte(text: str) -> None:
         assert app.results == ["Zfirst\n" + text]
 
 
-async def test_nothing_that_a_terminal_obeys_is_pasted() -> None:
+async def test_control_characters_are_not_pasted() -> None:
     async with shown(dialog("")) as (app, pilot):
         editor(app).post_message(events.Paste("a\r\nb\x1b[31m\x9b\tc"))
         await pilot.pause()
@@ -100,7 +100,7 @@ def _flags() -> Screen[Any]:
 
 
 @pytest.mark.parametrize(("make", "edit"), [(_names, ["d"]), (_flags, ["d"]), (dialog("x"), ["y"])])
-async def test_edits_are_not_lost_without_a_question(make: Callable[[], Screen[Any]], edit: list[str]) -> None:
+async def test_edits_are_not_discarded_without_confirmation(make: Callable[[], Screen[Any]], edit: list[str]) -> None:
     async with shown(make) as (app, pilot):
         await play(pilot, *edit, "escape")
         assert isinstance(app.screen, ConfirmDialog)
@@ -113,7 +113,7 @@ async def test_edits_are_not_lost_without_a_question(make: Callable[[], Screen[A
         assert app.results == [None]
 
 
-async def test_it_is_kept_with_the_layer_in_the_store(place: Place, store: LayerStore) -> None:
+async def test_metadata_is_written_to_the_store(place: Place, store: LayerStore) -> None:
     async with browsing(place.open) as browser:
         browser.tree.go_to_key(store.get("tool").id)
         await browser.settle()
@@ -124,11 +124,11 @@ async def test_it_is_kept_with_the_layer_in_the_store(place: Place, store: Layer
         assert browser.screen.browser.row.layer.metadata == "hi"
 
 
-async def test_leaving_the_program_asks_about_edits_too(place: Place, store: LayerStore) -> None:
+async def test_quitting_asks_about_edits_too(place: Place, store: LayerStore) -> None:
     async with browsing(place.open) as browser:
         await browser.press("t", "x")
         await browser.app.action_quit()
         await browser.settle()
         assert isinstance(browser.app.screen, ConfirmDialog)
-        assert "not saved yet" in screen_text(browser.app)
+        assert "not saved" in screen_text(browser.app)
         assert browser.app.is_running

@@ -1,4 +1,4 @@
-"""The dialog that edits the names of a layer."""
+"""Tests of the dialog for the names of a layer."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ async def test_a_name_is_added() -> None:
         assert app.results == [("fedora:41", "fedora:latest", "new")]
 
 
-async def test_saving_takes_the_open_line_over() -> None:
+async def test_saving_accepts_the_open_line() -> None:
     async with shown(dialog()) as (app, pilot):
         await play(pilot, "a", "'new'", "ctrl+s")
         assert app.results == [("fedora:41", "fedora:latest", "new")]
 
 
-async def test_a_name_is_edited_in_its_place() -> None:
+async def test_a_name_is_edited_in_place() -> None:
     async with shown(dialog()) as (app, pilot):
         await pilot.press("enter", "backspace", "2", "enter", "ctrl+s")
         assert app.results == [("fedora:42", "fedora:latest")]
@@ -47,7 +47,7 @@ async def test_a_name_is_removed(key: str) -> None:
         assert app.results == [("fedora:41",)]
 
 
-async def test_all_names_can_go() -> None:
+async def test_all_names_can_be_removed() -> None:
     async with shown(dialog("only")) as (app, pilot):
         await pilot.press("d")
         assert "No names yet" in screen_text(app)
@@ -55,7 +55,7 @@ async def test_all_names_can_go() -> None:
         assert app.results == [()]
 
 
-async def test_nothing_changed_is_nothing_to_do() -> None:
+async def test_saving_without_changes_returns_nothing() -> None:
     async with shown(dialog()) as (app, pilot):
         await pilot.press("e", "enter", "ctrl+s")
         assert app.results == [None]
@@ -70,10 +70,8 @@ async def test_escape_leaves_the_line_and_then_the_dialog() -> None:
         assert app.results == [None]
 
 
-@pytest.mark.parametrize(
-    ("typed", "problem"), [("", "A name cannot be empty"), ("fedora:41", "The layer has this name already")]
-)
-async def test_wrong_names_are_refused_in_place(typed: str, problem: str) -> None:
+@pytest.mark.parametrize(("typed", "problem"), [("", "Enter a name"), ("fedora:41", "The layer already has this name")])
+async def test_invalid_names_are_refused_in_place(typed: str, problem: str) -> None:
     async with shown(dialog()) as (app, pilot):
         await play(pilot, "a", f"'{typed}'", "enter")
         await until(pilot, lambda: problem in screen_text(app))
@@ -81,21 +79,21 @@ async def test_wrong_names_are_refused_in_place(typed: str, problem: str) -> Non
         assert not app.results
 
 
-async def test_a_name_of_another_layer_moves_and_that_is_said() -> None:
+async def test_a_name_of_another_layer_moves_with_a_warning() -> None:
     async with shown(dialog()) as (app, pilot):
         await play(pilot, "a", "'moving'", "enter")
         assert "moving  ← moves here from 9a8b7c6d5e4f" in screen_text(app)
-        assert "! 1 name moves here and is taken from another layer." in screen_text(app)
+        assert "! 1 name will be moved here from another layer." in screen_text(app)
 
 
-async def test_a_hostile_name_is_kept_when_it_is_left_alone() -> None:
+async def test_a_hostile_name_is_kept_if_it_is_not_edited() -> None:
     async with shown(dialog(HOSTILE, "b")) as (app, pilot):
         assert_harmless(app)
         await pilot.press("enter", "enter", "down", "d", "ctrl+s")
         assert app.results == [(HOSTILE,)]
 
 
-async def test_nothing_that_a_terminal_obeys_can_be_pasted() -> None:
+async def test_control_characters_cannot_be_pasted() -> None:
     async with shown(dialog()) as (app, pilot):
         await pilot.press("a")
         app.copy_to_clipboard("a\x1b[31mb\u202e\nsecond line")

@@ -221,9 +221,9 @@ async def test_the_dialog_counts_the_users_of_the_layer() -> None:
     async with shown(make) as (app, pilot):
         assert_harmless(app)
         text = " ".join(screen_text(app).split())
-        assert "2 images, 1 container, 1 layer built on it" in text.replace("│ │ ", "")
+        assert "2 images, 1 container, 1 child layer" in text.replace("│ │ ", "")
         await pilot.press("c")
-        assert "run as root of this host" in " ".join(screen_text(app).split()).replace("│ │ ", "")
+        assert "run as root on this host" in " ".join(screen_text(app).split()).replace("│ │ ", "")
         await pilot.press("enter")
         assert app.results == ["/bin/sh"]
 

@@ -1,4 +1,4 @@
-"""The plan of a deletion: its order, what it frees and what stands against it."""
+"""Tests of deletion plans: order, freed space and refusals."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def reasons(plan: DeletePlan) -> dict[str, list[Reason]]:
     return {layer.id: [refusal.reason for refusal in layer.refusals] for layer in plan.layers if layer.refusals}
 
 
-def test_a_leaf_simply_goes() -> None:
+def test_a_leaf_is_deleted_without_force() -> None:
     plan = build_delete_plan(rows_of(TREE), ["top"])
     assert plan.ids == ("top",)
     assert plan.frees == 10
@@ -22,13 +22,13 @@ def test_a_leaf_simply_goes() -> None:
     assert plan.descendants() == ()
 
 
-def test_children_go_before_their_parents() -> None:
+def test_children_are_deleted_before_their_parents() -> None:
     plan = build_delete_plan(rows_of(TREE), ["base", "left", "top", "right"])
     assert plan.ids == ("top", "left", "right", "base")
     assert not plan.blocked
 
 
-def test_a_child_that_would_stay_refuses_and_can_be_included() -> None:
+def test_a_child_outside_the_plan_refuses_it_and_can_be_included() -> None:
     plan = build_delete_plan(rows_of(TREE), ["base", "right"])
     assert plan.blocked
     ((layer, refusal),) = plan.refused(Reason.CHILDREN)
@@ -40,7 +40,7 @@ def test_a_child_that_would_stay_refuses_and_can_be_included() -> None:
     assert wider.ids[-1] == "base"
 
 
-def test_users_need_force_and_every_one_is_named() -> None:
+def test_users_need_force_and_all_are_named() -> None:
     rows = rows_of(TREE, top={"images": ("a", "b"), "containers": ("c",), "mount_count": 2})
     plan = build_delete_plan(rows, ["top"])
     assert reasons(plan) == {"top": [Reason.IMAGES, Reason.CONTAINERS, Reason.MOUNTS]}
@@ -49,30 +49,30 @@ def test_users_need_force_and_every_one_is_named() -> None:
     assert plan.layers[0].refusals[0].holders == ("a", "b")
 
 
-def test_no_force_helps_in_a_store_that_cannot_be_written() -> None:
+def test_force_does_not_help_in_a_read_only_store() -> None:
     plan = build_delete_plan(rows_of(TREE, top={"read_only": True}), ["top"])
     assert plan.blocked
     assert not plan.needs_force
 
 
-def test_an_unknown_size_makes_the_sum_unknown() -> None:
+def test_an_unknown_size_makes_the_total_unknown() -> None:
     plan = build_delete_plan(rows_of(TREE, top={"size": None}), ["top", "right"])
     assert plan.frees is None
     assert (plan.known_size, plan.unknown_sizes) == (10, 1)
 
 
-def test_layers_that_are_gone_are_named_and_doubles_count_once() -> None:
+def test_missing_layers_are_listed_and_duplicates_count_once() -> None:
     plan = build_delete_plan(rows_of(TREE), ["top", "gone", "top"])
     assert plan.ids == ("top",)
     assert plan.missing == ("gone",)
 
 
-def test_circles_of_parents_end() -> None:
+def test_cycles_of_parents_terminate() -> None:
     rows = rows_of({"a": "b", "b": "a"})
     assert set(build_delete_plan(rows, ["a"]).with_descendants().ids) == {"a", "b"}
 
 
-def test_a_chain_deeper_than_the_stack() -> None:
+def test_a_chain_longer_than_the_recursion_limit() -> None:
     parents = {str(number): str(number - 1) if number else "" for number in range(3000)}
     rows: dict[str, PlanRow] = {
         name: Row(name, parent, (str(int(name) + 1),) if int(name) < 2999 else ()) for name, parent in parents.items()
@@ -82,7 +82,7 @@ def test_a_chain_deeper_than_the_stack() -> None:
 
 
 @given(st.lists(st.integers(0, 100), max_size=30), st.data())
-def test_whatever_is_chosen_parents_come_last(numbers: list[int], data: st.DataObject) -> None:
+def test_parents_come_after_their_children_in_any_selection(numbers: list[int], data: st.DataObject) -> None:
     parents = {str(child): str(number % child) if child else "" for child, number in enumerate(numbers)}
     rows = rows_of(parents)
     chosen = data.draw(st.lists(st.sampled_from(sorted(parents)), unique=True)) if parents else []

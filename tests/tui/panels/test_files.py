@@ -24,7 +24,7 @@ from layertui.panels.files.preview import PreviewView
 from layertui.panels.files.preview_model import BYTES, FEW_BYTES, FIRST, LONGEST, Preview, is_binary
 from layertui.panels.files.tree import FilesTree
 from layertui.panels.files.view import FilesView
-from layertui.widgets.path_input import PathInput
+from layertui.widgets.path_field import PathInput
 from support.browser import Browser, Place, browsing
 from support.needs import need_root
 from support.tars import make_tar

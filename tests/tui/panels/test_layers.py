@@ -122,8 +122,8 @@ def test_faulty_records_are_marked_and_kept() -> None:
     faults = [(row.id, row.fault) for row in view.rows if row.fault]
     assert sorted(faults) == [
         ("orphan", Fault.DUPLICATE),
-        ("self", Fault.CIRCLE),
-        ("x", Fault.CIRCLE),
+        ("self", Fault.CYCLE),
+        ("x", Fault.CYCLE),
     ]
     assert sorted(ids(view.rows)) == ["orphan", "self", "tail", "x", "y", "z"]
     assert view["orphan"].parent == "gone"

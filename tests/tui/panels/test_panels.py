@@ -182,7 +182,7 @@ def test_the_summary_shows_a_partial_pull_and_its_blobs() -> None:
     groups = {group.title: group.fields for group in summarize(view, view["a"], details, NOW)}
     assert [(field.value, field.tone) for field in groups["Big data"]] == [
         ("zstd-chunked-manifest: 1.2 kB (1,234 bytes)", ""),
-        ("gone: its file is gone, or cannot be read", "error"),
+        ("gone: file missing or unreadable", "error"),
     ]
     composefs = fields_of(view, "a", Details(paths={"composefs": Path("/d/composefs.blob")}))
     assert "podman save" in composefs["Partial pull/Composefs"]
@@ -192,7 +192,7 @@ def test_the_summary_shows_the_owners_on_disk() -> None:
     layer = Layer("a", uidmap=(IDMap(0, 100_000, 5000),), gidmap=(IDMap(0, 5, 1), IDMap(1, 200_000, 10)))
     (owners,) = [g for g in summarize(view_of([layer]), view_of([layer])["a"], Details(), NOW) if g.title == "Owners"]
     assert [(field.label, field.value) for field in owners.fields] == [
-        ("On disk", "mapped: changes and exports show the owners that containers see"),
+        ("On disk", "mapped; changes and exports show the owners inside containers"),
         ("UID map", "0 to 4999 are 100000 to 104999 on disk"),
         ("GID map", "0 is 5 on disk"),
         ("", "1 to 10 are 200000 to 200009 on disk"),

@@ -110,7 +110,7 @@ async def test_a_destructive_repair_needs_a_typed_word(place: Place, store: Laye
         await browser.until(lambda: isinstance(browser.app.screen, RepairDialog))
         await browser.settle()
         assert str(first.name) in words(browser)
-        assert "loses what is in the folder" in words(browser)
+        assert "loses its content" in words(browser)
         assert "1 step cannot be undone · frees" in words(browser)
         await browser.press("enter")
         assert isinstance(browser.app.screen, RepairDialog), "nothing happens before the word is typed"
@@ -198,7 +198,7 @@ async def test_a_read_only_store_shows_the_plan_and_repairs_nothing(place: Place
         await check(browser)
         await browser.press("f")
         await browser.until(lambda: isinstance(browser.app.screen, RepairDialog))
-        assert "open for reading only" in words(browser)
+        assert "open read-only" in words(browser)
         assert browser.app.screen.query_one("#repair", Button).disabled
         await browser.press("y", "escape")
         assert isinstance(browser.app.screen, CheckScreen)

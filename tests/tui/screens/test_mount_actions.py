@@ -56,7 +56,7 @@ def test_every_mount_state_has_its_own_badge_and_fields(
     assert label in fields
     assert fields["Path"] == "/m"
     if place is STALE:
-        assert fields["Stale"].startswith("recorded as mounted 3 times, but not mounted")
+        assert fields["Stale"].startswith("recorded as mounted 3 times but not mounted")
         assert "Mounted" not in fields
     if place is ELSEWHERE:
         assert "PID 812" in fields["Namespace"]
@@ -83,12 +83,12 @@ def test_the_warning_names_containers_and_processes() -> None:
     assert "Container web" in text
     assert "sleep 9 (PID 7)" in text
     assert "podman stop" in text
-    assert "No process" in warning(1, containers=("web",))
+    assert "no running process" in warning(1, containers=("web",))
     text = warning(1, processes=(Process(8, "bash", "cwd"), Process(9, "tail", "/m/log")))
-    assert "works in it: bash (PID 8)" in text
+    assert "has its working folder here: bash (PID 8)" in text
     assert "has /log open: tail (PID 9)" in text
-    assert "keeps the kernel from unmounting" in text
-    assert "asked for 3 times" in warning(3, force=True)
+    assert "cannot unmount an overlay" in text
+    assert "mounted 3 times" in warning(3, force=True)
     many = warning(1, processes=tuple(Process(number, "x", "root") for number in range(50)))
     assert "and 44 more" in many
 
@@ -169,7 +169,7 @@ async def test_unmounting_warns_about_a_container_of_the_layer(store: LayerStore
     store.mount("app")
     async with browsing(place.open) as browser:
         await browser.press("j", "j", "u")
-        assert "Container web-1 has its files here" in await dialog(browser, ConfirmDialog)
+        assert "Container web-1 uses this mount" in await dialog(browser, ConfirmDialog)
         await browser.press("escape")
         assert store.get("app").mount_count == 1
 
@@ -181,7 +181,7 @@ async def test_unmount_for_all_users(store: LayerStore, place: Place) -> None:
         await browser.press("u")
         assert store.get("base").mount_count == 2
         browser.screen.action_perform("layer.unmount-all")
-        assert "asked for 2 times" in await dialog(browser, ConfirmDialog)
+        assert "mounted 2 times" in await dialog(browser, ConfirmDialog)
         await browser.press("y")
         assert store.get("base").mount_count == 0
 

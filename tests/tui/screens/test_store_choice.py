@@ -155,7 +155,7 @@ def test_layers_names_the_drivers_that_it_leaves_out(root: Path, tmp_path: Path)
     done = run(*place, "layers")
     assert done.stdout == "overlay-0\n"
     assert done.stderr.count("\n") == 1
-    assert "others of btrfs, vfs: see --driver" in done.stderr
+    assert "also has layers of btrfs, vfs (see --driver)" in done.stderr
     done = run(*place, "--driver", "vfs", "layers")
     assert (done.stdout, done.stderr) == ("vfs-0\nvfs-1\nvfs-2\n", "")
 
@@ -212,7 +212,7 @@ async def test_image_stores_in_the_browser(place: Place, shared: Path) -> None:
         assert "shr" not in rows[1]
         await browser.press("g")
         assert browser.cursor == "the-base"
-        assert f"Liesin{shared}(animagestore)" in "".join(browser.text("FieldList").split())
+        assert f"Store{shared}(animagestore)" in "".join(browser.text("FieldList").split())
         await browser.press("m")
         assert "cannot mount" in [note.message for note in browser.app._notifications][-1]
         await browser.press("slash")

@@ -1,3 +1,5 @@
+"""Tests of formatted sizes and times, and of escaped text."""
+
 from __future__ import annotations
 
 import json
@@ -49,7 +51,7 @@ def test_a_size_fits_its_column(size: int) -> None:
     assert len(size_text(size)) <= 8
 
 
-def test_exact_sizes_give_the_bytes_where_they_were_rounded() -> None:
+def test_exact_sizes_add_the_bytes_if_they_are_rounded() -> None:
     assert exact_size(12) == "12 B"
     assert exact_size(12_345) == "12.3 kB (12,345 bytes)"
 
@@ -58,7 +60,7 @@ def test_exact_sizes_give_the_bytes_where_they_were_rounded() -> None:
     ("text", "size"),
     [("100MB", 10**8), ("1.5 GiB", 1_610_612_736), ("4k", 4000), ("7", 7), ("7b", 7), ("x", None), ("", None)],
 )
-def test_sizes_that_people_type(text: str, size: int | None) -> None:
+def test_typed_sizes_are_parsed(text: str, size: int | None) -> None:
     assert parse_size(text) == size
 
 
@@ -114,12 +116,12 @@ def test_counts_durations_and_rates() -> None:
         ("e" + "\u0301" * 6, "e" + "\u0301" * 4 + "\\u0301" * 2),
     ],
 )
-def test_safe_shows_what_a_screen_would_obey(text: str, shown: str) -> None:
+def test_control_characters_are_escaped(text: str, shown: str) -> None:
     assert safe(text) == shown
 
 
 @given(st.text(st.characters()))
-def test_whatever_comes_in_one_printable_line_comes_out(text: str) -> None:
+def test_any_text_becomes_one_printable_line(text: str) -> None:
     out = safe(text)
     assert out.isprintable()
     out.encode()
@@ -127,24 +129,24 @@ def test_whatever_comes_in_one_printable_line_comes_out(text: str) -> None:
     assert safe(out) == out
 
 
-def test_pieces_tell_a_real_backslash_from_an_escape() -> None:
+def test_pieces_distinguish_a_backslash_from_an_escape() -> None:
     assert list(pieces("\\n\n")) == [("\\n", False), ("\\n", True)]
 
 
-def test_marks_are_not_piled_up_in_any_script() -> None:
+def test_combining_marks_are_limited_in_any_script() -> None:
     assert safe("e" + "\u0301" * 4) == "e" + "\u0301" * 4
     assert safe("\u0e01" + "\u0e49" * 6) == "\u0e01" + "\u0e49" * 4 + "\\u0e49" * 2
     assert safe("🚀" * 9) == "🚀" * 9
 
 
-def test_the_clipboard_takes_what_is_shown_as_it_is() -> None:
+def test_printable_text_is_copied_unchanged() -> None:
     assert copyable("/usr/it's [red] \\n é 日本") == "/usr/it's [red] \\n é 日本"
 
 
 @pytest.mark.parametrize(
     "text", ["a\nrm -rf x", "'\\\x1b]0;t\x07", "\udcff7\x9b", "\u202eé", "e" + "\u0301" * 9, "\t\r"]
 )
-def test_what_is_shown_escaped_is_copied_as_one_word_of_the_shell(text: str) -> None:
+def test_escaped_text_is_copied_as_one_word_of_the_shell(text: str) -> None:
     word = copyable(text)
     assert safe(word) == word
     shell = need_program("bash")
@@ -153,7 +155,7 @@ def test_what_is_shown_escaped_is_copied_as_one_word_of_the_shell(text: str) -> 
 
 
 @pytest.mark.parametrize("text", ["\x7f\x9b\u202e", "\U000e0001", "a\u2028b"])
-def test_json_says_the_same_with_escapes(text: str) -> None:
+def test_escaped_json_has_the_same_value(text: str) -> None:
     shown = json_safe(json.dumps(text, ensure_ascii=False))
     assert safe(shown) == shown
     assert json.loads(shown) == text

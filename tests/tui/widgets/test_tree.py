@@ -1,4 +1,4 @@
-"""The flat tree: shape, folding, guides, and the widget that draws it."""
+"""Tests of the tree: its shape, folding and guides, and the widget."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from layertui.widgets.tree.tree import VirtualTree
 
 @st.composite
 def parent_lists(draw: st.DrawFn) -> list[int]:
-    """Parents of a forest in preorder: each node hangs from one of those on the path to the node before."""
+    """Draw the parents of a forest in preorder, where the parent of a node is on the path to the previous node."""
     parents: list[int] = []
     path: list[int] = []
     for node in range(draw(st.integers(0, 40))):
@@ -31,7 +31,7 @@ def below(parents: list[int], node: int) -> set[int]:
 
 
 @given(parent_lists())
-def test_the_shape_agrees_with_the_plain_definition(parents: list[int]) -> None:
+def test_the_shape_agrees_with_its_definition(parents: list[int]) -> None:
     shape = build_shape(parents)
     for node, parent in enumerate(parents):
         inside = {node}
@@ -50,7 +50,7 @@ def test_the_shape_agrees_with_the_plain_definition(parents: list[int]) -> None:
 
 
 @given(parent_lists())
-def test_in_a_compact_shape_only_branches_are_set_in(parents: list[int]) -> None:
+def test_in_a_compact_shape_only_branches_are_indented(parents: list[int]) -> None:
     shape = build_shape(parents, compact=True)
     for node, parent in enumerate(parents):
         if parent == ROOT:
@@ -64,7 +64,7 @@ def test_in_a_compact_shape_only_branches_are_set_in(parents: list[int]) -> None
 
 
 @given(parent_lists(), st.data())
-def test_what_is_kept_of_a_shape_has_the_shape_of_its_own_parents(parents: list[int], data: st.DataObject) -> None:
+def test_a_pruned_shape_equals_one_built_from_its_own_parents(parents: list[int], data: st.DataObject) -> None:
     kept = bytearray(len(parents))
     for chosen in data.draw(st.sets(st.sampled_from(range(len(parents))))) if parents else ():
         node = chosen
@@ -81,7 +81,7 @@ def test_what_is_kept_of_a_shape_has_the_shape_of_its_own_parents(parents: list[
 
 
 @given(parent_lists(), st.data())
-def test_folding_shows_exactly_what_no_folded_node_hides(parents: list[int], data: st.DataObject) -> None:
+def test_exactly_the_nodes_without_folded_ancestors_are_visible(parents: list[int], data: st.DataObject) -> None:
     shape = build_shape(parents)
     folding = Folding(shape)
     for _ in range(data.draw(st.integers(0, 12))):
@@ -104,8 +104,8 @@ def test_folding_shows_exactly_what_no_folded_node_hides(parents: list[int], dat
             assert shown < other < shape.ends[shown]
 
 
-def test_chains_run_straight_down_and_branches_leave_them() -> None:
-    """0 - 1 - 2, from which hang 3 - 4, 5, and 6 - 7."""
+def test_chains_are_straight_and_branches_are_indented() -> None:
+    """The tree is the chain 0 - 1 - 2 with the branches 3 - 4, 5, and 6 - 7."""
     shape = build_shape([ROOT, 0, 1, 2, 3, 2, 2, 6], compact=True)
     folding = Folding(shape)
     assert [guide_text(folding, node, 40) for node in range(8)] == [
@@ -122,14 +122,16 @@ def test_chains_run_straight_down_and_branches_leave_them() -> None:
     assert guide_text(folding, 3, 40) == "├─▸ "
 
 
-def test_guides_that_do_not_fit_keep_their_end() -> None:
+def test_guides_that_do_not_fit_keep_the_innermost_levels() -> None:
     parents = [ROOT]
     for _ in range(30):
         parents += [len(parents) - 2 if len(parents) > 1 else 0] * 2
     shape = build_shape(sorted(parents), compact=True)
     deepest = max(range(len(parents)), key=lambda node: len(shape.path(node)))
+    whole = guide_text(Folding(shape), deepest, 1000)
     text = guide_text(Folding(shape), deepest, 10)
-    assert len(text) <= 10
+    assert len(whole) > len(text) == 10
+    assert text == "…" + whole[-9:]
 
 
 def test_a_chain_of_a_hundred_thousand_needs_no_recursion() -> None:
@@ -145,7 +147,7 @@ def test_a_chain_of_a_hundred_thousand_needs_no_recursion() -> None:
 
 
 class Numbers(VirtualTree):
-    """Nodes that are called after their keys."""
+    """A tree that draws the keys of its nodes and counts the drawn lines."""
 
     def render_node(self, node: int, width: int, *, base: Style) -> list[Segment]:
         self.drawn = getattr(self, "drawn", 0) + 1
@@ -258,7 +260,7 @@ async def test_the_mouse() -> None:
         assert app.tree_widget.hover_line == 1
 
 
-async def test_new_nodes_keep_cursor_folds_and_place() -> None:
+async def test_new_nodes_keep_the_cursor_and_the_folds() -> None:
     app = small()
     async with app.run_test() as pilot:
         await pilot.press("down", "left", "down")
@@ -274,7 +276,9 @@ async def test_new_nodes_keep_cursor_folds_and_place() -> None:
     ("keys", "left", "where"),
     [("down", ["a", "b"], "b"), ("end", ["a", "aa"], "aa"), ("end", [], None), ("", ["b", "ba"], "b")],
 )
-async def test_a_cursor_whose_node_goes_stays_near(keys: str, left: list[str], where: str | None) -> None:
+async def test_the_cursor_moves_to_the_nearest_line_if_its_node_is_gone(
+    keys: str, left: list[str], where: str | None
+) -> None:
     app = small()
     async with app.run_test() as pilot:
         await pilot.press(*keys.split())
@@ -284,7 +288,7 @@ async def test_a_cursor_whose_node_goes_stays_near(keys: str, left: list[str], w
         await pilot.press("down", "up", "left", "right", "enter", "minus", "plus", "J", "p")
 
 
-async def test_only_the_lines_on_the_screen_are_drawn() -> None:
+async def test_only_the_visible_lines_are_drawn() -> None:
     count = 100_000
     app = TreeApp(build_shape([ROOT, *([0] * (count - 1))]), [str(number) for number in range(count)])
     async with app.run_test(size=(80, 24)) as pilot:
@@ -315,13 +319,13 @@ async def test_the_scroll_position_stays_with_the_cursor() -> None:
         assert tree.cursor_line - tree.scroll_offset.y == offset
 
 
-async def test_the_cursor_is_told_of_once_a_move() -> None:
+async def test_each_move_of_the_cursor_posts_one_message() -> None:
     app = small()
     async with app.run_test() as pilot:
         await pilot.press("down", "down")
         await pilot.pause()
         assert app.moves[-2:] == [1, 2]
-        told = len(app.moves)
+        count = len(app.moves)
         app.tree_widget.show_nodes(build_shape(PARENTS), KEYS)
         await pilot.pause()
-        assert len(app.moves) == told
+        assert len(app.moves) == count

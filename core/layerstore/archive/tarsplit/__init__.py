@@ -1,1 +1,1 @@
-"""tar-split: what a tar holds beside the files' contents, so that the same tar can be put together again."""
+"""The tar-split format: everything in a tar except file contents, from which the exact tar can be rebuilt."""

@@ -1,8 +1,8 @@
-"""The lines of a tar-split: what they say, byte for byte as Go's encoder writes them.
+"""The lines of a tar-split, byte for byte as Go's encoder writes them.
 
-A tar-split is a gzip of JSON lines, each an Entry of github.com/vbatts/tar-split (tar/storage/entry.go): type 1 stands
-for a file's payload, of which it keeps the length and the CRC-64/ISO, type 2 holds bytes of the tar as they were. The
-lines in their order, the files' bytes put in, are the tar.
+A tar-split is a gzipped sequence of JSON lines, each an Entry of github.com/vbatts/tar-split (tar/storage/entry.go).
+Type 1 stands for the payload of a file and has its length and CRC-64/ISO. Type 2, a segment, has the bytes of the tar
+themselves. The segments and the contents of the files, in the order of the lines, are the tar.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ SEGMENT = 2
 
 _PLAIN_NAME = re.compile(rb"[ !#-%'-;=?-\[\]-\x7f]+").fullmatch
 _TIDY_PATH = re.compile(rb"(?:\./)?((?:[^./][^/]*/)*[^./][^/]*)/?").fullmatch
-"""What all but a few names are: parts that do not begin with a dot, at most a "./" before them and a "/" behind."""
+"""Matches almost every name: no part begins with a dot, except for a leading "./", and one "/" may follow."""
 
 _GO_ESCAPES = {0x3C: "\\u003c", 0x3E: "\\u003e", 0x26: "\\u0026", 0x2028: "\\u2028", 0x2029: "\\u2029"}
 
 
 class Line(msgspec.Struct, gc=False):
-    """A line as it is read. Of a file, `payload` is the CRC's 8 bytes, big-endian, and None if `size` is 0."""
+    """A line, decoded. For a file, `payload` is the CRC as 8 big-endian bytes, or None if `size` is 0."""
 
     type: int
     name: str = ""
@@ -34,21 +34,21 @@ class Line(msgspec.Struct, gc=False):
     position: int = 0
 
     def archive_name(self) -> bytes:
-        """Return the name as it stood in the archive.
+        """Return the name as in the archive.
 
         Raises:
-            UnicodeEncodeError: It has half a surrogate pair, which is no character.
+            UnicodeEncodeError: The name contains an unpaired surrogate.
         """
         return self.name_raw or self.name.encode()
 
 
 def segment_line(data: bytes | memoryview, position: int) -> bytes:
-    """Return the line for bytes of the tar that belong to no file."""
+    """Return the line for bytes of the tar that are not the payload of a file."""
     return b'{"type":2,"payload":"%b","position":%d}\n' % (b2a_base64(data, newline=False), position)
 
 
 def file_line(name: bytes, size: int, crc: int, position: int) -> bytes:
-    """Return the line for a file's payload; one of no bytes has no CRC."""
+    """Return the line for the payload of a file. An empty one has no CRC."""
     if not size:
         return b'{"type":1,%b"payload":null,"position":%d}\n' % (_name_field(name), position)
     check = b2a_base64(crc.to_bytes(8, "big"), newline=False)
@@ -56,7 +56,7 @@ def file_line(name: bytes, size: int, crc: int, position: int) -> bytes:
 
 
 def clean(name: bytes) -> bytes:
-    """Return the shortest form of a path, as Go's filepath.Clean does: without "//", "/." and "x/..", "." for none."""
+    """Return the shortest equivalent path, like Go's filepath.Clean: no "//", "/." or "x/..", and "." if empty."""
     match = _TIDY_PATH(name)
     if match is not None:
         return match[1]

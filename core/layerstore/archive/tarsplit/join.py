@@ -1,4 +1,4 @@
-"""Join a tar-split and a layer's files into the tar that they were made from."""
+"""Rebuild the original tar from a tar-split and the files of its layer."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import msgspec
 from fastcrc.crc64 import go_iso
 
 from layerstore.archive.compression import decompress
-from layerstore.archive.read import name_text
+from layerstore.archive.entry import name_text
 from layerstore.archive.tarsplit.entry import FILE, SEGMENT, Line, clean
 from layerstore.errors import BadArchive, DamagedLayer, StoreCorrupt
 from layerstore.model import BAD_JSON, Compression
 from layerstore.records.readfile import open_file
 
 OpenFile = Callable[[bytes], int]
-"""Opens a regular file of the layer for reading, by the cleaned name of its entry, and returns the descriptor."""
+"""Opens a regular file of the layer by the cleaned name of its entry and returns the descriptor."""
 
 _PIECE: Final = 1 << 20
 _READ_TAR_SPLIT: Final = 1 << 17
@@ -29,32 +29,34 @@ _INT64: Final = 1 << 63
 _NO_FILE: Final = frozenset(
     (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EINVAL, errno.ELOOP, errno.ENXIO, errno.ENAMETOOLONG)
 )
-"""What opening a file says if it is gone, or if something else has taken its place."""
+"""The errors of opening a file that is missing or has been replaced by something else."""
 
 Piece = bytes | memoryview
-"""Bytes that nobody changes any more."""
+"""Bytes that no longer change."""
+
+RECREATE: Final = "to fix: pull or build the image again"
+"""How to replace a damaged tar-split."""
 
 
 def join(tar_split: str | PathLike[str], open_file: OpenFile, layer: str) -> Iterator[Piece]:
-    """Yield the tar in pieces of about 1 MiB. `layer` is the ID that errors name.
+    """Yield the tar in pieces of about 1 MiB. Errors name the layer by the ID `layer`.
 
-    A file is checked when its last byte was read: the piece that holds that byte is not yielded if the file is not what
-    came in.
+    Each file is verified before the piece with its last byte is yielded.
 
     Raises:
-        DamagedLayer: A file is gone, or its length or CRC is another; `path` names it.
-        StoreCorrupt: The tar-split is broken; `line` says where.
+        DamagedLayer: A file is missing, or its length or CRC differs from the tar-split. `path` names it.
+        StoreCorrupt: The tar-split is damaged. `line` says where.
         OSError: The tar-split or a file cannot be read.
     """
     return _Joiner(os.fspath(tar_split), open_file, layer).pieces()
 
 
 def texts(path: str | PathLike[str]) -> Iterator[bytes]:
-    """Yield the unpacked tar-split in pieces that end with a line.
+    """Yield the decompressed tar-split in pieces that end with a whole line.
 
     Raises:
-        BadArchive: It is no gzip, or a line has no end.
-        StoreCorrupt: It is no file.
+        BadArchive: The gzip stream is damaged, or a line is too long.
+        StoreCorrupt: It is not a regular file.
     """
     tail: list[bytes] = []
     held = 0
@@ -80,7 +82,7 @@ class _Joiner:
         self._layer = layer
 
     def pieces(self) -> Iterator[Piece]:
-        """Yield the tar; small parts of it are put into one buffer until that is full, and never copied again."""
+        """Yield the tar, with small parts collected in a buffer."""
         buffer = _Buffer()
         first = 1
         for lines in self._batches():
@@ -103,16 +105,16 @@ class _Joiner:
         yield buffer.take()
 
     def _small_file(self, line: Line, number: int, buffer: _Buffer) -> None:
-        """Put the content of a file of less than 1 MiB into the buffer."""
+        """Read a file of less than 1 MiB into the buffer."""
         size, start = line.size, buffer.held
         descriptor = self._open(line, number)
         try:
-            view = buffer.bytes[start : start + size + 1]  # a byte more: so a file that grew shows
+            view = buffer.bytes[start : start + size + 1]  # one byte more, to notice if the file grew
             found = os.readv(descriptor, (view,))
             while 0 < found < size and (more := os.readv(descriptor, (view[found:],))):
                 found += more
         except IsADirectoryError:
-            self._damaged(line, "it is a folder now, and was a file")
+            self._damaged(line, "it is now a folder and was a file")
         finally:
             os.close(descriptor)
         if found != size:
@@ -122,7 +124,7 @@ class _Joiner:
         buffer.held = start + size
 
     def _large_file(self, line: Line, number: int) -> Iterator[bytes]:
-        """Yield a file piece by piece; the last one is held back until the file has been checked."""
+        """Yield a file in pieces, holding back the last one until the file is verified."""
         left, crc, last = line.size, 0, b""
         descriptor = self._open(line, number)
         try:
@@ -135,7 +137,7 @@ class _Joiner:
                     yield last
                 last = data
         except IsADirectoryError:
-            self._damaged(line, "it is a folder now, and was a file")
+            self._damaged(line, "it is now a folder and was a file")
         finally:
             os.close(descriptor)
         if left:
@@ -147,24 +149,24 @@ class _Joiner:
     def _open(self, line: Line, number: int) -> int:
         payload = line.payload
         if payload is None or len(payload) != _CRC_BYTES:
-            self._corrupt("a file has no checksum", number)
+            self._corrupt("a file has no valid checksum", number)
         if not 0 <= line.size < _INT64:
-            self._corrupt("a file's size is none", number)
+            self._corrupt("the size of a file is invalid", number)
         try:
             name = line.archive_name()
             return self._open_file(clean(name))
         except UnicodeEncodeError:
-            self._corrupt("a file's name is not text", number)
+            self._corrupt("the name of a file is not valid text", number)
         except BadArchive as error:
             self._corrupt(error.reason, number)
         except OSError as error:
             if error.errno not in _NO_FILE:
                 raise
-            reason = "it is gone" if error.errno == errno.ENOENT else "it is no regular file any more"
+            reason = "it is missing" if error.errno == errno.ENOENT else "it is no longer a regular file"
             raise DamagedLayer(self._layer, reason, path=name_text(name)) from error
 
     def _batches(self) -> Iterator[list[Line]]:
-        """Yield the lines, as many at a time as a piece of the tar-split has."""
+        """Yield the lines in batches, one for each piece of the tar-split."""
         decoder = msgspec.json.Decoder(Line)
         count = 1
         parts = texts(self._path)
@@ -183,7 +185,7 @@ class _Joiner:
             count += len(lines)
 
     def _find_fault(self, text: bytes, decoder: msgspec.json.Decoder[Line], first: int) -> NoReturn:
-        """Raise for the first line that does not parse."""
+        """Raise for the first invalid line."""
         number = first
         for line in text.split(b"\n"):
             try:
@@ -192,23 +194,23 @@ class _Joiner:
                     number += 1
             except BAD_JSON as error:
                 self._corrupt(str(error), number)
-        self._corrupt("it does not parse", first)
+        self._corrupt("a line is invalid", first)
 
     def _corrupt(self, reason: str, line: int) -> NoReturn:
-        raise StoreCorrupt(self._path, f"the tar-split is broken: {reason}", line=line, column=1)
+        raise StoreCorrupt(self._path, f"the tar-split is damaged: {reason}", line=line, column=1, hint=RECREATE)
 
     def _wrong_length(self, line: Line, found: int) -> NoReturn:
         how = "shorter" if found < line.size else "longer"
-        self._damaged(line, f"it is {how} than the {line.size:,} bytes that came in")
+        self._damaged(line, f"it is {how} than the {line.size:,} bytes in its original tar")
 
     def _damaged(self, line: Line, reason: str) -> NoReturn:
         raise DamagedLayer(self._layer, reason, path=name_text(line.archive_name()))
 
 
 class _Buffer:
-    """Up to 1 MiB that is being put together, and room for one byte more.
+    """A buffer of 1 MiB, with room for one more byte.
 
-    What is written to `bytes` from `held` on counts once `held` is raised.
+    Bytes that are written to `bytes` at `held` become part of the content once `held` is increased.
     """
 
     __slots__ = ("bytes", "held")
@@ -218,7 +220,7 @@ class _Buffer:
         self.held = 0
 
     def add(self, part: bytes) -> bool:
-        """Put bytes in, or return False if there is no room for them."""
+        """Append bytes, or return False if there is no room."""
         held = self.held
         end = held + len(part)
         if end > _PIECE:
@@ -228,7 +230,7 @@ class _Buffer:
         return True
 
     def take(self) -> memoryview:
-        """Return what is in, and begin again in other memory."""
+        """Return the content and start over in new memory."""
         full = self.bytes[: self.held]
         if self.held:
             self.bytes = memoryview(bytearray(_PIECE + 1))

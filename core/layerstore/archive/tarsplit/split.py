@@ -1,4 +1,4 @@
-"""Split a tar: hand out its entries, and write down everything but the files' bytes."""
+"""Write the tar-split of a tar while its entries are read."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import BinaryIO
 from fastcrc.crc64 import go_iso
 from isal import isal_zlib
 
-from layerstore.archive.read import TarEntry, TarReader, name_text
+from layerstore.archive.entry import TarEntry, name_text
+from layerstore.archive.read import TarReader
 from layerstore.archive.tarsplit.entry import clean, file_line, segment_line
 from layerstore.errors import BadArchive
 
@@ -18,14 +19,13 @@ _SEGMENT = 1 << 20
 
 
 class TarSplit:
-    """Gives out the entries of a tar and writes its tar-split, gzipped, to a binary file.
+    """A reader that yields the entries of a tar and writes its gzipped tar-split to a binary file.
 
-    Only regular files that are not sparse are left out of the tar-split, to be read from the layer again. The stored
-    bytes of any other entry go into it as segments: a sparse file's, because they are not the bytes of the file on
-    disk, and those of unknown types, because there is no file. Links and folders are written down with the size 0,
-    whatever size their header names, since no reader finds their payload. So whatever was split comes out of `join` and
-    of containers/storage exactly as it went in. The lines depend on the tar alone, not on the chunks that it comes in:
-    segments that meet are one line, cut at every 1 MiB.
+    Only the payloads of regular, non-sparse files are left out, because they can be read from the layer. All other
+    payloads go into segments: those of sparse files, because they differ from the file on disk, and those of unknown
+    types, because there is no file. Links and folders get the size 0 whatever their header says, because they have no
+    payload. `join` and containers/storage therefore rebuild exactly the same tar. The lines depend only on the tar and
+    not on its chunks: adjacent segments form one line, which is split after every 1 MiB.
     """
 
     def __init__(self, chunks: Iterable[bytes | bytearray | memoryview], out: BinaryIO) -> None:
@@ -42,10 +42,10 @@ class TarSplit:
         self._crc = 0
 
     def entries(self) -> Iterator[TarEntry]:
-        """Yield the entries; once they are exhausted the stream is read to its end and the tar-split complete.
+        """Yield the entries. After the last one the stream has been read to its end and the tar-split is complete.
 
         Raises:
-            BadArchive: The tar is damaged, or has two entries of one path, which readers of tar-splits refuse.
+            BadArchive: The tar is damaged, or two entries have the same path, which readers of tar-splits reject.
         """
         for entry in self._reader:
             if self._claim(entry):
@@ -57,9 +57,9 @@ class TarSplit:
         self._out.write(self._gzip.flush())
 
     def _claim(self, entry: TarEntry) -> bool:
-        """Note the entry's path; False for one that is written down without a line of its own.
+        """Register the entry's path and return whether the entry gets a line of its own.
 
-        That is a second global header of one name: it makes no file, so its bytes may stand in the segments alone.
+        A repeated global header does not. It creates no file, so its bytes can go into the segments alone.
         """
         path = clean(entry.name)
         seen = len(self._seen)
@@ -68,7 +68,7 @@ class TarSplit:
             return True
         if entry.type == b"g":
             return False
-        raise BadArchive("a path comes twice, which cannot be kept exactly", entry=name_text(entry.name))
+        raise BadArchive("the tar contains this path twice, which is not supported", entry=name_text(entry.name))
 
     def _begin(self, entry: TarEntry) -> None:
         if entry.type == b"0" and entry.size and entry.sparse is None:
@@ -93,7 +93,7 @@ class TarSplit:
             self._cut_segment()
 
     def _cut_segment(self) -> None:
-        """Write down whole lines of what is held."""
+        """Add a line for every full 1 MiB of the current segment."""
         data = memoryview(b"".join(self._segment))
         while len(data) >= _SEGMENT:
             self._add(segment_line(data[:_SEGMENT], self._position))
@@ -102,7 +102,7 @@ class TarSplit:
         self._segment_size = len(data)
 
     def _end_segment(self) -> None:
-        """Write down what is held: a file's line follows, or nothing at all."""
+        """Add a line for the rest of the current segment."""
         if self._segment_size:
             self._add(segment_line(b"".join(self._segment), self._position))
             self._segment.clear()

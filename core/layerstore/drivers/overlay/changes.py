@@ -1,10 +1,14 @@
-"""What a layer changed, told from its own folder: the cost is that of what changed, not of all there is below.
+"""The changes of a layer, read from its own folder. The cost depends on the changes, not on the layers below.
 
-The rules are those of containers/storage's OverlayChanges (pkg/archive: changes.go, changes_linux.go), with three
-things to know about them. A name is looked up in the layers below one by one, its links followed, and their opaque
-folders do not count. A folder whose size, mode and time are those of the one below is no change, but becomes one with
-something added or deleted in it; a file that is modified in it does not count for that. Folders that hide what is
-below are deletions. Where a file below lies in the way of a folder the peer fails; here nothing is seen behind it.
+The rules are those of containers/storage's OverlayChanges (pkg/archive: changes.go, changes_linux.go):
+
+- A name is looked up in the layers below one by one. Symbolic links are followed, and opaque folders there are ignored.
+- A folder with the size, mode and time of the one below is a change only if something was added or deleted in it.
+  Modified files do not count.
+- Opaque folders are deletions.
+
+There is one difference. If a layer below has a file where an upper one has a folder, containers/storage fails. Here the
+file hides what is below it.
 """
 
 from __future__ import annotations
@@ -14,33 +18,33 @@ import os
 import stat
 from collections.abc import Sequence
 
+from layerstore.archive.compare import Level, by_path, length, same_time
 from layerstore.drivers.overlay.whiteouts import Marks, is_whiteout
 from layerstore.errors import NotSupported
 from layerstore.linux import xattrs
 from layerstore.linux.folders import FolderStack, check_stop
 from layerstore.model import Change, ChangeKind, ShouldStop
 
-_SECOND = 1_000_000_000
-
 
 def upper_changes(
     upper: str | os.PathLike[str], lowers: Sequence[str], marks: Marks, *, should_stop: ShouldStop | None = None
 ) -> list[Change]:
-    """Return how the layer whose files are in `upper` differs from what is in `lowers`, the topmost of them first.
+    """Return how the layer with files in `upper` differs from the folders `lowers`, the topmost first.
 
-    Sorted by the paths' bytes. Size and mode of every change are filled in, but for the deletion of what is not below.
+    The changes are sorted by the bytes of their paths. All have size and mode, except deletions of files that are not
+    below.
 
     Raises:
-        NotSupported: a folder was moved by an overlay with `redirect_dir`; it is named.
-        Cancelled: `should_stop` said so.
-        OSError: a folder cannot be read.
+        NotSupported: A folder was moved by an overlay with `redirect_dir`. The error names it.
+        Cancelled: `should_stop` returned true.
+        OSError: A folder cannot be read.
     """
     with FolderStack(upper) as stack:
         return _UpperWalk(stack, marks, should_stop).run(list(lowers))
 
 
 def look(folders: Sequence[str], name: str) -> os.stat_result | None:
-    """Return the status of `name` in the first of the folders that has it; None if none has, or a whiteout hides it."""
+    """Return the status of `name` in the first folder that has it, None if none has or a whiteout hides it."""
     for folder in folders:
         found = _status(f"{folder}/{name}")
         if found is not None:
@@ -49,7 +53,7 @@ def look(folders: Sequence[str], name: str) -> os.stat_result | None:
 
 
 def inside(folders: Sequence[str], name: str) -> list[str]:
-    """Return the folders called `name` in these folders, down to where something else hides the rest."""
+    """Return the subfolders called `name` of these folders, down to one that something else hides."""
     found = []
     for folder in folders:
         path = f"{folder}/{name}"
@@ -63,34 +67,31 @@ def inside(folders: Sequence[str], name: str) -> list[str]:
 
 
 def refuse_redirect(folder: int, path: str, marks: Marks) -> bool:
-    """Look at the marks of an open folder of a layer; return whether it hides what is below.
+    """Return whether an open folder of a layer hides what is below it.
 
     Raises:
-        NotSupported: what belongs in it lies elsewhere.
+        NotSupported: The folder has another name in the layers below (redirect_dir).
     """
     names = xattrs.names(folder)
     if not names:
         return False
     if marks.redirect in names:
         raise NotSupported(
-            f"{path!r} was moved by an overlay mounted with redirect_dir=on: what is in it cannot be told from the "
-            "layer alone; copy the folder where it is mounted, and delete the old one"
+            f"{path!r} was moved by an overlay mounted with redirect_dir=on, so its content is not in the layer alone: "
+            "mount the layer, copy the folder there, and delete the original"
         )
     return marks.is_opaque(folder, names)
 
 
-class _Level:
-    """A folder that the walk is in."""
+class _Level(Level):
+    """A folder on the path of the walk."""
 
-    __slots__ = ("below", "mode", "path", "pending", "recorded")
+    __slots__ = ("below", "pending")
 
     def __init__(self, path: str, mode: int, below: list[str], *, recorded: bool) -> None:
-        self.path = path
-        self.mode = mode
+        super().__init__(path, mode, recorded=recorded)
         self.below = below
-        """The same folder in the layers below."""
-        self.recorded = recorded
-        """True when the folder itself is among the changes (or is the root, which never is)."""
+        """The same folder in the layers below, the topmost first."""
         self.pending: list[tuple[str, os.stat_result]] = []
 
 
@@ -117,11 +118,11 @@ class _UpperWalk:
             levels.pop()
             if levels:
                 self._stack.pop()
-        self._changes.sort(key=_by_path)
+        self._changes.sort(key=by_path)
         return self._changes
 
     def _scan(self, level: _Level) -> None:
-        """Judge the files of the folder and note the folders to go on with."""
+        """Record the changed files of the current folder, and queue its subfolders."""
         with os.scandir(self._stack.fd) as entries:
             listed = list(entries)
         below = level.below
@@ -130,7 +131,7 @@ class _UpperWalk:
             try:
                 found = entry.stat(follow_symlinks=False)
             except FileNotFoundError:
-                continue  # a running container took it away
+                continue  # a running container deleted it
             mode = found.st_mode
             if stat.S_ISDIR(mode):
                 level.pending.append((name, found))
@@ -138,11 +139,10 @@ class _UpperWalk:
                 self._deleted(level, name)
             else:
                 kind = ChangeKind.MODIFY if below and look(below, name) is not None else ChangeKind.ADD
-                size = found.st_size if stat.S_ISREG(mode) or stat.S_ISLNK(mode) else 0
-                self._record(Change(f"{level.path}/{name}", kind, size, mode))
+                self._record(Change(f"{level.path}/{name}", kind, length(found), mode))
 
     def _enter(self, name: str, found: os.stat_result) -> None:
-        """Judge a folder and go into it."""
+        """Enter a subfolder, and record it if it changed."""
         above = self._levels[-1]
         path = f"{above.path}/{name}"
         before = look(above.below, name)
@@ -161,7 +161,7 @@ class _UpperWalk:
         self._scan(level)
 
     def _deleted(self, level: _Level, name: str) -> None:
-        """Record a deletion, with the size and the mode of what was there."""
+        """Record a deletion, with the size and mode of the deleted file."""
         size: int | None = None
         mode = 0
         for folder in level.below:
@@ -170,25 +170,18 @@ class _UpperWalk:
             except FileNotFoundError:
                 continue
             if not is_whiteout(before):
-                mode = before.st_mode
-                size = before.st_size if stat.S_ISREG(mode) or stat.S_ISLNK(mode) else 0
+                mode, size = before.st_mode, length(before)
             break
         self._record(Change(f"{level.path}/{name}", ChangeKind.DELETE, size, mode))
 
     def _record(self, change: Change) -> None:
-        """Add a change, and for one that is no modification also those of the folders on the way to it."""
+        """Record a change. Unless it is a modification, the folders above it count as modified too."""
         self._changes.append(change)
         if change.kind is ChangeKind.MODIFY:
             return
-        # A folder that is recorded, as modified, can be in one that is not.
+        # A recorded folder can be in one that is not recorded.
         for above in self._levels:
-            if not above.recorded:
-                above.recorded = True
-                self._changes.append(Change(above.path, ChangeKind.MODIFY, 0, above.mode))
-
-
-def _by_path(change: Change) -> bytes:
-    return os.fsencode(change.path)
+            above.record(self._changes)
 
 
 def _status(path: str) -> os.stat_result | None:
@@ -197,7 +190,7 @@ def _status(path: str) -> os.stat_result | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        if error.errno == errno.ELOOP:  # a link to itself, which is there all the same
+        if error.errno == errno.ELOOP:  # a link to itself exists all the same
             return os.lstat(path)
         raise
 
@@ -206,12 +199,5 @@ def _folder_differs(before: os.stat_result, now: os.stat_result) -> bool:
     return (
         before.st_size != now.st_size
         or before.st_mode != now.st_mode
-        or not _same_time(before.st_mtime_ns, now.st_mtime_ns)
+        or not same_time(before.st_mtime_ns, now.st_mtime_ns)
     )
-
-
-def _same_time(one: int, other: int) -> bool:
-    """Tell whether two times (ns) are the same, or the same second if one of them holds no more than that."""
-    seconds, rest = divmod(one, _SECOND)
-    other_seconds, other_rest = divmod(other, _SECOND)
-    return seconds == other_seconds and (rest in {0, other_rest} or other_rest == 0)

@@ -1,4 +1,4 @@
-"""The folders that an overlay layer is made of: making them, moving them, and what else may lie among them."""
+"""The folders that make up an overlay layer, and the other files that lie among them."""
 
 from __future__ import annotations
 
@@ -8,46 +8,68 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from layerstore.drivers import staging as tempdirs
+from layerstore.drivers import staging as temporary
+from layerstore.drivers.base import TEMPORARY
 from layerstore.errors import NotSupported
+from layerstore.linux.atomic import write_file
 from layerstore.linux.folders import remove_tree
 
 PRIVATE = 0o700
-"""The mode of all of a layer's folders but the one with its files."""
+"""The mode of all folders of a layer but the one with its files."""
 
-_TEMPORARY = "tempdirs"
+_FLAG = ".has-mount-program"
 
 
 @contextlib.contextmanager
 def staging(home: Path) -> Iterator[Path]:
-    """Make a folder that is deleted with all that is in it; needs the store's write lock."""
-    with tempdirs.staging_folder(home / _TEMPORARY) as folder:
+    """Create a folder that is deleted with its content when the block ends. Needs the store's write lock."""
+    with temporary.staging_folder(home / TEMPORARY) as folder:
         yield folder
     _tidy(home)
 
 
 def recover(home: Path) -> None:
-    """Delete what a crash left of such folders; needs the store's write lock."""
-    tempdirs.recover(home / _TEMPORARY)
+    """Delete what a crash left of such folders. Needs the store's write lock."""
+    temporary.recover(home / TEMPORARY)
     _tidy(home)
 
 
 def _tidy(home: Path) -> None:
-    """Take away the folder of temporary folders: the peer before 1.59 takes it for a layer without a `link`.
+    """Delete the folder of temporary folders, which containers/storage before 1.59 mistakes for a broken layer.
 
-    It stays while another process works in it, and where a newer peer, which knows it, works on the store: that one
-    begins to unpack in it without the write lock. It has made its folder among the records first, and never deletes it.
+    It stays if another process works in it, or if a newer containers/storage uses the store: that one knows the folder
+    and starts to unpack into it without holding the write lock. It creates `tmp` among the records first, and never
+    deletes that.
     """
     if os.path.isdir(home.parent / f"{home.name}-layers" / "tmp"):
         return
     with contextlib.suppress(OSError):
-        os.rmdir(home / _TEMPORARY)
+        os.rmdir(home / TEMPORARY)
+
+
+def is_flagged(home: Path) -> bool:
+    """Return whether containers/storage has noted that a program mounts the layers below `home`."""
+    try:
+        return (home / _FLAG).read_bytes().strip() == b"true"
+    except FileNotFoundError:
+        return False
+
+
+def flag(home: Path) -> None:
+    """Note that a program mounts the layers below `home` from now on."""
+    if not is_flagged(home):
+        write_file(str(home / _FLAG), b"true")
+
+
+def flag_file(home: Path) -> Path:
+    """Return the file that holds this note."""
+    return home / _FLAG
 
 
 def with_rotated(home: Path, diff: str) -> Iterator[str]:
-    """Yield a layer's folder of files, and those that the peer moved aside below it when it mapped owners anew.
+    """Yield a layer's folder of files, and the folders that containers/storage moved aside to map owners again.
 
-    `diff` counts from `home`, or is a whole path.
+    `diff` is relative to `home`, or absolute.
     """
     yield diff
     number = 1
@@ -57,18 +79,19 @@ def with_rotated(home: Path, diff: str) -> Iterator[str]:
 
 
 def composefs_blob(folder: Path) -> Path | None:
-    """Return the composefs image of the layer that lies in `folder`; None if it keeps its files by their names."""
+    """Return the composefs image of the layer in `folder`, None if the layer has plain files."""
     data = folder / "composefs-data"
     return data / "composefs.blob" if os.path.lexists(data) else None
 
 
 def refuse_composefs(layer_id: str, folder: Path) -> None:
-    """Refuse to look for names in `folder`, that of the layer itself or of one below it, where there are none.
+    """Refuse to read a layer if `folder`, its own or that of a layer below, has no file names.
 
-    Podman's `use_composefs` leaves in `diff` the files' contents, named by digests (drivers/overlay/composefs.go).
+    With Podman's `use_composefs`, `diff` holds only the contents of files, named by their digests
+    (drivers/overlay/composefs.go).
 
     Raises:
-        NotSupported: a composefs image has the names.
+        NotSupported: The file names are in a composefs image.
     """
     if composefs_blob(folder) is None:
         return
@@ -76,13 +99,13 @@ def refuse_composefs(layer_id: str, folder: Path) -> None:
     if folder.name != layer_id:
         what = f"layer {layer_id[:16]} is based on layer {folder.name[:16]}, which keeps"
     raise NotSupported(
-        f"{what} its files' names in a composefs image, which only the Podman that made it can read: use "
-        "`podman save`, `podman image mount` or `podman diff` with an image of it"
+        f"{what} its file names in a composefs image, which only Podman can read: use "
+        "`podman save`, `podman image mount` or `podman diff` with an image that has the layer"
     )
 
 
 def make_folder(folder: Path, mode: int, owner: tuple[int, int]) -> None:
-    """Make a folder, or take the one that is there, with exactly this mode and, for root, this owner."""
+    """Create a folder unless it exists, and set its mode and, as root, its owner."""
     with contextlib.suppress(FileExistsError):
         os.mkdir(folder, PRIVATE)
     if os.geteuid() == 0:
@@ -93,7 +116,7 @@ def make_folder(folder: Path, mode: int, owner: tuple[int, int]) -> None:
 
 
 def forget_volatile(work: Path) -> None:
-    """Delete what a volatile mount left to tell that the machine crashed meanwhile: else no mount would follow it."""
+    """Delete the mark by which the kernel refuses to mount again after a volatile mount that a crash ended."""
     try:
         folder = os.open(work / "work" / "incompat", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -106,7 +129,7 @@ def forget_volatile(work: Path) -> None:
 
 @contextlib.contextmanager
 def movable(folder: Path) -> Iterator[None]:
-    """Let the owner of a folder move it elsewhere, which takes write permission on the folder itself."""
+    """Let the owner of a folder move it to another parent, which needs write permission on the folder itself."""
     mode = stat.S_IMODE(os.stat(folder).st_mode)
     if os.geteuid() == 0 or mode & stat.S_IWUSR:
         yield

@@ -1,8 +1,8 @@
-"""Mounting overlays by fuse-overlayfs, where the kernel does not do it for this user or the store is made for it.
+"""Mounts by fuse-overlayfs, for stores that are made for it and for users whom the kernel does not let mount.
 
-containers/storage uses it when storage.conf names a `mount_program` or when the kernel refuses, and then notes in
-`overlay/.has-mount-program` that the layers are for it: what they hide may be marked by files called `.wh.NAME` and
-`.wh..wh..opq` and by attributes that the kernel does not know (fuse-overlayfs: whiteout.rs, xattr.rs; drivers/overlay:
+containers/storage uses fuse-overlayfs if storage.conf names it as `mount_program`, or if the kernel refuses to mount.
+It then creates `overlay/.has-mount-program`, because the layers may have marks that the kernel does not know: files
+called `.wh.NAME` and `.wh..wh..opq`, and other attributes (fuse-overlayfs: whiteout.rs, xattr.rs; drivers/overlay:
 scanForMountProgramIndicators).
 """
 
@@ -22,19 +22,18 @@ from typing import TypeVar
 
 from layerstore.drivers.overlay import mount as overlay_mount
 from layerstore.drivers.overlay import syscalls
+from layerstore.drivers.overlay.folders import flag, flag_file
 from layerstore.drivers.overlay.mount import OverlayMount
 from layerstore.drivers.overlay.whiteouts import Marks
 from layerstore.errors import NotSupported, StoreAccess
 from layerstore.linux import xattrs
-from layerstore.linux.atomic import write_file
 
 T = TypeVar("T")
 
 PROGRAM = "fuse-overlayfs"
 OVERRIDE = "user.containers.override_stat"
-"""Has owner, mode and kind of a file that lies on disk as the user's own (containers/storage's `force_mask`)."""
+"""The attribute with the owner, mode and type of a file that belongs to the user on disk (`force_mask`)."""
 
-_FLAG = ".has-mount-program"
 _DEVICE = "/dev/fuse"
 _UNMOUNTERS = ("fusermount3", "fusermount")
 _PLAIN = re.compile(r"[^\\:,]+")
@@ -42,86 +41,72 @@ _TIMEOUT = 60.0
 _SHOWN = 500
 
 
-def is_flagged(home: Path) -> bool:
-    """Tell whether the layers below `home` are for a mount program, as containers/storage has noted."""
-    try:
-        return (home / _FLAG).read_bytes().strip() == b"true"
-    except FileNotFoundError:
-        return False
-
-
-def flag(home: Path) -> None:
-    """Note that the layers below `home` are for a mount program from now on."""
-    if not is_flagged(home):
-        write_file(str(home / _FLAG), b"true")
-
-
 def refuse_forced(diff: Path) -> None:
-    """Refuse a layer whose files have their true owners and modes in attributes: on disk all are the user's own.
+    """Refuse a layer whose files keep their true owners and modes in attributes, while the user owns them on disk.
 
-    Its root has them there, too. What was unpacked from a tar can be exported still.
+    The root folder `diff` of such a layer has the attribute too. A layer with tar-split can still be exported.
 
     Raises:
-        NotSupported: this is one.
+        NotSupported: This is such a layer.
     """
     if OVERRIDE in xattrs.names(str(diff)):
-        text = f"{diff}: owners and modes are kept in attributes ({OVERRIDE}, storage.conf's force_mask)"
+        text = f"{diff}: owners and modes are in attributes ({OVERRIDE}, from force_mask in storage.conf)"
         raise NotSupported(f"{text}, which only Podman can read: use `podman mount`, `podman diff` or `podman save`")
 
 
 def why_not(program: str = "") -> str:
-    """Return why the mount program (by default fuse-overlayfs of PATH) cannot be used here, "" if it can."""
+    """Return why the mount program, by default fuse-overlayfs on PATH, cannot be used, "" if it can."""
     if shutil.which(program or PROGRAM) is None:
         return f"{program or PROGRAM} is not installed"
     if not os.path.exists(_DEVICE):
-        return f"there is no {_DEVICE} (modprobe fuse; in a container: --device {_DEVICE})"
+        return f"{_DEVICE} is missing (run modprobe fuse; in a container, use --device {_DEVICE})"
     if not os.access(_DEVICE, os.R_OK | os.W_OK):
-        return f"this user may not open {_DEVICE} (its mode is usually 0666)"
+        return f"this user may not open {_DEVICE} (its usual mode is 0666)"
     if os.geteuid() != 0 and not any(map(shutil.which, _UNMOUNTERS)):
-        return "the program fusermount3 is not installed, without which only root can mount"
+        return "fusermount3 is not installed, and without it only root can mount"
     return ""
 
 
 def find_program(home: Path, named: str = "") -> str:
-    """Return the path of the mount program for the layers below `home`; `named` is what storage.conf says.
+    """Return the path of the mount program for the layers below `home`; `named` is the one in storage.conf.
 
     Raises:
-        NotSupported: it cannot be used here; the text says why.
+        NotSupported: The program cannot be used; the text says why.
     """
     reason = why_not(named)
     if reason:
-        source = "storage.conf (mount_program)" if named else f"{home / _FLAG}"
-        text = f"the layers at {home} are mounted by {named or PROGRAM}, as {source} says, and {reason}"
-        raise NotSupported(f"{text}: their records, names and files can be looked at without")
+        source = "storage.conf (mount_program)" if named else str(flag_file(home))
+        text = f"{source} requires {named or PROGRAM} to mount the layers in {home}, but {reason}"
+        raise NotSupported(f"{text}. You can still browse the layers and their files")
     return shutil.which(named or PROGRAM) or ""
 
 
 @dataclass(frozen=True, slots=True)
 class FuseMount:
-    """What `overlay` says, to be mounted by a program."""
+    """An overlay that a program mounts."""
 
     overlay: OverlayMount
     program: str
 
     def attach(self, target: Path) -> None:
-        """Mount it on a folder, which lasts until it is unmounted: the program stays behind to serve it.
+        """Mount it on a folder. The program stays in the background until `unmount`.
 
         Raises:
-            NotSupported: the program refuses; what it says is in the text.
+            NotSupported: The program failed; the text has its output.
         """
         if os.geteuid() == 0 and not overlay_mount.is_mounted(self.overlay.home):
             with contextlib.suppress(PermissionError):
                 syscalls.bind(str(self.overlay.home))
         if os.geteuid() != 0 and self.overlay.work:
-            with contextlib.suppress(OSError):  # the kernel has made it for nobody to look into; the program must
+            with contextlib.suppress(OSError):  # the kernel made it with mode 0000, which stops the program
                 os.chmod(self.overlay.home / self.overlay.work / "work", 0o700)
         self._run(target)
 
     @contextlib.contextmanager
     def aside(self) -> Iterator[Path]:
-        """Mount it; yield a path that is good in this process until the block ends, and then the mount ends, too.
+        """Mount it until the block ends, and yield a path that is valid in this process.
 
-        For a moment it is on a new folder that only this user can look into. Raises what `attach` does.
+        For a moment the mount is visible on a new folder that only this user may enter. Raises what `attach` does.
         """
         with tempfile.TemporaryDirectory(prefix="layerstore-") as target:
             self._run(Path(target))
@@ -135,10 +120,10 @@ class FuseMount:
             os.close(mount)
 
     def _run(self, target: Path) -> None:
-        """Call the program, which returns once the mount is there."""
+        """Run the program, which returns once the mount exists."""
         command = [self.program, "-o", self._options(), str(target)]
         try:
-            done = subprocess.run(  # noqa: S603 - the user's own configuration or PATH names it
+            done = subprocess.run(  # noqa: S603 - the program is from the user's configuration or PATH
                 command,
                 cwd=self.overlay.home,
                 stdin=subprocess.DEVNULL,
@@ -148,22 +133,23 @@ class FuseMount:
                 check=False,
             )
         except (OSError, subprocess.TimeoutExpired) as error:
-            raise NotSupported(f"{self.program} does not run: {error}") from error
-        said = " ".join(os.fsdecode(done.stderr).split())[:_SHOWN] or "it says nothing"
+            raise NotSupported(f"cannot run {self.program}: {error}") from error
+        said = " ".join(os.fsdecode(done.stderr).split())[:_SHOWN] or "it printed no message"
         if done.returncode:
-            raise NotSupported(f"{self.program} does not mount {target}: {said} (exit status {done.returncode})")
+            raise NotSupported(f"{self.program} cannot mount {target}: {said} (exit status {done.returncode})")
         if not overlay_mount.is_mounted(target):
-            raise NotSupported(f"{self.program} has ended, and {target} is not mounted: {said}")
+            raise NotSupported(f"{self.program} exited, but {target} is not mounted: {said}")
 
     def _options(self) -> str:
-        """Return the options. Folders count from `home`, where the program starts."""
+        """Return the options. Folders are relative to `home`, where the program starts."""
         overlay = self.overlay
         for path in (*overlay.lowers, overlay.upper, overlay.work):
-            # The program makes whole paths of them and takes these apart again, whatever is escaped.
+            # The program makes the paths absolute and splits its options again, ignoring escapes.
             whole = os.path.realpath(overlay.home / path)
             if not _PLAIN.fullmatch(whole):
-                text = f"{whole}: {os.path.basename(self.program)} takes no folder with a comma, colon or backslash"
-                raise NotSupported(f"{text} in its path: move the store, or use the vfs driver")
+                program = os.path.basename(self.program)
+                text = f"{whole}: {program} cannot use a path with a comma, colon or backslash"
+                raise NotSupported(f"{text}: move the store, or use the vfs driver")
         parts = [f"lowerdir={':'.join(overlay.lowers)}"]
         if overlay.upper:
             parts += [f"upperdir={overlay.upper}", f"workdir={overlay.work}"]
@@ -175,13 +161,13 @@ class FuseMount:
 
 @dataclass(frozen=True, slots=True)
 class Mounter:
-    """Mounts by the kernel, or by a program where the layers are for one or the kernel refuses an ordinary user.
+    """Mounts with the kernel, or with a program if the store is made for one or the kernel refuses an ordinary user.
 
-    What the program writes may bear marks that the kernel does not know. So a store that was the kernel's is noted to
-    be the program's when it is mounted to be written, as the peer does; outside of a user namespace, where Podman would
-    not mount so, it is mounted for reading only.
+    The program may write marks that the kernel does not know. So a store is flagged, as in containers/storage, when the
+    program first mounts one of its layers for writing. Outside a user namespace, where Podman would not use the
+    program, it mounts read-only.
 
-    `home` is the driver's folder, `marks` are the store's, `named` is the program that storage.conf names.
+    `home` is the driver's folder, `marks` are those of the store, and `named` is the program in storage.conf.
     """
 
     home: Path
@@ -200,7 +186,7 @@ class Mounter:
 
     @contextlib.contextmanager
     def aside(self, overlay: OverlayMount) -> Iterator[Path]:
-        """Mount where nobody else sees it; yield a path that is good in this process until the block ends."""
+        """Mount where no other process sees it until the block ends, and yield a path that is valid in this process."""
         with contextlib.ExitStack() as stack:
             yield self._mount(overlay, lambda mount: stack.enter_context(mount.aside()))
 
@@ -217,22 +203,22 @@ class Mounter:
 
 
 def unmount(target: Path, *, lazily: bool = False) -> bool:
-    """End the mount on a folder, the kernel's or a program's; tell whether there was one.
+    """Unmount a folder, whoever mounted it, and return whether it was mounted.
 
     Raises:
-        OSError: EBUSY, something in it is open or is somebody's working folder; or it cannot be ended.
+        OSError: It cannot be unmounted; EBUSY if a process has open files in it, or works in it.
     """
     try:
         return overlay_mount.unmount(target, lazily=lazily)
     except PermissionError as error:
-        # An ordinary user's mounts end as they began, by the set-user-ID program.
+        # An ordinary user needs the set-user-ID program to unmount, as to mount.
         program = next(filter(None, map(shutil.which, _UNMOUNTERS)), None)
         if error.errno != errno.EPERM or program is None:
             raise
         command = [program, "-u", *(["-z"] if lazily else []), str(target)]
-        done = subprocess.run(command, capture_output=True, timeout=_TIMEOUT, check=False)  # noqa: S603 - PATH's
+        done = subprocess.run(command, capture_output=True, timeout=_TIMEOUT, check=False)  # noqa: S603 - from PATH
         if done.returncode:
             said = " ".join(os.fsdecode(done.stderr).split())[:_SHOWN]
             number = errno.EBUSY if "busy" in said else errno.EPERM
-            raise OSError(number, said or "it cannot be unmounted", str(target)) from error
+            raise OSError(number, said or "cannot unmount it", str(target)) from error
         return True

@@ -1,20 +1,18 @@
-"""Which layers lie below a layer: the short names that stand for layers in `l`, and the lists made of them.
+"""The short names of layers, and the lists of the layers below that are made of them.
 
-The format is that of containers/storage's drivers/overlay: `<ID>/link` holds a name of 26 characters of base32,
-`l/<name>` is a symbolic link to `../<ID>/diff`, and `<ID>/lower` lists the layers below, `l/A:l/B`, the topmost first.
-The names are short because a mount's options once had to fit into one page of memory.
+The format is that of containers/storage's drivers/overlay. `<ID>/link` holds a name of 26 base32 characters. `l/<name>`
+is a symbolic link to `../<ID>/diff`. `<ID>/lower` lists the layers below as `l/A:l/B`, the topmost first. The names are
+short because the options of a mount once had to fit into one page of memory.
 """
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import os
 import re
-import secrets
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from layerstore.errors import NotSupported, StoreCorrupt, UnusableID
 from layerstore.linux.atomic import write_file
@@ -23,23 +21,22 @@ from layerstore.records.readfile import open_file
 
 FOLDER = "l"
 RESERVED = frozenset({FOLDER, "staging", "tempdirs"})
-"""Names in the driver's folder that are no layers; neither is one that starts with a dot."""
+"""Names in the driver's folder that are not layers. Names that start with a dot are not layers either."""
 
 MAX_LOWERS = 500
-"""How many layers can lie below another: the kernel's limit, and the peer's."""
+"""The maximum number of layers below a layer, in the kernel and in containers/storage."""
 
 _LENGTH = 26
-_FOLDER_MODE, _FILE_MODE = 0o755, 0o644  # whatever the umask says: other users' tools read them
+_FOLDER_MODE, _FILE_MODE = 0o755, 0o644  # regardless of the umask, because tools of other users read them
 _NAME = re.compile(rf"[A-Z2-7]{{{_LENGTH}}}")
 _TARGET = re.compile(r"\.\./([^/\0]+)/diff")
 _MAX_BYTES = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class Lower:
-    """A layer below: the name it goes by in `l`, its ID, and whether `l` has a good link of that name.
+class Lower(NamedTuple):
+    """A layer below: its short name, its ID, and whether `l` has a good link of that name.
 
-    `home` is the driver's folder of the image store that it lies in, "" for the driver's own.
+    `home` is the driver's folder in the image store that has the layer, "" for the driver's own folder.
     """
 
     link: str
@@ -49,25 +46,25 @@ class Lower:
 
     @property
     def path(self) -> str:
-        """Where its files lie, counted from the driver's folder or a whole path; as short as can be."""
+        """The shortest path of its files, relative to the driver's folder or absolute."""
         return os.path.join(self.home, f"{FOLDER}/{self.link}" if self.intact else self.diff)
 
     @property
     def diff(self) -> str:
-        """The same, and never by the link."""
+        """The path of its files that does not use the link, relative to the driver's folder or absolute."""
         return os.path.join(self.home, f"{self.layer}/diff")
 
 
 def is_layer_name(name: str) -> bool:
-    """Tell whether a name in the driver's folder can be that of a layer."""
+    """Return whether a name in the driver's folder can be that of a layer."""
     return name not in RESERVED and not name.startswith(".")
 
 
 class Links:
-    """The names of the layers below `home`. Reading changes nothing on disk; only `repair` and the makers do.
+    """The names of the layers below `home`. Methods that read change nothing on disk.
 
-    `others` are the same folders of image stores: a name that `home` does not have is looked for there, in their
-    order, as by the peer. Nothing in them is ever written.
+    `others` are the driver's folders of image stores. A name that `home` does not have is looked up there, in their
+    order, as in containers/storage. Nothing in them is ever written.
     """
 
     def __init__(self, home: Path, others: Sequence[Path] = ()) -> None:
@@ -75,18 +72,18 @@ class Links:
         self._homes = (home, *others)
 
     def home_of(self, layer_id: str) -> Path:
-        """Return the folder that has the layer's: of several the first; `home` if none has it."""
+        """Return the first driver's folder that has a folder of the layer, or `home` if none has."""
         return next((home for home in self._homes if os.path.lexists(home / layer_id)), self._home)
 
     def lowers(self, layer_id: str) -> list[Lower]:
-        """Return the layers below, the topmost first; none for a first layer.
+        """Return the layers below, the topmost first.
 
-        A name that `l` does not have, or has wrong, is looked for among the layers' `link` files, as after a crash of
-        the machine.
+        If `l` lacks a name or its link is wrong, as after a crash of the machine, the name is looked up in the `link`
+        files of all layers.
 
         Raises:
-            StoreCorrupt: the list is no list of names, goes in a circle, or names a layer that is not there.
-            NotSupported: there are more than 500.
+            StoreCorrupt: The list is not a list of names, forms a circle, or names a layer that does not exist.
+            NotSupported: There are more than 500 layers.
         """
         file = self.home_of(layer_id) / layer_id / "lower"
         text = _read(file)
@@ -94,7 +91,7 @@ class Links:
             return []
         names = [_lower_name(file, part) for part in text.strip("\n").split(":") if part]
         if len(names) > MAX_LOWERS:
-            raise NotSupported(f"{file}: {len(names)} layers lie below, and overlay can stack {MAX_LOWERS}")
+            raise NotSupported(f"{file}: there are {len(names)} layers below, more than the maximum of {MAX_LOWERS}")
         found: list[Lower] = []
         by_link: dict[str, Lower] | None = None
         for name in names:
@@ -103,20 +100,20 @@ class Links:
                 by_link = self._by_link() if by_link is None else by_link
                 lower = by_link.get(name)
             if lower is None:
-                reason = f"the layer below that it calls {FOLDER}/{name} is not there"
+                reason = f"the layer below named {FOLDER}/{name} does not exist"
                 places = " or ".join(str(home / FOLDER / name) for home in self._homes)
-                raise StoreCorrupt(file, reason, hint=f"neither as {places} nor in a layer's link")
+                raise StoreCorrupt(file, reason, hint=f"neither {places} nor the `link` file of a layer has the name")
             found.append(lower)
         layers = [layer_id, *(lower.layer for lower in found)]
         if len(set(layers)) != len(layers):
             twice = next(layer for layer in layers if layers.count(layer) > 1)
-            raise StoreCorrupt(file, f"layer {twice} lies below itself")
+            raise StoreCorrupt(file, f"layer {twice} is below itself")
         return found
 
     def repair(self, lowers: Iterable[Lower]) -> list[Lower]:
-        """Put right what `l` has wrong of these, and return them so; needs the store's write lock.
+        """Repair the links of these layers in `l`, and return the layers. Needs the store's write lock.
 
-        What an image store has wrong stays.
+        Links of image stores are not repaired.
         """
         repaired = []
         for lower in lowers:
@@ -127,22 +124,24 @@ class Links:
         return repaired
 
     def make(self, layer_id: str) -> None:
-        """Give a new layer a name of its own."""
-        name = base64.b32encode(secrets.token_bytes(17)).decode()[:_LENGTH]
-        # The file comes first: it is what a removal after a crash finds the link by.
+        """Give a new layer a short name."""
+        import base64
+
+        name = base64.b32encode(os.urandom(17)).decode()[:_LENGTH]
+        # The file comes first, because a removal after a crash finds the link through it.
         _write(self._home / layer_id / "link", name)
         self._point(name, layer_id)
 
     def below_child_of(self, layer_id: str) -> str:
-        """Return what the `lower` of a layer based on this one has to say; needs the store's write lock.
+        """Return the content of `lower` for a new layer based on this one. Needs the store's write lock.
 
         Raises:
-            NotSupported: there would be more than 500 layers below it.
-            StoreCorrupt: the layer's name is lost, or the layers below it cannot be told.
+            NotSupported: The new layer would have more than 500 layers below it.
+            StoreCorrupt: The layer has lost its name, or its list of the layers below is damaged.
         """
         lowers = self.lowers(layer_id)
         if len(lowers) == MAX_LOWERS:
-            raise NotSupported(f"layer {layer_id[:16]} has {MAX_LOWERS} layers below it: none can be based on it")
+            raise NotSupported(f"layer {layer_id[:16]} already has {MAX_LOWERS} layers below it, which is the maximum")
         self.repair(lowers)
         return self.text([Lower(self._own_name(layer_id), layer_id), *lowers])
 
@@ -152,12 +151,12 @@ class Links:
         return ":".join(f"{FOLDER}/{lower.link}" for lower in lowers)
 
     def write_lower(self, layer_id: str, text: str) -> None:
-        """Write the list of the layers below; a first layer has none."""
+        """Write the list of the layers below. A base layer has none."""
         if text:
             _write(self._home / layer_id / "lower", text)
 
     def path(self, layer_id: str) -> Path | None:
-        """Return where the layer's link is; None if its name is lost or no name, or the link leads elsewhere."""
+        """Return the layer's link, None if its name is lost or invalid, or if the link leads elsewhere."""
         with contextlib.suppress(StoreCorrupt):
             name = self._name_in_file(layer_id)
             home = self.home_of(layer_id)
@@ -166,9 +165,9 @@ class Links:
         return None
 
     def _own_name(self, layer_id: str) -> str:
-        """Return the layer's name, taken from `l` and written down again where its `link` file is lost.
+        """Return the layer's name. If its `link` file is lost, take the name from `l` and rewrite the file.
 
-        What is wrong in an image store stays so; its layer must have a name all the same.
+        Nothing is repaired in an image store, so a layer there must have its `link` file or a link.
         """
         home = self.home_of(layer_id)
         name = self._name_in_file(layer_id)
@@ -189,7 +188,7 @@ class Links:
             return None
         name = text.strip("\n")
         if not _NAME.fullmatch(name):
-            raise StoreCorrupt(file, f"{name[:40]!r} is no name of a layer: {_LENGTH} characters of base32 are")
+            raise StoreCorrupt(file, f"{name[:40]!r} is not a short name of {_LENGTH} base32 characters")
         return name
 
     @staticmethod
@@ -200,7 +199,7 @@ class Links:
             return []
 
     def _linked(self, name: str) -> Lower | None:
-        """Return the layer that a link of this name leads to, in the first store that has a good one."""
+        """Return the layer to which a link of this name leads, in the first store that has a good link."""
         for home in self._homes:
             layer = self._target(name, home)
             if layer is not None:
@@ -212,13 +211,13 @@ class Links:
 
     @staticmethod
     def _target(name: str, home: Path, *, must_exist: bool = True) -> str | None:
-        """Return the ID of the layer that `l/<name>` leads to; None if it is missing or leads to no layer.
+        """Return the ID of the layer to which `l/<name>` leads, None if it is missing or leads to no layer.
 
-        The text of the link alone counts, so that a link to a link, or a circle of them, is just a wrong link.
+        Only the text of the link counts, so a link to another link is wrong.
         """
         try:
             match = _TARGET.fullmatch(os.readlink(home / FOLDER / name))
-        except OSError:  # missing, or no symbolic link
+        except OSError:  # missing, or not a symbolic link
             return None
         if match is None or not is_layer_name(match[1]):
             return None
@@ -227,7 +226,7 @@ class Links:
         return match[1]
 
     def _by_link(self) -> dict[str, Lower]:
-        """Return the layers by the names that they say they have; of two the one of the earlier store."""
+        """Return the layers by the names in their `link` files. If two have one name, the earlier store wins."""
         names: dict[str, Lower] = {}
         for home in reversed(self._homes):
             with contextlib.suppress(OSError):
@@ -239,10 +238,10 @@ class Links:
         return names
 
     def _point(self, name: str, layer_id: str) -> None:
-        """Have `l/<name>` lead to the layer, whatever was there; in one step, for others may be reading."""
+        """Make `l/<name>` lead to the layer, atomically because other processes may read it."""
         folder = self._home / FOLDER
         if folder.is_symlink():
-            raise StoreCorrupt(folder, "it is a symbolic link, and must be a folder")
+            raise StoreCorrupt(folder, "it must be a folder, not a symbolic link")
         if not folder.is_dir():
             os.mkdir(folder)
             os.chmod(folder, _FOLDER_MODE)
@@ -260,7 +259,7 @@ class Links:
 def _lower_name(file: Path, part: str) -> str:
     folder, _, name = part.partition("/")
     if folder != FOLDER or not _NAME.fullmatch(name):
-        raise StoreCorrupt(file, f"{part[:80]!r} names no layer: {FOLDER}/ and {_LENGTH} characters of base32 would")
+        raise StoreCorrupt(file, f"{part[:80]!r} names no layer; expected {FOLDER}/ and {_LENGTH} base32 characters")
     return name
 
 
@@ -271,7 +270,7 @@ def _read(file: Path) -> str | None:
     except FileNotFoundError:
         return None
     except (IsADirectoryError, NotADirectoryError) as error:
-        raise StoreCorrupt(file, "it is no file") from error
+        raise StoreCorrupt(file, "it is not a file") from error
     if len(data) > _MAX_BYTES:
         raise StoreCorrupt(file, f"it is longer than {_MAX_BYTES:,} bytes")
     return data.decode("ascii", "backslashreplace")

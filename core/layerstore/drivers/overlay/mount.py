@@ -1,7 +1,7 @@
-"""Mounting overlays: many folders seen as one.
+"""Overlay mounts by the kernel: several folders shown as one.
 
-What lies below comes as a list, the topmost first, and may be as long as the kernel allows (500). Changes go to the
-upper folder; without one the mount is read-only. The options are those of containers/storage's drivers/overlay.
+The lower folders are a list, the topmost first, of up to 500 entries (the kernel's limit). Changes go to the upper
+folder. Without one, the mount is read-only. The options are those of containers/storage's drivers/overlay.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ _PARAMETERS = "/sys/module/overlay/parameters"
 _SELINUX = "/sys/fs/selinux/enforce"
 _OWN_FILES = "/proc/self/fd"
 _FEATURES = ("index", "metacopy", "redirect_dir")
-"""What a kernel may have on by default and a store must not have: with it a layer cannot be read by itself."""
+"""Features that some kernels enable by default. A store must not use them: they make a layer depend on others."""
 
 _PLAIN = re.compile(r"[^\\:,\"]+")
-"""Paths that need no escape wherever they stand among the options, of which each kernel has its own rules."""
+"""Paths that need no escape in mount options. The rules for escapes differ between kernels."""
 
 
 @dataclass(frozen=True, slots=True)
 class OverlayMount:
-    """What to mount. Folders are paths counted from `home`, or whole ones; `upper` and `work` go together.
+    """What to mount. Folders are relative to `home`, or absolute. `upper` and `work` are both set or both "".
 
-    `options` are those of mount(8), such as "nodev" or "metacopy=on"; what they do not mention of `index`, `metacopy`
-    and `redirect_dir` is off. `label` is an SELinux context for all files; it is left out where SELinux is not in use.
+    `options` are those of mount(8), such as "nodev" or "metacopy=on". Of `index`, `metacopy` and `redirect_dir`, those
+    not mentioned are off. `label` is an SELinux context for all files; it is ignored on systems without SELinux.
     """
 
     home: Path
@@ -46,19 +46,19 @@ class OverlayMount:
     userxattr: bool = False
 
     def for_reading(self) -> OverlayMount:
-        """Return the same, to be mounted for reading only."""
+        """Return the same overlay, to be mounted read-only."""
         return replace(self, lowers=(self.upper, *self.lowers), upper="", work="") if self.upper else self
 
     def attach(self, target: Path) -> None:
         """Mount it on the folder `target`, below `home`.
 
-        `home` is bound on itself first, as containers/storage does before its first mount: done later, that would hide
-        this mount from it. It stays bound, as it does after a peer has been killed; the next peer to end undoes it.
+        `home` is first bind-mounted on itself, as containers/storage does before its first mount. If containers/storage
+        did so later, it would hide this mount. The bind mount stays until a containers/storage process exits.
 
         Raises:
-            StoreAccess: this user may not mount.
-            NotSupported: the kernel or the file system cannot do it; the text says which.
-            OSError: the kernel refused for another reason.
+            StoreAccess: This user may not mount.
+            NotSupported: The kernel or the file system cannot mount it; the text says which.
+            OSError: The kernel refused for another reason.
         """
         with _explained(self.home, target):
             if not is_mounted(self.home):
@@ -71,7 +71,7 @@ class OverlayMount:
 
     @contextlib.contextmanager
     def aside(self) -> Iterator[Path]:
-        """Mount it where nobody else sees it; yield a path that is good in this process until the block ends.
+        """Mount it where no other process sees it until the block ends, and yield a path that is valid in this process.
 
         The mount ends with the process at the latest. Raises what `attach` does.
         """
@@ -84,11 +84,11 @@ class OverlayMount:
             yield Path(f"{_OWN_FILES}/{mount}")
 
     def settings(self) -> list[tuple[str, str | None]]:
-        """Return the options of the file system but for the folders."""
+        """Return the options of the file system, without the folders."""
         given = [option.partition("=") for option in self.options if option not in syscalls.ATTRIBUTES]
         found: list[tuple[str, str | None]] = [(key, value if equals else None) for key, equals, value in given]
         known = {key for key, _ in found}
-        # With userxattr the kernel follows neither redirects nor metacopies, and does not like to be told so.
+        # With userxattr, the kernel rejects these options, and uses neither redirects nor metacopies anyway.
         features = _FEATURES[:1] if self.userxattr else _FEATURES
         found += [(key, "off") for key in features if key not in known and os.path.exists(f"{_PARAMETERS}/{key}")]
         if self.userxattr:
@@ -104,10 +104,10 @@ class OverlayMount:
 
     @contextlib.contextmanager
     def _created(self) -> Iterator[int]:
-        """Make the mount by fsopen(2) and yield its descriptor; the mount ends with the block if it is still nowhere.
+        """Create the mount with fsopen(2) and yield its descriptor. Unless it is moved, it ends with the block.
 
         Raises:
-            _TooOld: the kernel, or a filter of its calls, does not know the way or the option `lowerdir+` (Linux 6.5).
+            _TooOld: The kernel or a seccomp filter lacks fsopen(2), or the kernel lacks `lowerdir+` (Linux 6.5).
         """
         try:
             context = syscalls.open_context("overlay")
@@ -145,7 +145,7 @@ class OverlayMount:
             syscalls.set_option(context, "ro")
 
     def _attach_by_options(self, target: Path) -> None:
-        """Mount by mount(2): by whole paths if the options fit into a page, else by descriptors, which are short."""
+        """Mount with mount(2), by absolute paths if these fit into a page, or else by descriptors, which are short."""
         size = os.sysconf("SC_PAGE_SIZE")
         whole = {path: os.path.join(self.home, path) for path in self._paths()}
         text = self._option_text(whole)
@@ -159,13 +159,13 @@ class OverlayMount:
             text = self._option_text(numbers)
             if len(os.fsencode(text)) >= size:
                 raise NotSupported(
-                    f"{target}: the options of the mount do not fit into the {size} bytes of this kernel"
+                    f"{target}: the mount options are longer than the {size} bytes that this kernel allows"
                 )
             syscalls.mount(str(target), text, self.attributes(), folder=folder)
 
     @contextlib.contextmanager
     def _created_by_options(self) -> Iterator[int]:
-        """Mount by mount(2) on a folder of its own, and take it away from there while a descriptor holds it."""
+        """Mount with mount(2) on a temporary folder, and unmount it there while a descriptor keeps the mount alive."""
         with tempfile.TemporaryDirectory(prefix="layerstore-") as target:
             self._attach_by_options(Path(target))
             try:
@@ -185,18 +185,18 @@ class OverlayMount:
         if self.upper:
             parts += [f"upperdir={spelled[self.upper]}", f"workdir={spelled[self.work]}"]
         for key, value in self.settings():
-            # A label has commas of its own, and quotes keep them together.
+            # A label can contain commas, so it is quoted.
             quoted = f'"{value}"' if key == "context" else value
             parts.append(key if value is None else f"{key}={quoted}")
         return ",".join(parts)
 
 
 class _TooOld(Exception):
-    """The kernel does not know the new way to mount."""
+    """The kernel lacks the new mount API."""
 
 
 class _Spelling:
-    """Spells folders so that the kernel takes them: whole paths, or by a descriptor where those are odd or long."""
+    """Spells folders for the kernel: as absolute paths, or by a descriptor if the path is too long or needs escapes."""
 
     def __init__(self, home: Path, stack: contextlib.ExitStack) -> None:
         self._home = home
@@ -210,10 +210,10 @@ class _Spelling:
 
 
 def unmount(target: Path, *, lazily: bool = False) -> bool:
-    """End the mount on the folder `target`; tell whether there was one. Lazily as `overlay_syscalls.unmount`.
+    """Unmount the folder `target`, and return whether it was mounted. For `lazily` see `syscalls.unmount`.
 
     Raises:
-        OSError: EBUSY, something in it is open or is somebody's working folder; or it cannot be ended.
+        OSError: It cannot be unmounted; EBUSY if a process has open files in it, or works in it.
     """
     try:
         syscalls.unmount(str(target), lazily=lazily)
@@ -226,35 +226,35 @@ def unmount(target: Path, *, lazily: bool = False) -> bool:
 
 
 def has_selinux() -> bool:
-    """Tell whether SELinux is in use, without which labels are refused."""
+    """Return whether SELinux is enabled. Otherwise the kernel refuses labels."""
     return os.path.exists(_SELINUX)
 
 
 def is_mounted(path: str | os.PathLike[str]) -> bool:
-    """Tell whether something is mounted on this very path, in the mount namespace of this process."""
+    """Return whether the path is a mount point in the mount namespace of this process."""
     try:
         where = os.path.realpath(path, strict=True)
     except OSError as error:
         if error.errno not in {errno.ENOTCONN, errno.EACCES}:
             return False
-        # The program that serves the mount is gone, or it is another user's: the folder itself cannot be looked at.
+        # The program that serves the mount has exited, or it is another user's: stat fails on the folder itself.
         where = os.path.join(os.path.realpath(os.path.dirname(path)), os.path.basename(path))
     return any(point == where for point, _ in _mounts())
 
 
 def file_system_of(path: str | os.PathLike[str]) -> str:
-    """Return the name of the file system that a path lies on, such as "ext4"; "" if the system does not tell."""
+    """Return the name of the file system that holds a path, such as "ext4", or "" if it is unknown."""
     where = os.path.realpath(path)
     found, longest = "", -1
     for point, kind in _mounts():
         inside = where == point or where.startswith(point.rstrip("/") + "/")
-        if inside and len(point) >= longest:  # of several mounts on one folder the last one is seen
+        if inside and len(point) >= longest:  # of several mounts on one folder, the last hides the others
             found, longest = kind, len(point)
     return found
 
 
 def _mounts() -> Iterator[tuple[str, str]]:
-    """Yield the mount points and file systems of this process's mounts, in their order."""
+    """Yield the mount points and file systems of this process's mounts, in the order of the mount table."""
     for mount in kernel_mounts():
         yield mount.point, mount.kind
 
@@ -267,7 +267,7 @@ def _pin(path: Path, stack: contextlib.ExitStack) -> int:
 
 @contextlib.contextmanager
 def _explained(home: Path, target: Path) -> Iterator[None]:
-    """Turn what the kernel says about a mount into what a person can do about it."""
+    """Turn errors of the kernel into errors that say what to do."""
     try:
         yield
     except OSError as error:
@@ -275,12 +275,12 @@ def _explained(home: Path, target: Path) -> Iterator[None]:
             hint = "use sudo, or run it inside `podman unshare`"
             raise StoreAccess(target, "this user may not mount here", hint) from error
         if error.errno == errno.ENODEV:
-            text = "this kernel has no overlay file system: try `modprobe overlay`, or a store of the vfs driver"
+            text = "this kernel has no overlay file system: run `modprobe overlay`, or use a store of the vfs driver"
             raise NotSupported(text) from error
         if error.errno == errno.EINVAL:
             kind = file_system_of(home) or "the file system"
-            text = f"the kernel does not mount an overlay on {kind} at {home} ({error.strerror})"
-            raise NotSupported(f"{text}; the kernel's log (dmesg) may say why") from error
+            text = f"the kernel cannot mount an overlay on {kind} at {home} ({error.strerror})"
+            raise NotSupported(f"{text}; see the kernel log (dmesg) for the reason") from error
         if error.filename is None:
             error.filename = str(target)
         raise

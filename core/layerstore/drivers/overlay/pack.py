@@ -1,8 +1,8 @@
-"""Packing a layer's own folder into a tar, what it hides turned back into whiteouts.
+"""A tar of a layer's own folder, with the whiteouts that tars use.
 
 The bytes are those that containers/storage writes for an overlay layer without tar-split (pkg/archive: TarWithOptions
-with its overlayWhiteoutConverter): a whiteout keeps owner and time, a folder that hides something is followed by
-`.wh..wh..opq` with its owner, its permissions and no time.
+with its overlayWhiteoutConverter). A whiteout keeps its owner and time. An opaque folder is followed by `.wh..wh..opq`
+with the owner and permissions of the folder and no time.
 """
 
 from __future__ import annotations
@@ -33,22 +33,22 @@ def pack_upper(
     maps: IDMappings = NO_MAPS,
     should_stop: ShouldStop | None = None,
 ) -> Iterator[bytes]:
-    """Return the pieces of a tar of the layer whose files are in `upper`, on top of `lowers`, the topmost first.
+    """Yield a tar of the layer with files in `upper`, on top of the folders `lowers`, the topmost first.
 
-    `upper` can be a mounted overlay, too, which has no marks and so comes out as it is. The order is that of
-    `archive.pack.pack_tree`; pieces are up to 1 MiB.
+    `upper` can also be a mounted overlay, which has no marks and is packed as it is. The order is that of
+    `archive.pack.pack_tree`. Pieces are up to 1 MiB long.
 
     Raises:
-        NotSupported: the content of a file, or of a folder, lies in another layer (metacopy, redirect_dir); or what
-            `archive.pack.pack_tree` says.
-        Cancelled: `should_stop` said so.
-        OSError: a file cannot be read, or did not stay the same while it was; it is named.
+        NotSupported: The content of a file or folder is in another layer (metacopy, redirect_dir), or as for
+            `archive.pack.pack_tree`.
+        Cancelled: `should_stop` returned true.
+        OSError: A file cannot be read, or changed while it was read. The error names it.
     """
     return pack_tree(upper, packer=_UpperPacker(lowers, marks, maps, should_stop))
 
 
 class _UpperPacker(Packer):
-    """Writes whiteouts for what the overlay marks as gone."""
+    """Converts whiteouts on disk to those of tars."""
 
     def __init__(self, lowers: Sequence[str], marks: Marks, maps: IDMappings, should_stop: ShouldStop | None) -> None:
         super().__init__(should_stop, maps)
@@ -56,20 +56,20 @@ class _UpperPacker(Packer):
         self._marks = marks
 
     def add(self, folder: int, base: bytes, name: bytes) -> Generator[bytes, None, bool]:
-        """Add a file as the base class does, but for one that is not there although the folder lists it.
+        """Add a file as the base class does, unless its folder lists it but it does not exist.
 
-        An overlay shows whiteouts that hide nothing in that way.
+        A mounted overlay lists whiteouts that hide nothing.
         """
         before = len(self._buffer)
         try:
             return (yield from super().add(folder, base, name))
         except FileNotFoundError:
-            if len(self._buffer) != before:  # it was there when its header was written
+            if len(self._buffer) != before:  # it existed when its header was written
                 raise
             return False
 
     def entered(self, folder: int, path: bytes) -> None:
-        """Add a whiteout for all that the open folder hides, if there is something."""
+        """Add an opaque whiteout if the open folder hides something."""
         if not (refuse_redirect(folder, f"/{os.fsdecode(path)}", self._marks) and self._is_below(path)):
             return
         found = os.fstat(folder)
@@ -81,8 +81,8 @@ class _UpperPacker(Packer):
             self._refuse_metacopy(folder, base, name)
         header = super()._header(folder, base, name, found)
         if is_whiteout(found):
-            # The kernel makes whiteouts names of one inode, and what made the header a link stays in it: the peer
-            # leaves the first name there, too (before 1.59 without `.wh.`, as here).
+            # The kernel makes whiteouts hard links of one inode, so this header can have a link name. As in
+            # containers/storage, the name stays (before 1.59 without `.wh.`, as here).
             above, slash, last = header.name.rpartition(b"/")
             header.name = above + slash + PREFIX + last
             header.type, header.mode = write.FILE, 0
@@ -92,8 +92,8 @@ class _UpperPacker(Packer):
         try:
             return super()._owner(found)
         except Unmapped:
-            # The kernel makes whiteouts as the host's root, which maps rarely have. The peer leaves such a whiteout
-            # out, and so brings back what was deleted.
+            # The kernel creates whiteouts as root of the host, which maps rarely contain. containers/storage skips such
+            # a whiteout, and so restores the deleted file.
             if is_whiteout(found):
                 return 0, 0
             raise
@@ -101,12 +101,12 @@ class _UpperPacker(Packer):
     def _refuse_metacopy(self, folder: int, base: bytes, name: bytes) -> None:
         if self._marks.metacopy in xattrs.names(xattrs.path_at(folder, os.fsdecode(base))):
             raise NotSupported(
-                f"{os.fsdecode(name)!r} was changed by an overlay mounted with metacopy=on: its content is in a layer "
-                "below; write to it where it is mounted, which copies the content"
+                f"{os.fsdecode(name)!r} was changed by an overlay mounted with metacopy=on, so a layer below has its "
+                "content: mount the layer and write to the file there, which copies the content"
             )
 
     def _is_below(self, path: bytes) -> bool:
-        """Tell whether a layer below shows something at the path."""
+        """Return whether the path exists in the layers below."""
         folders: Sequence[str] = self._lowers
         *above, name = os.fsdecode(path).split("/")
         for part in above:

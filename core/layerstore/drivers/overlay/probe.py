@@ -1,4 +1,4 @@
-"""Finding out whether a file system can hold an overlay's layers."""
+"""A probe of whether a file system can hold overlay layers."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from layerstore.errors import NotSupported, StoreAccess
 
 
 def check_file_system(home: Path, mounter: Mounter) -> None:
-    """Try what the layers below `home` will need: whiteouts, attributes and, where this user may, a mount.
+    """Try what layers below `home` need: whiteouts, attributes and, if this user may mount, a mount.
 
-    A store for fuse-overlayfs does without the first two.
+    A store for fuse-overlayfs does not need the first two.
 
     Raises:
-        NotSupported: the file system cannot do it; it is named.
+        NotSupported: The file system cannot hold overlay layers. The error names it.
         OSError: `home` cannot be written.
     """
     marks = mounter.marks
@@ -39,7 +39,7 @@ def check_file_system(home: Path, mounter: Mounter) -> None:
             with mounter.aside(overlay):
                 pass
         except StoreAccess:
-            pass  # this user may not mount, and can still keep layers
+            pass  # this user may not mount, but can keep layers
         except NotSupported as error:
             if not marks.fuse:
                 raise _unusable(home, str(error)) from error

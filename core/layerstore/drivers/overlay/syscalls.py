@@ -1,129 +1,123 @@
-"""The system calls of mounting that Python has no name for, each raising `OSError` with what the kernel said.
+"""The steps of mounting an overlay. Each raises `OSError` with the kernel's error.
 
-Two ways lead to a mount: mount(2), whose options must fit into one page, and since Linux 5.2 fsopen(2) and its
-relatives, where every option is a call of its own. See the man pages of both, and linux/mount.h for the numbers.
+There are two ways. mount(2) takes all options in one page. fsopen(2) and the calls that belong to it, since Linux 5.2,
+take each option in a call of its own.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import functools
 import os
 import threading
 from collections.abc import Callable
 
-# The calls since Linux 5.1 have the same number on every architecture (but Alpha).
-_MOVE_MOUNT, _FSOPEN, _FSCONFIG, _FSMOUNT = 429, 430, 431, 432
-
-_CLOSE_ON_EXEC = 1  # FSOPEN_CLOEXEC, FSMOUNT_CLOEXEC
-_SET_FLAG, _SET_STRING, _CREATE = 0, 1, 6  # FSCONFIG_*
-_FROM_DESCRIPTOR = 4  # MOVE_MOUNT_F_EMPTY_PATH
-_AT_FDCWD = -100
-_CLONE_FS = 0x200
-_MNT_DETACH, _UMOUNT_NOFOLLOW = 2, 8
-_BIND, _PRIVATE = 0x1000, 0x40000  # MS_* of mount(2)
+from layerstore.linux import libc
 
 CANNOT = frozenset({errno.ENOSYS, errno.EPERM})
-"""What `open_context` fails with where the call is unknown, to the kernel or to a filter of system calls."""
+"""The errors of `open_context` if the kernel lacks fsopen(2) or a seccomp filter blocks it."""
 
 STRING_MAX = 255
-"""How many bytes one option's value may have in `set_option`."""
+"""The most bytes that `set_option` accepts as a value."""
 
-ATTRIBUTES = {"ro": 0x1, "nosuid": 0x2, "nodev": 0x4, "noexec": 0x8, "noatime": 0x10}
-"""Options that belong to the mount and not to the file system: the bits for fsmount (MOUNT_ATTR_*)."""
+ATTRIBUTES = {
+    "ro": libc.MOUNT_ATTR_RDONLY,
+    "nosuid": libc.MOUNT_ATTR_NOSUID,
+    "nodev": libc.MOUNT_ATTR_NODEV,
+    "noexec": libc.MOUNT_ATTR_NOEXEC,
+    "noatime": libc.MOUNT_ATTR_NOATIME,
+}
+"""The options that belong to the mount rather than the file system, with their bits for `create_mount`."""
 
-_FLAGS = {"ro": 0x1, "nosuid": 0x2, "nodev": 0x4, "noexec": 0x8, "noatime": 0x400}  # MS_* of mount(2)
+_FLAGS = {
+    "ro": libc.MS_RDONLY,
+    "nosuid": libc.MS_NOSUID,
+    "nodev": libc.MS_NODEV,
+    "noexec": libc.MS_NOEXEC,
+    "noatime": libc.MS_NOATIME,
+}
 
 
 def open_context(file_system: str) -> int:
-    """Begin a mount; return a descriptor to configure it by."""
-    return _syscall(_FSOPEN, file_system.encode(), _CLOSE_ON_EXEC)
+    """Return a descriptor for configuring a new mount."""
+    return libc.fsopen(file_system.encode())
 
 
 def set_option(context: int, key: str, value: str | None = None) -> None:
-    """Set one option; without a value it is a flag."""
-    command = _SET_FLAG if value is None else _SET_STRING
-    _syscall(_FSCONFIG, context, command, key.encode(), None if value is None else os.fsencode(value), 0)
+    """Set an option of the file system, or a flag if there is no value."""
+    if value is None:
+        libc.fsconfig(context, libc.FSCONFIG_SET_FLAG, key.encode())
+    else:
+        libc.fsconfig(context, libc.FSCONFIG_SET_STRING, key.encode(), os.fsencode(value))
 
 
 def create_mount(context: int, attributes: int) -> int:
-    """Make the mount that was configured; return a descriptor of its root.
+    """Create the configured mount and return a descriptor of its root.
 
-    The mount is nowhere yet: it ends with the descriptor, unless `move_mount` puts it somewhere.
+    The mount is detached. It disappears when the descriptor is closed, unless `move_mount` attaches it first.
     """
-    _syscall(_FSCONFIG, context, _CREATE, None, None, 0)
-    return _syscall(_FSMOUNT, context, _CLOSE_ON_EXEC, attributes)
+    libc.fsconfig(context, libc.FSCONFIG_CMD_CREATE)
+    return libc.fsmount(context, attributes)
 
 
 def move_mount(mount: int, target: str) -> None:
-    """Put a mount on a folder."""
-    _syscall(_MOVE_MOUNT, mount, b"", _AT_FDCWD, os.fsencode(target), _FROM_DESCRIPTOR)
+    """Attach a detached mount to a folder."""
+    libc.move_mount(mount, b"", libc.AT_FDCWD, os.fsencode(target), libc.MOVE_MOUNT_F_EMPTY_PATH)
 
 
 def messages(context: int) -> list[str]:
-    """Return what the kernel has written down about a configuration that failed."""
+    """Return the kernel's messages about a configuration that failed."""
     found = []
-    with contextlib.suppress(OSError):  # ENODATA is the end
+    with contextlib.suppress(OSError):  # ENODATA marks the end
         while text := os.read(context, 4096):
             found.append(text.decode(errors="replace").strip().partition(" ")[2])
     return found
 
 
 def mount(target: str, options: str, attributes: set[str], *, folder: int | None = None) -> None:
-    """Put an overlay on a folder, the old way; relative paths in `options` count from the open `folder`.
+    """Mount an overlay the traditional way. Relative paths in `options` start at the open `folder`.
 
-    The working folder belongs to the whole process, so a thread of its own gets one of its own (CLONE_FS).
+    The working folder belongs to the whole process. A thread that has left the shared one (CLONE_FS) can change its
+    own.
     """
     flags = functools.reduce(lambda bits, name: bits | _FLAGS[name], attributes, 0)
-    arguments = (b"overlay", os.fsencode(target), b"overlay", ctypes.c_ulong(flags), os.fsencode(options))
+    path, data = os.fsencode(target), os.fsencode(options)
     if folder is None:
-        _checked(_libc().mount, *arguments)
+        libc.mount(b"overlay", path, b"overlay", flags, data)
         return
 
     def work() -> None:
-        _checked(_libc().unshare, ctypes.c_int(_CLONE_FS))
+        libc.unshare(libc.CLONE_FS)
         os.fchdir(folder)
-        _checked(_libc().mount, *arguments)
+        libc.mount(b"overlay", path, b"overlay", flags, data)
 
     _in_thread(work)
 
 
 def bind(folder: str) -> None:
-    """Mount a folder on itself, so that what is mounted in it does not spread to other mount namespaces."""
+    """Bind-mount a folder on itself, private, so that mounts inside it do not propagate to other namespaces."""
     path = os.fsencode(folder)
-    _checked(_libc().mount, path, path, None, ctypes.c_ulong(_BIND), None)
-    _checked(_libc().mount, None, path, None, ctypes.c_ulong(_PRIVATE), None)
+    libc.mount(path, path, None, libc.MS_BIND)
+    libc.mount(None, path, None, libc.MS_PRIVATE)
 
 
 def unmount(target: str, *, lazily: bool = False) -> None:
-    """End the topmost mount at a path. Lazily it only leaves the path, and ends when nobody uses it any more."""
-    flags = _UMOUNT_NOFOLLOW | (_MNT_DETACH if lazily else 0)
-    _checked(_libc().umount2, os.fsencode(target), ctypes.c_int(flags))
+    """Unmount the topmost mount at a path.
 
-
-def _syscall(number: int, *arguments: int | bytes | None) -> int:
-    converted = [ctypes.c_long(value) if isinstance(value, int) else ctypes.c_char_p(value) for value in arguments]
-    return _checked(_libc().syscall, ctypes.c_long(number), *converted)
-
-
-def _checked(function: Callable[..., int], *arguments: object) -> int:
-    result = function(*arguments)
-    if result < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-    return result
+    With `lazily`, the mount leaves the path at once and ends when nothing uses it any more.
+    """
+    libc.umount2(os.fsencode(target), libc.UMOUNT_NOFOLLOW | (libc.MNT_DETACH if lazily else 0))
 
 
 def _in_thread(work: Callable[[], None]) -> None:
-    """Call `work` in a new thread, wait for it and raise what it raised."""
+    """Call `work` in a new thread, wait for it and raise its error, if any."""
     failure: list[BaseException] = []
 
     def run() -> None:
         try:
             work()
-        except BaseException as error:  # noqa: BLE001 - it is raised again by the thread that waits
+        except BaseException as error:  # noqa: BLE001 - the waiting thread raises it again
             failure.append(error)
 
     thread = threading.Thread(target=run, name="layerstore-mount", daemon=True)
@@ -131,10 +125,3 @@ def _in_thread(work: Callable[[], None]) -> None:
     thread.join()
     if failure:
         raise failure[0]
-
-
-@functools.cache
-def _libc() -> ctypes.CDLL:
-    library = ctypes.CDLL(None, use_errno=True)
-    library.syscall.restype = ctypes.c_long
-    return library

@@ -1,7 +1,7 @@
-"""Absent files in the form that the kernel's overlay reads: devices that are none, and folders that hide.
+"""Whiteouts on disk as the kernel's overlay reads them.
 
-A character device 0/0 hides what has its name in the layers below; a folder whose attribute `overlay.opaque` is "y"
-hides all that is below it (Linux, Documentation/filesystems/overlayfs.rst). The attributes are in the `trusted`
+A character device 0/0 hides the file of its name in the layers below. A folder whose attribute `overlay.opaque` is "y"
+hides everything below it (Linux, Documentation/filesystems/overlayfs.rst). The attributes are in the `trusted`
 namespace, or in `user` for mounts with `userxattr`, which need no privileges.
 """
 
@@ -15,16 +15,15 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from layerstore.archive.read import TarEntry
+from layerstore.archive.entry import TarEntry
 from layerstore.archive.root import Root, components
 from layerstore.archive.whiteouts import OPAQUE, PREFIX, PlainWhiteouts
+from layerstore.drivers.base import is_privileged
 from layerstore.errors import NotSupported
 from layerstore.linux import xattrs
 from layerstore.linux.folders import FolderStack, check_stop
 from layerstore.model import ShouldStop
 
-_CAP_SYS_ADMIN = 1 << 21
-_WHOLE_RANGE = ["0", "0", "4294967295"]
 _RESERVED = (b"trusted.overlay.", b"user.overlay.", b"user.fuseoverlayfs.", b"user.containers.override_")
 _FUSE_OPAQUE = "user.fuseoverlayfs.opaque"
 
@@ -33,29 +32,43 @@ _FUSE_OPAQUE = "user.fuseoverlayfs.opaque"
 class Marks:
     """The attributes by which an overlay marks files; `namespace` is "trusted" or "user".
 
-    With `fuse` they are those that fuse-overlayfs reads, too, which takes all that it may see.
+    With `fuse`, the marks of fuse-overlayfs count too: it reads the attributes of every namespace that it may see, and
+    files called `.wh.NAME`.
     """
 
     namespace: str
     fuse: bool = False
 
+    @staticmethod
+    def is_whiteout(found: os.stat_result) -> bool:
+        """Return whether a file is a whiteout."""
+        return found.st_rdev == 0 and stat.S_ISCHR(found.st_mode)
+
+    @property
+    def prefix(self) -> str:
+        """The prefix of a file whose name alone hides another file, "" if there are none."""
+        return os.fsdecode(PREFIX) if self.fuse else ""
+
     @property
     def opaque(self) -> str:
-        """Marks a folder that hides what is below it, with "y"."""
+        """The attribute of an opaque folder; its value is "y"."""
         return f"{self.namespace}.overlay.opaque"
 
     @property
     def redirect(self) -> str:
-        """Marks a file or folder whose lower part lies elsewhere."""
+        """The attribute of a file or folder that has another name in the layers below."""
         return f"{self.namespace}.overlay.redirect"
 
     @property
     def metacopy(self) -> str:
-        """Marks a file whose content is still below."""
+        """The attribute of a file whose content is in a layer below."""
         return f"{self.namespace}.overlay.metacopy"
 
     def is_opaque(self, target: int | str, names: Collection[str]) -> bool:
-        """Tell whether a folder, given as for `xattrs.names` and with what that says, hides what is below it."""
+        """Return whether a folder hides what is below it.
+
+        `target` is the folder as `xattrs.names` takes it, and `names` is what that returned.
+        """
         marks = [name for name in self._opaques() if name in names]
         return bool(marks) and b"y" in xattrs.read(target, marks.__contains__).values()
 
@@ -65,22 +78,16 @@ class Marks:
         return ("trusted.overlay.opaque", "user.overlay.opaque", _FUSE_OPAQUE)
 
 
-def marks_of(home: Path) -> Marks:
-    """Return the marks that a store uses: `user` for one of an ordinary user, or where this process is no real root."""
-    try:
-        owner = os.stat(home).st_uid
-    except FileNotFoundError:
-        owner = os.geteuid()
-    return Marks("trusted" if owner == 0 and _is_real_root() else "user")
+is_whiteout = Marks.is_whiteout
 
 
-def is_whiteout(found: os.stat_result) -> bool:
-    """Tell whether a file stands for the absence of one."""
-    return found.st_rdev == 0 and stat.S_ISCHR(found.st_mode)
+def marks_of(home: Path, *, fuse: bool = False) -> Marks:
+    """Return the marks of the store whose driver's folder is `home`."""
+    return Marks("trusted" if is_privileged(home) else "user", fuse)
 
 
 def has_whiteouts(upper: str | os.PathLike[str], *, named: bool = False, should_stop: ShouldStop | None = None) -> bool:
-    """Tell whether a folder of a layer's files holds a whiteout anywhere; `named` ones, `.wh.NAME`, count if asked."""
+    """Return whether a layer's folder contains a whiteout, or with `named` a file called `.wh.NAME`."""
     with FolderStack(upper) as stack:
         pending = [_folders(stack.fd, named=named)]
         while pending:
@@ -99,14 +106,15 @@ def has_whiteouts(upper: str | os.PathLike[str], *, named: bool = False, should_
 
 
 class OverlayWhiteouts(PlainWhiteouts):
-    """Whiteouts of a tar, kept in a layer's own folder for the kernel to see.
+    """Converts the whiteouts of a tar to those that the kernel reads in a layer's folder.
 
-    They are kept whether a layer below has the file or not, as with the peer. Unlike there, a name that is both hidden
-    and put there again as a folder hides what is below it whatever the order, and an opaque root hides everything, for
-    which the kernel has no mark. `below` are the folders of the layers below.
+    As in containers/storage, a whiteout is kept even if no layer below has the file. There are two differences. A name
+    that the tar both deletes and adds as a folder becomes an opaque folder, whatever the order of its entries. An
+    opaque root hides everything below, although the kernel has no mark for that. `below` are the folders of the layers
+    below.
 
-    With marks for fuse-overlayfs, where devices or attributes cannot be made, files called `.wh.NAME` and
-    `.wh..wh..opq` take their place.
+    If devices or attributes cannot be made and the marks are for fuse-overlayfs, files called `.wh.NAME` and
+    `.wh..wh..opq` replace them.
     """
 
     def __init__(self, marks: Marks, below: Sequence[str] = (), should_stop: ShouldStop | None = None) -> None:
@@ -116,7 +124,7 @@ class OverlayWhiteouts(PlainWhiteouts):
         self._hidden: list[bytes] = []
 
     def whiteout(self, tree: Root, folder: int, name: bytes, entry: TarEntry) -> None:
-        """Put a device in the place of the name, with the entry's owner and time."""
+        """Hide the name with a device that has the owner and time of the entry."""
         path = b"/".join([*components(entry.name)[:-1], name])
         self._hidden.append(path)
         try:
@@ -134,7 +142,7 @@ class OverlayWhiteouts(PlainWhiteouts):
         self.added(b"/".join([*components(entry.name)[:-1], made]))
 
     def opaque(self, tree: Root, folder: int, entry: TarEntry) -> None:
-        """Mark the folder, and delete what was in it before this diff."""
+        """Mark the folder as opaque, and delete what was in it before this diff."""
         super().opaque(tree, folder, entry)
         path = b"/".join(components(entry.name)[:-1])
         if path:
@@ -144,11 +152,11 @@ class OverlayWhiteouts(PlainWhiteouts):
         self._mark(tree.folder(path))
 
     def keeps_xattr(self, name: bytes) -> bool:
-        """Refuse the overlay's own attributes: a tar could lead out of its layer by them."""
+        """Return False for the attributes of overlays, with which a tar could reach outside its layer."""
         return not name.startswith(_RESERVED)
 
     def finish(self, root: Path) -> None:
-        """Mark the folders in the unpacked `root` that took the place of a whiteout, and let go of what hides names."""
+        """Mark folders below `root` that replaced a whiteout as opaque, and delete whiteouts of files that exist."""
         if not self._hidden:
             return
         with Root(root, writable=True) as tree:
@@ -162,10 +170,10 @@ class OverlayWhiteouts(PlainWhiteouts):
                     if stat.S_ISDIR(found.st_mode):
                         self._mark(tree.folder(path))
                 except (FileNotFoundError, NotADirectoryError):
-                    continue  # taken away again by a later entry
+                    continue  # deleted again by a later entry
 
     def _hide_all(self, tree: Root) -> None:
-        """Hide every name that a root below has; those that are there already are looked at in the end."""
+        """Hide every name in the roots of the layers below. `finish` handles the names that already exist here."""
         names = {os.fsencode(name) for below in self._below for name in os.listdir(below)}
         for name in sorted(names):
             with contextlib.suppress(FileExistsError):
@@ -173,7 +181,7 @@ class OverlayWhiteouts(PlainWhiteouts):
             self._hidden.append(name)
 
     def _make(self, folder: int, name: bytes) -> bytes:
-        """Hide a name by a device, or where that cannot be by a file; return what this is called."""
+        """Hide a name with a device, or with a file if that is not possible. Return the name of that device or file."""
         try:
             _make_device(folder, name)
             return name
@@ -193,15 +201,15 @@ class OverlayWhiteouts(PlainWhiteouts):
                 if self._marks.fuse:
                     _touch(folder, OPAQUE)
                     return
-                text = f"the attribute {self._marks.opaque} cannot be set here ({error.strerror})"
+                text = f"cannot set the attribute {self._marks.opaque} on this file system ({error.strerror})"
                 raise NotSupported(f"{text}: use a store of the vfs driver") from error
             raise
 
 
 def without_root(entries: Iterable[TarEntry]) -> Iterator[TarEntry]:
-    """Leave out the entries for the layer's root that are named "." or "./": the peer does for overlay.
+    """Yield all entries but those for the root, named "." or "./", as containers/storage does for overlay.
 
-    Its owner and mode stay those of the layer below.
+    The root keeps the owner and mode of the layer below.
     """
     for entry in entries:
         name = entry.name
@@ -216,7 +224,7 @@ def _make_device(folder: int, name: bytes) -> None:
     except PermissionError as error:
         if error.errno != errno.EPERM:
             raise
-        text = "this system does not let an ordinary user hide files of a layer below (Linux 5.8 does)"
+        text = "this system does not let ordinary users create whiteouts (Linux 5.8 and later do)"
         raise NotSupported(f"{text}: use sudo, or a store of the vfs driver") from error
 
 
@@ -229,12 +237,12 @@ def _is_there(folder: int, name: bytes) -> bool:
 
 
 def _touch(folder: int, name: bytes) -> None:
-    """Make an empty file, or take the one that is there."""
+    """Create an empty file unless it exists."""
     os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=folder))
 
 
 def _folders(folder: int, *, named: bool) -> list[str] | None:
-    """Return the folders in a folder; None if there is a whiteout among its files."""
+    """Return the subfolders of a folder; None if it contains a whiteout."""
     folders: list[str] = []
     with os.scandir(folder) as entries:
         for entry in entries:
@@ -247,13 +255,3 @@ def _folders(folder: int, *, named: bool) -> list[str] | None:
             ):
                 return None
     return folders
-
-
-def _is_real_root() -> bool:
-    """Tell whether this process may set `trusted` attributes: that takes CAP_SYS_ADMIN outside of user namespaces."""
-    with open("/proc/self/uid_map") as file:
-        if file.read().split() != _WHOLE_RANGE:
-            return False
-    with open("/proc/self/status") as file:
-        capabilities = next((line.split()[1] for line in file if line.startswith("CapEff:")), "0")
-    return bool(int(capabilities, 16) & _CAP_SYS_ADMIN)

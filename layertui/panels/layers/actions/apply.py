@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def apply(browser: Browser) -> None:
     """Ask for a tar, and make it the diff of the layer under the cursor."""
-    from layertui.dialogs.apply import ApplyDialog, Concerned  # noqa: PLC0415 - late: starting up does not wait for it
+    from layertui.dialogs.apply import Affected, ApplyDialog  # noqa: PLC0415 - late: starting up does not wait for it
     from layertui.jobs.write import apply_job  # noqa: PLC0415
 
     row = browser.layer
@@ -27,14 +27,14 @@ def apply(browser: Browser) -> None:
         browser.notify(f"{layer.id[:12]}: {size_text(layer.diff_size)}, {layer.diff_digest}", "Applied")
         browser.reload()
 
-    copies = browser.store.driver_name == "vfs"
-    concerned = Concerned(row.children, row.images, row.containers, copies=copies, mounted=row.mounted)
-    browser.ask(ApplyDialog(row.layer, concerned, Path.cwd()), go)
+    copies = browser.store.copies_lower
+    affected = Affected(row.children, row.images, row.containers, copies=copies, mounted=row.mounted)
+    browser.ask(ApplyDialog(row.layer, affected, Path.cwd()), go)
 
 
 def _mounted(browser: Browser) -> str:
     row = browser.layer
-    if browser.store.driver_name == "overlay":
+    if not browser.store.copies_lower:
         if row.mounted:
             return "The layer is mounted, so its files cannot be replaced: {layer.unmount} unmounts it"
         if browser.view.number(row.id) in browser.view.below_mounts:

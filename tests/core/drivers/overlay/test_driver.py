@@ -1,4 +1,4 @@
-"""The overlay driver's folders: layers that are whole or not there, names that are put right, damage that is named."""
+"""The overlay driver's folders: atomic creation and removal, repair of links, and errors for damage."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LINK = re.compile(r"[A-Z2-7]{26}")
 @pytest.fixture
 def driver(tmp_path: Path) -> Iterator[OverlayDriver]:
     need_root()
-    driver = OverlayDriver(tmp_path / "graph", tmp_path / "run")
+    driver = OverlayDriver(tmp_path / "graph")
     try:
         driver.create("probe", "")
     except NotSupported as error:
@@ -56,7 +56,7 @@ def lines(driver: OverlayDriver, layer: str, parent: str = "") -> list[str]:
     return [f"{'CAD'[change.kind]} {change.path}" for change in driver.changes(layer, parent)]
 
 
-def test_a_first_layer_has_the_peers_folders(driver: OverlayDriver) -> None:
+def test_a_base_layer_has_the_folders_of_containers_storage(driver: OverlayDriver) -> None:
     before = os.umask(0o077)
     try:
         driver.create("one", "")
@@ -72,7 +72,7 @@ def test_a_first_layer_has_the_peers_folders(driver: OverlayDriver) -> None:
     assert sorted(os.listdir(home)) == ["l", "one"]
 
 
-def test_a_child_knows_what_is_below_and_takes_after_it(driver: OverlayDriver) -> None:
+def test_a_child_lists_its_lowers_and_inherits_the_root_s_mode(driver: OverlayDriver) -> None:
     root = fill(driver)
     root.chmod(0o2751)
     os.chown(root, 12, 34)
@@ -89,7 +89,7 @@ def test_a_child_knows_what_is_below_and_takes_after_it(driver: OverlayDriver) -
 
 
 @pytest.mark.parametrize("fault", ["stop", "interrupt"])
-def test_nothing_is_left_of_a_layer_that_failed(driver: OverlayDriver, monkeypatch: Any, fault: str) -> None:
+def test_a_failure_leaves_nothing_of_the_layer(driver: OverlayDriver, monkeypatch: Any, fault: str) -> None:
     fill(driver)
 
     def fail(*_: object, **__: object) -> None:
@@ -107,7 +107,7 @@ def test_nothing_is_left_of_a_layer_that_failed(driver: OverlayDriver, monkeypat
 
 
 @pytest.mark.parametrize("layer", ["l", "tempdirs", "staging", ".x"])
-def test_ids_that_are_no_layers_are_refused_everywhere(driver: OverlayDriver, layer: str) -> None:
+def test_reserved_names_are_refused(driver: OverlayDriver, layer: str) -> None:
     calls: list[Callable[[], object]] = [
         lambda: driver.create(layer, ""),
         lambda: driver.remove(layer),
@@ -151,7 +151,7 @@ def test_a_removal_that_crashed_is_finished_later(driver: OverlayDriver, monkeyp
     assert not (driver.home / "tempdirs").exists()
 
 
-def test_clone_and_replace_leave_names_and_children_as_they_are(driver: OverlayDriver) -> None:
+def test_clone_and_replace_keep_links_and_children(driver: OverlayDriver) -> None:
     fill(driver)
     driver.create("child", "base")
     driver.apply_diff("child", "base", [Entry("d/.wh.f"), folder("ro"), Entry("ro/.wh..wh..opq"), Entry("own")])
@@ -182,7 +182,7 @@ def test_the_entry_of_the_root_is_ignored(driver: OverlayDriver) -> None:
     assert stat.S_IMODE(driver.diff_root("one").stat().st_mode) == 0o711
 
 
-def test_usage_and_facts_are_of_the_layer_alone(driver: OverlayDriver) -> None:
+def test_usage_and_facts_exclude_the_layers_below(driver: OverlayDriver) -> None:
     fill(driver)
     driver.create("child", "base")
     driver.apply_diff("child", "base", [Entry("f", data=bytes(100_000)), hard_link("g", "f"), folder("e")])
@@ -206,7 +206,7 @@ def test_usage_and_facts_are_of_the_layer_alone(driver: OverlayDriver) -> None:
         list(driver.diff("child", "base", should_stop=lambda: True))
 
 
-def test_other_things_in_the_folder_are_no_layers(driver: OverlayDriver) -> None:
+def test_other_files_in_the_folder_are_not_layers(driver: OverlayDriver) -> None:
     fill(driver)
     for name in ("staging", ".hidden"):
         (driver.home / name).mkdir()
@@ -214,8 +214,8 @@ def test_other_things_in_the_folder_are_no_layers(driver: OverlayDriver) -> None
     assert driver.list_layers() == ["base"]
 
 
-def test_links_that_were_lost_are_put_right(driver: OverlayDriver) -> None:
-    """As after a crash of the machine. To look at a layer changes nothing, to mount it or build on it does."""
+def test_lost_links_are_repaired(driver: OverlayDriver) -> None:
+    """Links can be lost in a crash of the machine. Mounting or building on a layer repairs them, reading does not."""
     fill(driver)
     driver.create("child", "base")
     link = driver.home / "l" / (driver.home / "base/link").read_text()
@@ -240,7 +240,7 @@ def test_links_that_were_lost_are_put_right(driver: OverlayDriver) -> None:
 @pytest.mark.parametrize(
     ("content", "match"),
     [
-        ("l/" + "A" * 26, "l/A+ is not there"),
+        ("l/" + "A" * 26, "l/A+ does not exist"),
         ("l/../../../etc", "names no layer"),
         ("l/" + "A" * 25, "names no layer"),
         ("x/" + "A" * 26, "names no layer"),
@@ -272,7 +272,7 @@ def test_a_damaged_list_of_lowers_is_named(driver: OverlayDriver, content: str, 
     assert driver.list_layers() == ["base"]
 
 
-def test_more_lowers_than_can_be_are_refused(driver: OverlayDriver) -> None:
+def test_too_many_lowers_are_refused(driver: OverlayDriver) -> None:
     fill(driver)
     driver.create("child", "base")
     (driver.home / "child/lower").write_text(":".join(["l/" + "A" * 26] * 501))
@@ -281,7 +281,7 @@ def test_more_lowers_than_can_be_are_refused(driver: OverlayDriver) -> None:
 
 
 @pytest.mark.parametrize("content", ["../../etc/passwd", "A" * 27, "a" * 26, "", "A" * 25 + "\n"])
-def test_a_damaged_name_is_named_and_leads_nowhere(driver: OverlayDriver, content: str) -> None:
+def test_a_damaged_short_name_is_an_error_and_not_followed(driver: OverlayDriver, content: str) -> None:
     fill(driver)
     (driver.home / "base/link").write_text(content)
     with pytest.raises(StoreCorrupt, match="base/link"):
@@ -292,7 +292,7 @@ def test_a_damaged_name_is_named_and_leads_nowhere(driver: OverlayDriver, conten
     assert driver.list_layers() == []
 
 
-def test_the_link_of_another_layer_is_not_taken_along(driver: OverlayDriver) -> None:
+def test_removal_keeps_the_link_of_another_layer(driver: OverlayDriver) -> None:
     fill(driver)
     fill(driver, "other")
     (driver.home / "base/link").write_text((driver.home / "other/link").read_text())
@@ -321,9 +321,7 @@ def test_a_layer_without_its_files_is_damaged(driver: OverlayDriver) -> None:
 
 
 @pytest.mark.parametrize("foreign", ["base/composefs-data", ".has-mount-program"])
-def test_layers_that_lie_another_way_are_refused(
-    driver: OverlayDriver, foreign: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_unsupported_formats_are_refused(driver: OverlayDriver, foreign: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")  # no fuse-overlayfs
     fill(driver)
     driver.create("child", "base")
@@ -336,7 +334,7 @@ def test_layers_that_lie_another_way_are_refused(
             call("child")
 
 
-def test_an_owner_without_privileges_can_do_all_but_mount() -> None:
+def test_an_ordinary_user_can_do_everything_but_mount() -> None:
     def work(home: Path) -> Any:
         os.environ["PATH"] = "/nonexistent"  # no fuse-overlayfs
         driver = OverlayDriver(home)
@@ -369,7 +367,7 @@ def test_an_owner_without_privileges_can_do_all_but_mount() -> None:
     assert (inodes, left) == (5, [])
 
 
-def test_a_change_is_told_with_its_size_and_mode(driver: OverlayDriver) -> None:
+def test_a_change_has_size_and_mode(driver: OverlayDriver) -> None:
     fill(driver)
     driver.create("child", "base")
     driver.apply_diff("child", "base", [Entry("new", data=b"12", mode=0o600), Entry(".wh.d"), Entry(".wh.never")])
@@ -381,8 +379,8 @@ def test_a_change_is_told_with_its_size_and_mode(driver: OverlayDriver) -> None:
     }
 
 
-def test_the_folder_is_bound_on_itself_before_the_first_mount(driver: OverlayDriver) -> None:
-    """Podman would bind it later otherwise, and would not see our mounts below that."""
+def test_the_driver_s_folder_is_bind_mounted_before_the_first_mount(driver: OverlayDriver) -> None:
+    """Otherwise Podman would bind-mount it later, and hide our mounts."""
     fill(driver)
     assert not mount.is_mounted(driver.home)
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""Overlays by fuse-overlayfs: mounts, what it and the peer leave in layers, and where it cannot be used."""
+"""fuse-overlayfs: mounts, the marks that it leaves in layers, and errors if it cannot be used."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from layerstore import LayerStore
 from layerstore.content.files import LayerFiles
-from layerstore.drivers.overlay import fuse, syscalls, whiteouts
+from layerstore.drivers.overlay import folders, fuse, syscalls, whiteouts
 from layerstore.drivers.overlay import mount as overlay_mount
 from layerstore.drivers.overlay.driver import OverlayDriver
 from layerstore.errors import LayerInUse, NotSupported, StoreAccess
@@ -50,7 +50,7 @@ def fill(driver: OverlayDriver) -> None:
 
 
 def no_devices(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the kernel refuse whiteouts and attributes, as it did ordinary users before Linux 5.8."""
+    """Make the kernel refuse whiteouts and attributes, as for ordinary users before Linux 5.8."""
 
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(1, "Operation not permitted")
@@ -91,7 +91,7 @@ def test_read_only_mounts_and_labels(driver: OverlayDriver) -> None:
     driver.put("base")
 
 
-def test_a_dead_program_leaves_a_mount_that_ends(driver: OverlayDriver) -> None:
+def test_the_mount_of_a_dead_program_can_be_unmounted(driver: OverlayDriver) -> None:
     fill(driver)
     merged = driver.get("top")
     for process in Path("/proc").glob("[0-9]*/cmdline"):
@@ -108,7 +108,7 @@ def test_a_dead_program_leaves_a_mount_that_ends(driver: OverlayDriver) -> None:
     assert os.listdir(merged) == []
 
 
-def test_comparing_is_aside_and_leaves_nothing(driver: OverlayDriver) -> None:
+def test_a_comparison_leaves_no_mount(driver: OverlayDriver) -> None:
     fill(driver)
     driver.apply_diff("top", "base", [Entry(".wh.gone"), Entry("new", data=b"3")])
     seen: list[str] = []
@@ -152,7 +152,7 @@ def test_both_forms_of_whiteouts_hide(driver: OverlayDriver, devices: bool, monk
         assert [entry.name for entry in files.list("/d")] == names
 
 
-def test_attributes_of_the_program_hide_and_tars_cannot_bring_them(driver: OverlayDriver) -> None:
+def test_attributes_of_the_program_hide_files_and_are_dropped_from_tars(driver: OverlayDriver) -> None:
     fill(driver)
     marks = {b"user.fuseoverlayfs.opaque": b"y", b"user.containers.override_stat": b"0:0:0755:dir", b"user.x": b"1"}
     driver.apply_diff("top", "base", [folder("d", xattrs=marks)])
@@ -166,7 +166,7 @@ def test_attributes_of_the_program_hide_and_tars_cannot_bring_them(driver: Overl
     driver.put("top")
 
 
-def test_a_store_made_for_it_is_mounted_by_it(place: Path) -> None:
+def test_a_flagged_store_is_mounted_by_the_program(place: Path) -> None:
     plain = OverlayDriver(place / "graph")
     fill(plain)
     fuse.flag(plain.home)
@@ -176,7 +176,7 @@ def test_a_store_made_for_it_is_mounted_by_it(place: Path) -> None:
 
 
 @pytest.mark.parametrize("layer", ["base", "top"])
-def test_owners_in_attributes_are_never_mistaken(driver: OverlayDriver, layer: str) -> None:
+def test_owners_in_attributes_are_refused(driver: OverlayDriver, layer: str) -> None:
     fill(driver)
     os.setxattr(driver.diff_root(layer), fuse.OVERRIDE, b"0:0:0555:dir")
     calls = (
@@ -192,12 +192,12 @@ def test_owners_in_attributes_are_never_mistaken(driver: OverlayDriver, layer: s
     assert driver.diff_folders("top", "base") == [driver.diff_root("top")]
 
 
-def test_the_program_s_own_words_are_in_the_error(place: Path) -> None:
+def test_the_output_of_the_program_is_in_the_error(place: Path) -> None:
     program = place / "broken"
     program.write_text("#!/bin/sh\necho the disk is made of cheese >&2\nexit 3\n")
     program.chmod(0o755)
     OverlayDriver(place / "graph").create("base", "")
-    with pytest.raises(NotSupported, match=r"broken does not mount .*cheese \(exit status 3\)"):
+    with pytest.raises(NotSupported, match=r"broken cannot mount .*cheese \(exit status 3\)"):
         OverlayDriver(place / "graph", mount_program=str(program)).get("base")
     program.write_text("#!/bin/sh\nexit 0\n")
     with pytest.raises(NotSupported, match="is not mounted"):
@@ -205,7 +205,7 @@ def test_the_program_s_own_words_are_in_the_error(place: Path) -> None:
 
 
 @pytest.mark.parametrize("named", ["", "/nowhere/fuse-overlayfs"])
-def test_without_the_program_it_is_said(place: Path, monkeypatch: pytest.MonkeyPatch, named: str) -> None:
+def test_a_missing_program_is_named(place: Path, monkeypatch: pytest.MonkeyPatch, named: str) -> None:
     driver = OverlayDriver(place / "graph", mount_program=named)
     fill(OverlayDriver(place / "graph"))
     if not named:
@@ -225,7 +225,7 @@ def test_odd_paths_are_refused(place: Path, graph: str, layer: str) -> None:
         OverlayDriver(place / graph, mount_program=need_program("fuse-overlayfs")).get(layer)
 
 
-def test_a_user_whom_the_kernel_refuses_gets_it(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_program_is_used_if_the_kernel_refuses_a_user(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     driver = OverlayDriver(place / "graph")
     fill(driver)
     os.chown(driver.home, 1000, 1000)  # a store of an ordinary user
@@ -235,14 +235,14 @@ def test_a_user_whom_the_kernel_refuses_gets_it(place: Path, monkeypatch: pytest
 
     monkeypatch.setattr(syscalls, "create_mount", refuse)
     assert [change.path for change in driver.changes("top", "")] == ["/d", "/d/old", "/gone", "/kept"]
-    assert not fuse.is_flagged(driver.home)
+    assert not folders.is_flagged(driver.home)
     merged = driver.get("top")
     assert kind_of(merged) == "fuse.fuse-overlayfs"
-    assert fuse.is_flagged(driver.home)
+    assert folders.is_flagged(driver.home)
     driver.put("top")
 
 
-def test_root_is_told_what_the_kernel_says(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_root_gets_the_error_of_the_kernel(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     driver = OverlayDriver(place / "graph")
     fill(driver)
 
@@ -254,17 +254,17 @@ def test_root_is_told_what_the_kernel_says(place: Path, monkeypatch: pytest.Monk
         driver.get("top")
 
 
-def test_an_ordinary_user_without_the_device_is_told() -> None:
+def test_a_user_who_may_not_open_the_device_is_told() -> None:
     def work(home: Path) -> str:
         return fuse.why_not("/bin/true")
 
     if os.stat("/dev/fuse").st_mode & 0o006 == 0o006:
-        pytest.skip("everybody may open /dev/fuse here")  # on such a machine there is nothing to see
+        pytest.skip("every user may open /dev/fuse here")
     assert "/dev/fuse" in as_nobody(work)
 
 
 class FusePeer(Peer):
-    """The real tool with fuse-overlayfs, and our store on the same files."""
+    """containers-storage with fuse-overlayfs, and our store on the same files."""
 
     def __init__(self, place: Path) -> None:
         super().__init__(place)
@@ -286,7 +286,7 @@ def words(changes: list[Change]) -> list[str]:
     return sorted(f'{("Modify", "Add", "Delete")[change.kind]} "{change.path}"' for change in changes)
 
 
-def test_stores_of_the_peer_with_fuse_are_read_and_written(place: Path) -> None:
+def test_a_fuse_store_of_containers_storage_is_read_and_written(place: Path) -> None:
     peer = FusePeer(place)
     base, _ = peer.create()
     peer.apply(base, make_tar({"gone": b"1", "d": None, "d/old": b"2", "kept": b"3"}))
@@ -295,7 +295,7 @@ def test_stores_of_the_peer_with_fuse_are_read_and_written(place: Path) -> None:
     peer.apply(top, tar)
     assert (peer.graph / "overlay" / top / "diff" / ".wh.gone").is_file()
     store = peer.open()
-    # The peer (1.43) leaves out what an opaque folder hides.
+    # containers/storage 1.43 skips what an opaque folder hides.
     assert words(store.changes(top)) == sorted([*peer.changes(top), 'Delete "/d/old"'])
     with store.diff(top) as reader:
         assert reader.read() == tar
@@ -313,11 +313,11 @@ def test_stores_of_the_peer_with_fuse_are_read_and_written(place: Path) -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_our_view_without_a_mount_is_the_program_s(place: Path, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    driver = OverlayDriver(place / "graph", mount_program=need_program("fuse-overlayfs"))
-    store = LayerStore.open(
-        place / "graph", place / "run", driver="overlay", options={"overlay.mount_program": driver._mount_program}
-    )
+def test_our_view_without_a_mount_is_that_of_the_program(
+    place: Path, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"overlay.mount_program": need_program("fuse-overlayfs")}
+    store = LayerStore.open(place / "graph", place / "run", driver="overlay", options=options)
     chance, parent = random.Random(seed), None
     monkeypatch.setattr(whiteouts, "_make_device", _refusing(seed))
     for number in range(4):
@@ -339,7 +339,7 @@ def test_our_view_without_a_mount_is_the_program_s(place: Path, seed: int, monke
 
 
 def _refusing(seed: int) -> object:
-    """Make devices, or with an odd seed none."""
+    """Return a function that creates devices only for even seeds."""
     make = whiteouts._make_device
 
     def refuse(folder: int, name: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Mounting overlays: long lists of layers, odd paths, old kernels, other users' mounts, and what can go wrong."""
+"""Overlay mounts: long lists of layers, odd paths, old kernels, mounts of other users, and errors."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from support.trees import Entry, folder
 
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Path]:
-    """Yield a folder that overlays can be mounted below; whatever is still mounted there in the end is unmounted."""
+    """Yield a folder on a file system that can hold overlays, and unmount everything below it at the end."""
     need_root()
     try:
         OverlayDriver(tmp_path / "probe").create("probe", "")
@@ -34,11 +34,11 @@ def place(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def driver(place: Path) -> OverlayDriver:
-    return OverlayDriver(place / "graph", place / "run")
+    return OverlayDriver(place / "graph")
 
 
 def as_on_an_old_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the kernel not know the option for long lists (before Linux 6.5)."""
+    """Hide the mount option for long lists, as before Linux 6.5."""
     real = syscalls.set_option
 
     def set_option(context: int, key: str, value: str | None = None) -> None:
@@ -51,13 +51,13 @@ def as_on_an_old_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(params=["new", "old"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Mount by fsopen(2), and by mount(2)."""
+    """Mount with fsopen(2), and with mount(2)."""
     if request.param == "old":
         as_on_an_old_kernel(monkeypatch)
 
 
 def stack(driver: OverlayDriver, count: int) -> str:
-    """Make layers on top of each other, each with a file of its own; return the last one's ID."""
+    """Create a chain of layers, each with its own file, and return the ID of the top layer."""
     parent = ""
     for number in range(count):
         layer = f"layer-{number}"
@@ -68,7 +68,7 @@ def stack(driver: OverlayDriver, count: int) -> str:
 
 
 @pytest.mark.usefixtures("way")
-def test_what_is_written_lands_in_the_layer(driver: OverlayDriver) -> None:
+def test_writes_to_the_mount_go_to_the_layer(driver: OverlayDriver) -> None:
     top = stack(driver, 2)
     merged = driver.get(top)
     assert merged == driver.home / top / "merged"
@@ -85,7 +85,7 @@ def test_what_is_written_lands_in_the_layer(driver: OverlayDriver) -> None:
 
 
 @pytest.mark.usefixtures("way")
-def test_read_only_and_first_layers(driver: OverlayDriver) -> None:
+def test_read_only_mounts_and_base_layers(driver: OverlayDriver) -> None:
     stack(driver, 1)
     merged = driver.get("layer-0", read_only=True)
     with pytest.raises(OSError, match="Read-only"):
@@ -130,7 +130,7 @@ def test_odd_and_long_paths(place: Path, name: str) -> None:
 
 
 @pytest.mark.usefixtures("way")
-def test_layers_are_compared_without_a_mount_that_others_see(driver: OverlayDriver) -> None:
+def test_a_comparison_makes_no_visible_mount(driver: OverlayDriver) -> None:
     top = stack(driver, 3)
     seen = []
 
@@ -148,7 +148,7 @@ def test_layers_are_compared_without_a_mount_that_others_see(driver: OverlayDriv
     assert not (driver.home / "tempdirs").exists()
 
 
-def test_a_mounted_layer_is_compared_as_it_is_seen(driver: OverlayDriver) -> None:
+def test_a_mounted_layer_is_compared_by_its_mount(driver: OverlayDriver) -> None:
     top = stack(driver, 3)
     merged = driver.get(top)
     (merged / "file-0").unlink()
@@ -171,7 +171,7 @@ def test_a_mount_in_use_is_named(driver: OverlayDriver) -> None:
     driver.remove(top)
 
 
-def test_a_volatile_mount_can_follow_one_that_crashed(driver: OverlayDriver) -> None:
+def test_a_volatile_mount_works_after_a_crash_of_another(driver: OverlayDriver) -> None:
     top = stack(driver, 2)
     merged = driver.get(top, volatile=True)
     assert "volatile" in next(
@@ -185,7 +185,7 @@ def test_a_volatile_mount_can_follow_one_that_crashed(driver: OverlayDriver) -> 
 
 
 def test_threads_keep_the_working_folder(driver: OverlayDriver, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The old way with a long list changes the working folder, in a thread that has one of its own."""
+    """mount(2) with a long list changes the working folder, but in a thread with its own."""
     monkeypatch.setattr(os, "sysconf", lambda _: 200)
     monkeypatch.setattr(syscalls, "open_context", lambda _: (_ for _ in ()).throw(OSError(errno.ENOSYS, "")))
     top = stack(driver, 20)
@@ -208,11 +208,11 @@ def test_threads_keep_the_working_folder(driver: OverlayDriver, monkeypatch: pyt
     assert len(os.listdir(driver.home / top / "merged")) == 20
     driver.put(top)
     monkeypatch.setattr(os, "sysconf", lambda _: 20)
-    with pytest.raises(NotSupported, match="do not fit"):
+    with pytest.raises(NotSupported, match="longer than the 20 bytes"):
         driver.get(top)
 
 
-def test_what_the_kernel_may_have_on_is_off(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_features_that_kernels_enable_by_default_are_off(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mount, "_PARAMETERS", str(place / "parameters"))
     (place / "parameters").mkdir()
     for name in ("index", "metacopy", "redirect_dir"):
@@ -241,7 +241,7 @@ def test_options_of_the_store_are_used(place: Path) -> None:
     driver.put("layer-1")
 
 
-def test_a_store_of_an_ordinary_user_has_marks_of_its_own(place: Path) -> None:
+def test_a_store_of_an_ordinary_user_has_user_attributes(place: Path) -> None:
     driver = OverlayDriver(place / "graph")
     stack(driver, 1)
     os.chown(driver.home, 1000, 1000)
@@ -254,7 +254,7 @@ def test_a_store_of_an_ordinary_user_has_marks_of_its_own(place: Path) -> None:
 
 
 def test_a_file_system_that_cannot_hold_layers_is_named(driver: OverlayDriver, place: Path) -> None:
-    """An overlay can have no upper folder on another one."""
+    """The upper folder of an overlay cannot be on another overlay."""
     stack(driver, 2)
     merged = driver.get("layer-1")
     nested = OverlayDriver(merged / "graph")
@@ -269,11 +269,11 @@ def test_a_file_system_that_cannot_hold_layers_is_named(driver: OverlayDriver, p
     [
         (errno.EPERM, StoreAccess, "podman unshare"),
         (errno.ENODEV, NotSupported, "modprobe"),
-        (errno.EINVAL, NotSupported, "does not mount"),
+        (errno.EINVAL, NotSupported, "cannot mount"),
         (errno.ENOSPC, OSError, "merged"),
     ],
 )
-def test_what_the_kernel_says_is_explained(
+def test_errors_of_the_kernel_are_explained(
     driver: OverlayDriver, monkeypatch: pytest.MonkeyPatch, number: int, error: type[Exception], match: str
 ) -> None:
     top = stack(driver, 2)

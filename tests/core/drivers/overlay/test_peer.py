@@ -1,4 +1,4 @@
-"""The overlay driver beside the real containers-storage: one store, two programs, the same answers."""
+"""The overlay driver and containers-storage on one store give the same results."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ MTIME = 1_600_000_000
 
 
 class OverlayPeer(Peer):
-    """The real tool with the overlay driver, and ours on the same store."""
+    """containers-storage with the overlay driver, and our driver on the same store."""
 
     def __init__(self, place: Path) -> None:
         super().__init__(place)
         self._command[-1] = "overlay"
         self._place = place
-        self.ours = OverlayDriver(self.graph, place / "run")
+        self.ours = OverlayDriver(self.graph)
 
     def create(self, parent: str = "") -> tuple[str, Path]:
         layer = self.run("create-layer", *([parent] if parent else [])).split()[0].decode()
@@ -47,7 +47,7 @@ class OverlayPeer(Peer):
         self.run("applydiff", "-f", file, layer)
 
     def knows_changes(self, layer: str) -> bool:
-        """Tell whether the peer has an answer: links to themselves, and files in the way of folders, are too much."""
+        """Return whether containers-storage succeeds. It fails for self-referencing links and replaced folders."""
         return subprocess.run([*self._command, "changes", layer], capture_output=True, check=False).returncode == 0
 
     def our_changes(self, layer: str, parent: str = "") -> list[str]:
@@ -59,7 +59,7 @@ class OverlayPeer(Peer):
 
     @contextlib.contextmanager
     def mounted(self, layer: str) -> Iterator[Path]:
-        """Mount a layer by the peer."""
+        """Mount a layer with containers-storage."""
         yield Path(self.run("mount", layer).split()[0].decode())
         self.run("unmount", layer)
 
@@ -73,13 +73,13 @@ def peer(tmp_path: Path) -> Iterator[OverlayPeer]:
         skip(str(error))
     peer.ours.remove("probe")
     yield peer
-    # The peer mounts its own folder on itself, and whatever a failed test left is on top of that.
+    # containers-storage bind-mounts its folder on itself; mounts left by a failed test are on top of that.
     for point in [point for point, _ in mount._mounts() if point.startswith(f"{tmp_path}/")][::-1]:
         syscalls.unmount(point, lazily=True)
 
 
 def comparable(tar: bytes) -> list[tuple[bytes, bytes]]:
-    """Split a tar into headers and what follows each, without what older versions write in another way.
+    """Split a tar into headers and what follows each, without details that older versions write differently.
 
     That are the file type in the mode beside the typeflag (before 1.48), the owners' names (before 1.53) and, because
     of those, the checksums.
@@ -100,7 +100,7 @@ def comparable(tar: bytes) -> list[tuple[bytes, bytes]]:
 
 
 def edit(root: Path, rng: random.Random) -> None:
-    """Do one random thing in a tree of few names; what cannot be done is left. Links are never followed."""
+    """Make one random change in a tree with few names, if it is possible. Links are never followed."""
     inside = [path for path in root.rglob("*") if not path.is_symlink()]
     at = rng.choice([root, *(path for path in inside if path.is_dir())])
     path = at / rng.choice("abcdef")
@@ -131,7 +131,7 @@ def edit(root: Path, rng: random.Random) -> None:
 
 
 def test_random_edits_give_the_same_changes_and_the_same_tar(peer: OverlayPeer) -> None:
-    """Layers on layers, edited where they are mounted; nothing the peer says about them may differ."""
+    """Edit mounted layers at random. containers-storage must report the same changes and the same tar."""
     compared = 0
     for seed in range(14):
         rng = random.Random(seed)
@@ -151,7 +151,7 @@ def test_random_edits_give_the_same_changes_and_the_same_tar(peer: OverlayPeer) 
 
 
 def test_the_same_tars_give_the_same_layers(peer: OverlayPeer) -> None:
-    """Whiteouts and opaque folders in tars: what lies in the folder, what is mounted and what is told of it."""
+    """Apply tars with whiteouts and opaque folders. The layers' folders, mounts and changes must be the same."""
     compared = 0
     base, _ = peer.create()
     peer.apply(base, make_tar({"a/a/f": b"1", "a/b/g": b"2", "b/f": b"3", "b/a/h": b"4", "f": b"5", "l": "a"}))
@@ -161,7 +161,7 @@ def test_the_same_tars_give_the_same_layers(peer: OverlayPeer) -> None:
         try:
             peer.apply(theirs, tar)
         except AssertionError:
-            continue  # a tar that means nothing, such as a whiteout of what it holds
+            continue  # an invalid tar, such as one with a file and its whiteout
         ours = f"ours-{seed}"
         peer.ours.create(ours, base)
         peer.ours.apply_diff(ours, base, TarReader([tar]))
@@ -174,7 +174,7 @@ def test_the_same_tars_give_the_same_layers(peer: OverlayPeer) -> None:
 
 
 def random_tar(rng: random.Random) -> bytes:
-    """Return a tar of few names, so that they meet; a name is either a whiteout or something else, as in real tars."""
+    """Return a tar with few names, so that layers collide. As in real tars, no name is both a file and a whiteout."""
     buffer = io.BytesIO()
     hidden: set[str] = set()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
@@ -204,14 +204,14 @@ def random_tar(rng: random.Random) -> bytes:
 
 
 def facts(root: Path) -> dict[str, tuple[object, ...]]:
-    """Return what a layer's folder is, without times where the peer takes the moment's: folders and whiteouts."""
+    """Return a picture of a layer's folder, without the times of folders and whiteouts, which are those of creation."""
     found = picture(root)
     return {path: (*fact[:3], fact[0][0] not in "dc" and fact[3], *fact[4:]) for path, fact in found.items()}
 
 
 @pytest.mark.parametrize("below", ["nothing", "file", "folder", "whiteout", "opaque"])
 def test_whiteouts_in_every_combination(peer: OverlayPeer, below: str) -> None:
-    """A layer hides, replaces or adds, on top of one that has, hides or replaces, on top of one that has it all."""
+    """Three layers, with every combination of what the two upper ones do to a name of the base."""
     base, _ = peer.create()
     names = "wofd"
     peer.apply(base, make_tar({f"{name}/x/y": b"1" for name in names} | {f"{name}-file": b"2" for name in names}))
@@ -262,7 +262,7 @@ def test_whiteouts_in_every_combination(peer: OverlayPeer, below: str) -> None:
 
 
 def visible(root: Path) -> dict[str, tuple[int, bytes]]:
-    """Return the files that can be seen. A whiteout that hides nothing is listed by the kernel, but is not there."""
+    """Return the visible files. The kernel lists a whiteout that hides nothing, although it does not exist."""
     there = [path for path in root.rglob("*") if os.path.lexists(path)]
     return {
         str(path.relative_to(root)): (path.stat().st_mode, b"" if path.is_dir() else path.read_bytes())
@@ -271,7 +271,7 @@ def visible(root: Path) -> dict[str, tuple[int, bytes]]:
 
 
 def test_comparing_with_another_layer_than_the_parent(peer: OverlayPeer) -> None:
-    """The peer of 1.43 does not look at folders' times; here they are as different as they can be, or the same."""
+    """containers-storage 1.43 ignores the times of folders, so here they are equal or very different."""
     chain = [""]
     for number, tree in enumerate(({"a/b": b"1", "c": b"2", "d/e": b"3"}, {"a/f": b"4"}, {"g": b"5", "d/e": b"66"})):
         layer, files = peer.create(chain[-1])
@@ -301,8 +301,8 @@ def listed(tar: bytes) -> list[tuple[str, int]]:
         return [(member.name, member.size) for member in archive]
 
 
-def test_layers_of_ours_are_the_peers(peer: OverlayPeer) -> None:
-    """The peer has the records, ours made the files of the second and third layer anew."""
+def test_containers_storage_uses_layers_that_we_created(peer: OverlayPeer) -> None:
+    """containers-storage has the records; our driver recreated the files of the second and third layer."""
     base, _ = peer.create()
     peer.apply(base, make_tar({"d/f": b"1", "d/g": b"2", "e/x": b"3"}))
     layer, files = peer.create(base)
@@ -349,8 +349,8 @@ def test_both_repair_the_same_links(peer: OverlayPeer) -> None:
     assert {name: os.readlink(links / name) for name in repaired} == repaired
 
 
-def test_layers_that_need_others_to_be_read_are_refused(peer: OverlayPeer) -> None:
-    """Made by the kernel itself: a folder that was moved, a file whose mode was changed."""
+def test_layers_with_redirects_and_metacopies_are_refused(peer: OverlayPeer) -> None:
+    """The kernel creates these for a moved folder and for a file with a changed mode."""
     base, _ = peer.create()
     peer.apply(base, make_tar({"d/f": b"1" * 9000, "g": b"2" * 9000}))
     layer, _ = peer.create(base)
@@ -370,8 +370,8 @@ def test_layers_that_need_others_to_be_read_are_refused(peer: OverlayPeer) -> No
             call(layer, base)
 
 
-def test_a_name_hidden_and_put_there_again_hides_what_is_below(peer: OverlayPeer) -> None:
-    """What vfs makes of such a tar; the peer shows the files below, or fails, depending on the order."""
+def test_a_folder_that_replaces_a_whiteout_is_opaque(peer: OverlayPeer) -> None:
+    """The result is that of vfs. containers-storage shows the files below or fails, depending on the order."""
     base, _ = peer.create()
     peer.apply(base, make_tar({"d/old": b"1", "e/old": b"1", "gone": b"1", "keep/old": b"2"}))
     tars: list[list[Entry]] = [
@@ -397,7 +397,7 @@ def test_a_name_hidden_and_put_there_again_hides_what_is_below(peer: OverlayPeer
         peer.ours.put(layer)
 
 
-def test_attributes_of_the_overlay_do_not_come_out_of_a_tar(peer: OverlayPeer) -> None:
+def test_overlay_attributes_in_a_tar_are_dropped(peer: OverlayPeer) -> None:
     peer.ours.create("one", "")
     evil = {b"trusted.overlay.redirect": b"/etc", b"user.overlay.opaque": b"y", b"user.fine": b"1"}
     peer.ours.apply_diff("one", "", [folder("d", xattrs=evil), Entry("f", xattrs=evil)])
@@ -405,7 +405,7 @@ def test_attributes_of_the_overlay_do_not_come_out_of_a_tar(peer: OverlayPeer) -
         assert os.listxattr(peer.ours.diff_root("one") / name) == ["user.fine"]
 
 
-def test_names_are_those_that_the_peer_makes(peer: OverlayPeer) -> None:
+def test_short_names_have_the_form_of_containers_storage(peer: OverlayPeer) -> None:
     layer, files = peer.create()
     peer.ours.create("ours", layer)
     for one in (files.parent / "link", peer.ours.home / "ours/link"):

@@ -1,4 +1,4 @@
-"""Whole stores with the overlay driver: the verbs, and stores that go back and forth with the real tool."""
+"""Stores with the overlay driver: the verbs of the store, and exchange with containers-storage."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from support.tars import make_tar
 
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Path]:
-    """Yield a folder for a store that can be of the overlay driver."""
+    """Yield a folder on a file system that can hold overlay layers."""
     need_root()
     try:
         OverlayDriver(tmp_path / "probe").create("probe", "")
@@ -89,7 +89,7 @@ def test_a_diff_applied_to_a_layer_with_children(place: Path) -> None:
     assert len(os.listdir(place / "graph/overlay/l")) == 2
 
 
-def test_a_crash_half_way_is_tidied_up(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_next_writer_cleans_up_after_a_crash(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = open_store(place)
     store.put(BASE, id="base")
     with monkeypatch.context() as patch:
@@ -107,7 +107,7 @@ def test_a_crash_half_way_is_tidied_up(place: Path, monkeypatch: pytest.MonkeyPa
     assert len(os.listdir(place / "graph/overlay/l")) == 1
 
 
-def test_a_store_made_here_is_the_tools(place: Path) -> None:
+def test_containers_storage_opens_our_store(place: Path) -> None:
     store = open_store(place)
     base, _ = store.put(BASE)
     top, _ = store.put(TOP, parent=base.id)
@@ -129,7 +129,7 @@ def test_a_store_made_here_is_the_tools(place: Path) -> None:
     assert [layer.id for layer in store.layers()] == [base.id]
 
 
-def test_a_store_of_the_tool_opens_here(place: Path) -> None:
+def test_we_open_a_store_of_containers_storage(place: Path) -> None:
     (place / "base.tar").write_bytes(BASE)
     (place / "top.tar").write_bytes(TOP)
     base = tool(place, "create-layer").split()[0].decode()

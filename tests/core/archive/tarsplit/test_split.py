@@ -1,4 +1,4 @@
-"""The way in which a tar arrives leaves no trace: the same tar gives the same tar-split, byte for byte."""
+"""Tests that a tar gives the same tar-split, byte for byte, whatever its chunks are."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ TAR = b"".join(
 
 
 def lines(tar: bytes, cuts: list[int]) -> bytes:
-    """Return the unpacked tar-split of a tar that arrives in pieces with these ends."""
+    """Return the decompressed tar-split of a tar that arrives in chunks with these ends."""
     out = io.BytesIO()
     ends = [*sorted(cuts), len(tar)]
     chunks = [tar[start:end] for start, end in zip([0, *ends], ends, strict=False)]
@@ -47,7 +47,7 @@ def test_chunks_of_any_length_give_the_same_tar_split(cuts: list[int]) -> None:
     assert lines(TAR, cuts) == WHOLE
 
 
-def test_segments_are_cut_at_a_mebibyte_wherever_the_chunks_are() -> None:
+def test_segments_are_split_at_every_mebibyte_for_any_chunks() -> None:
     tar = TAR + bytes(range(251)) * 10_000
     found = [lines(tar, list(range(0, len(tar), length))) for length in (7_777, 1 << 20, 1_500_001)]
     assert found[0] == found[1] == found[2]
@@ -57,6 +57,6 @@ def test_segments_are_cut_at_a_mebibyte_wherever_the_chunks_are() -> None:
     assert sizes.count(1 << 20) == 2
 
 
-def test_neighbouring_segments_are_one_line() -> None:
+def test_adjacent_segments_form_one_line() -> None:
     kinds = [json.loads(line)["type"] for line in WHOLE.splitlines()]
     assert 2 not in [kind for kind, after in itertools.pairwise(kinds) if kind == after]

@@ -1,0 +1,37 @@
+"""Private names of Textual that the browser uses, in one place.
+
+Each function says why no public name will do. A test fails when one of the names disappears from Textual.
+"""
+
+from __future__ import annotations
+
+from rich.text import Text
+from textual.app import App, ReturnType
+from textual.geometry import Size
+from textual.scroll_view import ScrollView
+
+
+def update_scrollbars(view: ScrollView, virtual_size: Size) -> None:
+    """Update the scroll bars of a view after its virtual size has changed, and lay it out if one appears or disappears.
+
+    The public way is to assign to `virtual_size`, which always lays out the whole screen.
+    """
+    view._scroll_update(virtual_size)  # noqa: SLF001
+
+
+class CrashingApp(App[ReturnType]):
+    """An app that decides itself what is left on the terminal after an unexpected error.
+
+    Textual prints a traceback with the values of all variables, and has no public hook for it.
+    """
+
+    def crashed(self, error: Exception) -> str:
+        """Record the error, and return what the terminal shows."""
+        raise NotImplementedError
+
+    def _handle_exception(self, error: Exception) -> None:
+        self._last_words = self.crashed(error)
+        super()._handle_exception(error)
+
+    def _fatal_error(self) -> None:
+        self.panic(Text(self._last_words))
