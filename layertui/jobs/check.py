@@ -59,7 +59,14 @@ def check_job(store: LayerStore, found: FoundHandler, *, deep: bool) -> Job[None
 
 @dataclass(frozen=True, slots=True)
 class RepairPlan:
-    """A repair of findings: with `force` also of layers in use; `measured` if its steps say what they free."""
+    """A plan to repair findings.
+
+    Attributes:
+        findings: the findings to repair.
+        steps: the steps of the repair, in order.
+        force: whether layers in use are included.
+        measured: whether the steps tell how much disk space they free.
+    """
 
     findings: tuple[Finding, ...]
     steps: tuple[RepairStep, ...]

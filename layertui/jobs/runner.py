@@ -97,16 +97,16 @@ class Job(Generic[Result]):
     started: float = 0.0
     ended: float = 0.0
     stop_event: threading.Event = field(default_factory=threading.Event, repr=False)
-    tell: Callable[[Job[Any]], None] = field(default=_ignore, repr=False)
-    told: float = 0.0
+    notify: Callable[[Job[Any]], None] = field(default=_ignore, repr=False)
+    notified: float = 0.0
 
     def progress(self, done: int, total: int | None) -> None:
-        """Record progress; the screen is told a few times a second."""
+        """Record progress, and notify the target a few times a second."""
         self.done, self.total = done, total
         now = time.monotonic()
-        if now - self.told >= TICK:
-            self.told = now
-            self.tell(self)
+        if now - self.notified >= TICK:
+            self.notified = now
+            self.notify(self)
 
     def should_stop(self) -> bool:
         """Return whether the job was cancelled."""
@@ -202,10 +202,10 @@ class JobRunner:
         if job.key:
             self.cancel_key(job.key)
         if not job.quiet:
-            job.tell = lambda moved: _deliver(target.post_message, JobChanged(moved))
+            job.notify = lambda moved: _deliver(target.post_message, JobChanged(moved))
         with self._lock:
             self._running[job.number] = job
-        job.tell(job)
+        job.notify(job)
 
         def run() -> None:
             self._run(job, target, then, failed)
@@ -225,7 +225,7 @@ class JobRunner:
             if waiting:
                 job.state = JobState.CANCELLED
                 self._running.pop(job.number, None)
-        job.tell(job)
+        job.notify(job)
 
     def cancel_key(self, key: str) -> None:
         """Ask all jobs with this key to stop."""
@@ -267,7 +267,7 @@ class JobRunner:
                 return
             job.state = JobState.RUNNING
         job.started = time.monotonic()
-        job.tell(job)
+        job.notify(job)
         deliver: Callable[[], object] | None = None
         try:
             result = job.work(job)
@@ -286,7 +286,7 @@ class JobRunner:
             _deliver(deliver)
         with self._lock:
             self._running.pop(job.number, None)
-        job.tell(job)
+        job.notify(job)
 
 
 def _failure(

@@ -92,7 +92,7 @@ def run(call: ShellCall, *, no_color: bool) -> str:
         out.write(call.banner())
         out.flush()
     began = time.monotonic()
-    with _left_alone(signal.SIGINT, signal.SIGQUIT):
+    with _ignoring(signal.SIGINT, signal.SIGQUIT):
         try:
             status = subprocess.run(  # noqa: S603 - the user asked for this very shell
                 call.command,
@@ -108,7 +108,7 @@ def run(call: ShellCall, *, no_color: bool) -> str:
 
 
 @contextmanager
-def _left_alone(*signals: signal.Signals) -> Iterator[None]:
+def _ignoring(*signals: signal.Signals) -> Iterator[None]:
     """Ignore signals such as that of ctrl+c here, but not in the shell: unlike SIG_IGN, a handler is not inherited."""
     before = {number: signal.signal(number, lambda *_: None) for number in signals}
     try:

@@ -1,1 +1,1 @@
-"""Keys and actions, and what people remapped."""
+"""Actions and their keys, which users can remap."""

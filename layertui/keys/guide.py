@@ -19,7 +19,7 @@ _TITLES = {"preview": "In a preview", "check": "In the check", "filter": "In the
 
 
 def help_sections(display: Callable[[Binding], str], keymap: Keymap = NO_KEYMAP) -> list[tuple[str, list[Entry]]]:
-    """Return the keys by place, as users remapped them; `display` returns a key as people know it."""
+    """Return the keys by place, as users remapped them. `display` returns how the screen writes a key."""
 
     def entries(actions: Iterable[Action[object]]) -> list[Entry]:
         chosen = [remapped(all_bindings()[action.id], keymap) for action in actions]

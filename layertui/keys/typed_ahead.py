@@ -121,10 +121,10 @@ class KeyQueue:
     async def _poll(self) -> None:
         self._polling = False
         if self._held:
-            self._drop_before_way_out()
+            self._drop_before_exit()
         await self._next()
 
-    def _drop_before_way_out(self) -> None:
+    def _drop_before_exit(self) -> None:
         """Drop the keys before one that may now end what they wait for, unless that one may be a letter of a text."""
         for number, event in enumerate(self._waiting):
             letter = not isinstance(event, events.Key) or event.is_printable

@@ -352,9 +352,9 @@ class Browser:
         Line ends of names are escaped, unless `lines` says that they are our own.
         """
         self._screen.app.copy_to_clipboard(text if lines else copyable(text))
-        said = f"Copied {what}: {text}"
+        message = f"Copied {what}: {text}"
         most = BRIEF if self._screen.has_class("-low") else _LONGEST
-        self.say(said if len(said) <= most else f"{said[: most - 1]}…")
+        self.say(message if len(message) <= most else f"{message[: most - 1]}…")
 
     def copy_silently(self, text: str) -> None:
         """Copy a text to the terminal's clipboard."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from layerstore import DriverStore
 
 _SLOW = 0.5  # seconds before the screen explains the delay
-_AGAIN = 1.0  # seconds between two looks at the lock
+_AGAIN = 1.0  # seconds between two checks of the lock
 
 
 class OpeningScreen(TypedScreen):
@@ -181,12 +181,16 @@ class OpeningScreen(TypedScreen):
     def _fail(self, error: Exception) -> None:
         """Show why the store cannot be opened, and what to do."""
         self._forget_typed()
-        told = explain(error)
+        explained = explain(error)
         self.add_class("-failed")
-        self.query_one("#box", Vertical).border_title = Content(safe(told.headline))
-        facts = [Content.assemble((f"{label:<11}", MUTED), safe(value)) for label, value in told.facts]
-        way_out = Content.assemble(("→ ", "bold $text-success"), safe(told.way_out)) if told.way_out else Content("")
-        self._show(safe_lines(told.text), Content("\n").join(facts), way_out)
+        self.query_one("#box", Vertical).border_title = Content(safe(explained.headline))
+        facts = [Content.assemble((f"{label:<11}", MUTED), safe(value)) for label, value in explained.facts]
+        way_out = (
+            Content.assemble(("→ ", "bold $text-success"), safe(explained.way_out))
+            if explained.way_out
+            else Content("")
+        )
+        self._show(safe_lines(explained.text), Content("\n").join(facts), way_out)
         self.refresh_bindings()
 
     def _show(self, what: Content, facts: Content = Content(""), way_out: Content = Content("")) -> None:  # noqa: B008

@@ -1,4 +1,4 @@
-"""The whole program: opening, following, acting, and every state that must look right."""
+"""The whole program: opening a store, following it, the actions, the help and the palette."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from layertui.dialogs.delete import DeleteDialog, DeleteRequest
 from layertui.dialogs.error import ErrorDialog
 from layertui.dialogs.export import ExportDialog, ExportRequest
 from layertui.dialogs.flags import FlagChanges, FlagsDialog
-from layertui.dialogs.help import HelpScreen
+from layertui.dialogs.help import HelpLines, HelpScreen
 from layertui.dialogs.names import NamesDialog
 from layertui.jobs.runner import Job
 from layertui.jobs.strip import JobsStrip
@@ -44,7 +44,7 @@ def opening_text(app: LayertuiApp) -> str:
     return "\n".join(str(widget.render()) for widget in app.screen.query("Static"))
 
 
-async def test_there_is_something_to_see_before_the_store_is_open(place: Place, store: LayerStore) -> None:
+async def test_the_opening_screen_is_shown_before_the_store_is_open(place: Place, store: LayerStore) -> None:
     gate = threading.Event()
 
     def slowly() -> LayerStore:
@@ -114,7 +114,7 @@ async def test_an_empty_store_says_what_to_do(place: Place) -> None:
         assert "Reload" not in browser.text("KeyBar")
 
 
-async def test_where_the_filter_finds_nothing_the_keys_clear_it(store: LayerStore, place: Place) -> None:
+async def test_without_matches_the_key_bar_offers_to_clear_the_filter(store: LayerStore, place: Place) -> None:
     async with browsing(place.open) as browser:
         await browser.press("slash", "z", "q", "z", "enter")
         keys = " ".join(browser.text("KeyBar").split())
@@ -141,7 +141,7 @@ async def test_changes_by_others_appear_and_the_cursor_stays(store: LayerStore, 
         await browser.until(lambda: "mounted" in browser.text("#layers") or "mnt" in browser.text("#layers"))
 
 
-async def test_a_layer_that_goes_leaves_the_cursor_to_its_neighbour(store: LayerStore, place: Place) -> None:
+async def test_the_cursor_of_a_deleted_layer_moves_to_its_neighbour(store: LayerStore, place: Place) -> None:
     async with browsing(place.open) as browser:
         await browser.press("j", "j", "j")
         place.open().delete("tool")
@@ -154,7 +154,7 @@ async def test_a_layer_that_goes_leaves_the_cursor_to_its_neighbour(store: Layer
         assert browser.cursor == "app"
 
 
-async def test_a_file_that_breaks_meanwhile_is_told_and_nothing_is_lost(store: LayerStore, place: Place) -> None:
+async def test_a_store_that_becomes_corrupt_is_reported_and_stays_visible(store: LayerStore, place: Place) -> None:
     async with browsing(place.open) as browser:
         good = place.layers_json.read_text()
         place.layers_json.write_text("[{]")
@@ -252,7 +252,7 @@ async def test_delete_takes_the_marked_layers_children_first(store: LayerStore, 
         assert not browser.screen.query_one(JobsStrip).display
 
 
-async def test_the_plan_says_what_becomes_free_on_disk(store: LayerStore, place: Place) -> None:
+async def test_the_plan_shows_the_freed_disk_space(store: LayerStore, place: Place) -> None:
     async with browsing(place.open) as browser:
         await browser.press("m")
         await browser.press("G", "d")
@@ -260,7 +260,7 @@ async def test_the_plan_says_what_becomes_free_on_disk(store: LayerStore, place:
         await browser.settle()
         said = str(browser.app.screen.query_one("#sum", Static).render())
         assert f"Frees {size_text(store.usage('lone').size)} on disk" in said
-        assert not browser.app._notifications, "older messages do not lie on the buttons"
+        assert not browser.app._notifications, "no older message covers the buttons"
 
 
 async def test_a_refusal_of_the_store_is_shown(store: LayerStore, place: Place) -> None:
@@ -307,7 +307,7 @@ async def test_the_copy_menu(store: LayerStore, place: Place) -> None:
         assert browser.app.screen is browser.screen
 
 
-async def test_a_store_that_is_read_only_says_so_and_refuses(store: LayerStore, place: Place) -> None:
+async def test_a_read_only_store_says_so_and_refuses_writes(store: LayerStore, place: Place) -> None:
     async with browsing(lambda: place.open(read_only=True)) as browser:
         assert "READ-ONLY" in browser.text("HeaderBar")
         shown = browser.text("KeyBar")
@@ -324,13 +324,15 @@ async def test_a_store_that_is_read_only_says_so_and_refuses(store: LayerStore, 
 
 async def test_help_lists_every_key(store: LayerStore, place: Place) -> None:
     async with browsing(place.open) as browser:
-        await browser.press("question_mark")
+        await browser.press("question_mark", "i")
         assert isinstance(browser.app.screen, HelpScreen)
+        words = {word for line in browser.app.screen.query_one(HelpLines).lines for word in line.plain.split()}
+        assert {*all_actions()} - words == set()
         await browser.press("escape")
         assert browser.app.screen is browser.screen
 
 
-def test_every_key_has_an_id_of_its_own_and_a_sentence() -> None:
+def test_every_action_has_a_unique_id_and_a_help_text() -> None:
     groups = {id(group): group for groups in PLACES.values() for group in groups}
     actions = [action for group in groups.values() for action in group]
     assert all(action.help and action.label for action in actions)
@@ -358,7 +360,7 @@ async def test_the_palette_runs_actions(store: LayerStore, place: Place) -> None
         await browser.until(lambda: browser.app.screen is browser.screen and browser.screen.panel.id == "lineage")
 
 
-async def test_what_can_seldom_be_done_comes_late_in_the_palette(store: LayerStore, place: Place) -> None:
+async def test_rarely_possible_actions_come_last_in_the_palette(store: LayerStore, place: Place) -> None:
     async with browsing(place.open) as browser:
         await browser.pilot.press("ctrl+p")
         found = browser.app.screen.query_one(OptionList)

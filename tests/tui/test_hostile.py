@@ -1,4 +1,4 @@
-"""Names from the disk are data: every screen, fed with hostile ones, in a real terminal that checks every byte."""
+"""Every screen with hostile names from disk, in a terminal that checks every byte the program sends."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ESC = "\x1b"
 
 
 def screen_classes() -> set[str]:
-    """Return the names of all screens that the program can show: those that no other screen of it builds on."""
+    """Return the names of all screens that the program can show: the screen classes without subclasses."""
     for module in pkgutil.walk_packages(layertui.__path__, "layertui."):
         if module.name != "layertui.__main__":
             importlib.import_module(module.name)
@@ -46,7 +46,7 @@ def screen_classes() -> set[str]:
 
 
 class Walk:
-    """One run of the program. `screens` and `places` are what was seen of it."""
+    """One run of the program. `screens` and `places` are those that were seen so far."""
 
     def __init__(self, store: HostileStore, *arguments: str) -> None:
         self.store = store
@@ -61,7 +61,7 @@ class Walk:
         self.places: set[str] = set()
 
     def see(self, *texts: str, screen: str = "", place: str = "") -> None:
-        """Wait for texts on the screen; they prove that a screen or a place is there."""
+        """Wait for texts on the screen, and note the screen or place that they prove to be visible."""
         self.terminal.wait_for(*texts)
         if screen:
             self.screens.add(screen)
@@ -69,17 +69,17 @@ class Walk:
             self.places.add(place)
 
     def press(self, keys: str, *texts: str, screen: str = "", place: str = "") -> None:
-        """Type keys, and wait for what they bring."""
+        """Type keys, and wait for their effect."""
         self.terminal.type(keys)
         self.see(*texts, screen=screen, place=place)
 
     def leave(self, title: str, keys: str = ESC) -> None:
-        """Type keys that close a dialog, and wait until its title is gone."""
+        """Type keys that close a dialog, and wait until its title disappears."""
         self.terminal.type(keys)
         self.terminal.wait(lambda shown: title not in shown, f"{title!r} to go")
 
     def to_layer(self, name: str = "") -> None:
-        """Go to the list, and there to one of the first two layers: what has the focus is left by escape."""
+        """Press escape until the list has the focus, and move to one of the first two layers."""
         for _ in range(6):
             if "space Mark" in self.terminal.shown:
                 break
@@ -88,16 +88,16 @@ class Walk:
         self.press("g" if name == "base" else "gj", "space Mark", f"╮╭─ {name}-layer ─")
 
     def find_lone(self) -> None:
-        """Go to the layer `lone` by the filter, which stays."""
+        """Filter the list for the layer `lone`, and keep the filter."""
         self.to_layer("base")
         self.press("/", "⏎ To the list")
         self.press("lone", "1 of 33")
         self.press("\r", "space Mark", "lone-layer")
 
     def copy(self, keys: str, says: str) -> str:
-        """Type keys that copy, and return what the clipboard got: one text, and nothing in it that a shell obeys."""
+        """Type keys that copy, and return the copied text, which must be safe to paste into a shell."""
         before = self.copies
-        assert len(self.terminal.copied) == before, "nothing was copied unasked"
+        assert len(self.terminal.copied) == before, "nothing else was copied"
         self.copies += 1
         self.terminal.type(keys)
         self.terminal.wait(lambda shown: len(self.terminal.copied) > before and says in shown, f"{says!r} and a copy")
@@ -108,7 +108,7 @@ class Walk:
 
 @pytest.fixture
 def store() -> Iterator[HostileStore]:
-    with tempfile.TemporaryDirectory(prefix="lt") as folder:  # a short path, to be seen whole in the dialogs
+    with tempfile.TemporaryDirectory(prefix="lt") as folder:  # a short path, so dialogs do not cut it
         yield HostileStore(Path(folder))
 
 
@@ -119,7 +119,7 @@ def walk(store: HostileStore) -> Iterator[Walk]:
     walk.terminal.close()
 
 
-def test_every_screen_shows_names_and_obeys_none(walk: Walk) -> None:
+def test_no_screen_sends_control_characters_of_names(walk: Walk) -> None:
     for step in STEPS:
         step(walk)
         assert not walk.terminal.problems, f"{step.__name__}: {walk.terminal.problems}"
@@ -132,12 +132,12 @@ def test_every_screen_shows_names_and_obeys_none(walk: Walk) -> None:
 
 
 ELSEWHERE = {"OpeningScreen"}
-"""What another test of this file sees."""
+"""The screens that another test of this file shows."""
 
 
 @pytest.fixture(scope="module", autouse=True)
 def locked() -> Iterator[Walk]:
-    """Start a program on a store that a process with an odd name has locked; it gives up while other tests run."""
+    """Start the program on a store locked by a process with a hostile name. It times out while other tests run."""
     holder = "import fcntl, sys, time; lock = open(sys.argv[1], 'r+'); fcntl.lockf(lock, fcntl.LOCK_EX)"
     holder += "; print(flush=True); time.sleep(300)"
     with tempfile.TemporaryDirectory(prefix="lt") as name:
@@ -153,7 +153,7 @@ def locked() -> Iterator[Walk]:
             process.stdout.close()
 
 
-def test_a_store_that_cannot_be_opened_is_named_escaped(locked: Walk) -> None:
+def test_a_store_that_cannot_be_opened_is_escaped(locked: Walk) -> None:
     terminal, folder = locked.terminal, locked.store.root / "vfs-layers"
     terminal.wait_for("Store is locked", f"{ODD_SHOWN}/vfs-layers/layers.lock", r"Held by    \x1b]0;evil\x07p\u009b")
     (folder / "layers.lock").unlink()
@@ -166,7 +166,7 @@ def test_a_store_that_cannot_be_opened_is_named_escaped(locked: Walk) -> None:
 
 
 @pytest.mark.parametrize("key", [key for key in SHOWN if key not in ("markup", "action")] + ["pile"])
-def test_the_terminal_of_these_tests_notices(store: HostileStore, key: str) -> None:
+def test_the_strict_terminal_detects_hostile_output(store: HostileStore, key: str) -> None:
     write = "import sys; sys.stdout.buffer.write(b'\\x1b[?1049h' + sys.argv[1].encode() + b'\\x1b[?1049l')"
     terminal = StrictTerminal([sys.executable, "-c", write, f"{key}:{HOSTILE[key]}"], os.environ, str(store.work))
     try:
@@ -196,7 +196,7 @@ def test_the_terminal_of_these_tests_notices(store: HostileStore, key: str) -> N
         ),
     ],
 )
-def test_the_command_line_writes_names_escaped(store: HostileStore, arguments: list[str], says: str) -> None:
+def test_the_command_line_escapes_names(store: HostileStore, arguments: list[str], says: str) -> None:
     (store.work / "odd.toml").write_text('"x\x9b\u202e\u2028" = 1\n', encoding="utf-8")
     own = [] if "--root" in arguments else store.arguments
     own += [] if "--driver" in arguments else ["--driver", "vfs"]
@@ -219,7 +219,7 @@ def summary(walk: Walk) -> None:
     walk.see(*(SHOWN[key] for key in ("clip", "dcs", "c1", "bidi", "lines", "breaks", "action")))
     assert walk.copy("jjy", "Copied value: " + SHOWN["clip"]) == "$'clip:\\033]52;c;ZXZpbA==\\007@base'"
     walk.press("G", f"{ODD_SHOWN}/vfs/dir/")
-    for _ in range(5):  # through metadata, flags, big data, label and users
+    for _ in range(5):  # past metadata, flags, big data, label and users
         walk.terminal.type("\x02")
         walk.terminal.read(0.05)
 
@@ -355,7 +355,7 @@ def mounts(walk: Walk) -> None:
         walk.press("d", "In use by processes", r"lone: \x1b]0;evil\x07sleep 60")
         walk.leave("In use by processes")
     walk.press("s", "Shell in lone", "lone-layer", screen="ShellDialog")
-    walk.press("\r", "a shell of this host", f"{ODD_SHOWN}/vfs/dir/lone", "[layer lone]")
+    walk.press("\r", "the host's shell", f"{ODD_SHOWN}/vfs/dir/lone", "[layer lone]")
     walk.press("exit\n", "lone-layer", "? Help")
     walk.press(ESC, "base-layer")
 
@@ -372,9 +372,9 @@ def stale(walk: Walk) -> None:
 def help_and_palette(walk: Walk) -> None:
     walk.press("?", "Help", "i IDs", screen="HelpScreen")
     walk.press("/", "Part of a key or a description")
-    walk.terminal.paste("as it is copied\u202e\x9b")
-    walk.see(r"$'a\nb'", "one word of the shell")
-    walk.leave("as it is copied")
+    walk.terminal.paste("when copied\u202e\x9b")
+    walk.see(r"$'a\nb'", "one word for a shell")
+    walk.leave("when copied")
     walk.leave("i IDs")
     walk.press("\x10", "Search for commands")
     walk.terminal.paste("screen\u202e\u2066\x9bshot")

@@ -1,4 +1,4 @@
-"""Layers that were pulled partially, or lie in composefs images, in the browser."""
+"""Partially pulled layers and composefs layers in the browser."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ async def export(browser: Browser, target: Path) -> None:
     await browser.settle()
 
 
-async def test_an_export_says_that_nothing_vouches_for_it(place: Place, tmp_path: Path) -> None:
+async def test_an_unverified_export_says_so(place: Place, tmp_path: Path) -> None:
     make_partial(place.open(), digest=False)
     async with browsing(place.open, size=(140, 50)) as browser:
         assert "partially, file by file" in browser.text("FieldList")
@@ -33,7 +33,7 @@ async def test_an_export_says_that_nothing_vouches_for_it(place: Place, tmp_path
         assert any("Not verified" in notice.message for notice in browser.app._notifications)
 
 
-async def test_a_composefs_layer_is_explained_and_the_others_go_on(tmp_path: Path) -> None:
+async def test_a_composefs_layer_is_explained_and_others_still_work(tmp_path: Path) -> None:
     need_root()
 
     def open_store() -> LayerStore:

@@ -1,6 +1,6 @@
-"""Pictures of every panel and dialog, from the whole program on a real store whose facts are the same everywhere.
+"""Pictures of every panel and dialog, taken from the whole program on a real store with reproducible records.
 
-Each is taken at three sizes of one run: what a screen looks like may not depend on the size that it began with.
+Each picture is taken at three sizes in one run, since a screen must not depend on the size that it starts with.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ SHOWN_ROOT = Path("/var/lib/containers/storage")
 
 
 class Pictured(LayerStore):
-    """A real store that says it is where such stores are, on a file system that gives each file one block."""
+    """A real store that reports a standard graph root, and one block of disk space for each file."""
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
@@ -66,14 +66,14 @@ class Pictured(LayerStore):
     def repair_plan(self, findings: Iterable[Finding], **how: Any) -> list[RepairStep]:
         plan = super().repair_plan([self._found[finding.key] for finding in findings], **how)
         return [
-            replace(step, finding=self._shown(step.finding), text=self._told(step.text), frees=DiskUsage(8192, 2))
+            replace(step, finding=self._shown(step.finding), text=self._relocated(step.text), frees=DiskUsage(8192, 2))
             for step in plan
         ]
 
     def _shown(self, finding: Finding) -> Finding:
-        return replace(finding, text=self._told(finding.text), path=self._told(finding.path))
+        return replace(finding, text=self._relocated(finding.text), path=self._relocated(finding.path))
 
-    def _told(self, text: str) -> str:
+    def _relocated(self, text: str) -> str:
         return text.replace(str(super().graph_root), str(SHOWN_ROOT))
 
 
@@ -105,7 +105,7 @@ TARS = [
 
 @pytest.fixture(scope="module")
 def pictured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    """A store whose records are the same every time, with something to find for a check; looking changes none."""
+    """Create a store with reproducible records and some findings, and assert that no test changes it."""
     folder = tmp_path_factory.mktemp("pictured")
     place = Place(folder / "root", folder / "run")
     store = place.open()
@@ -146,13 +146,13 @@ def pictured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
 
 @dataclass
 class Camera:
-    """Compares pictures of the running program with those that were approved."""
+    """Compares pictures of the running program with the approved ones."""
 
     approved: SnapshotAssertion
     folder: Path
 
     async def take(self, browser: Browser, *, themes: bool = False) -> None:
-        """Compare the screen at each size, and with `themes` in the other themes too."""
+        """Compare the screen at each size, and with `themes` also in the other themes."""
         for field in (*browser.app.screen.query(Input), *browser.app.screen.query(TextArea)):
             field.cursor_blink = False
         differing = []
@@ -166,11 +166,11 @@ class Camera:
         assert not differing, f"not as approved (see --snapshot-update): {', '.join(differing)}"
 
     async def _differing(self, browser: Browser, name: str) -> list[str]:
-        """Return the file of the picture as it is now, if it is not the one that was approved."""
+        """Save the current picture and return its path, if it differs from the approved one."""
         await browser.pilot.pause()
         if not browser.app.jobs.idle:
             await browser.settle()
-        await browser.pilot.pause()  # what came last may have brought a scroll bar, for which all is laid out once more
+        await browser.pilot.pause()  # a new scroll bar causes another layout
         picture = browser.app.export_screenshot()
         if self.approved(name=name) == picture:
             return []
@@ -181,7 +181,7 @@ class Camera:
 
 @pytest.fixture
 def camera(snapshot: SnapshotAssertion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Camera:
-    """A camera on a host that has a folder to write in, and so much room there."""
+    """Return a camera on a host with a fixed working directory and free disk space."""
     monkeypatch.chdir("/tmp")
     room = shutil.disk_usage("/tmp")._replace(free=123_000_000_000)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: room)
@@ -198,7 +198,7 @@ async def running(app: LayertuiApp) -> AsyncIterator[Browser]:
 
 @asynccontextmanager
 async def browsing(place: Place, keys: str = "", *, choice: DriverChoice | None = None) -> AsyncIterator[Browser]:
-    """Run the program and press keys: those between two spaces at one go, then it waits until nothing runs."""
+    """Run the program and press groups of keys, waiting until it is idle after each group."""
     open_store = partial(Pictured.open, place.root, place.run, driver="vfs")
     async with running(LayertuiApp(open_store, choice=choice, clock=lambda: NOW)) as browser:
         await browser.until(lambda: isinstance(browser.app.screen, LayersScreen))
@@ -237,7 +237,7 @@ VIEWS = {
     "copy": "j,j,y",
     "help": "question_mark",
 }
-"""Each begins with the program opened anew, with the cursor on the first layer."""
+"""The keys of each picture, from a newly started program with the cursor on the first layer."""
 
 THEMED = ("changes", "delete-forced")
 
@@ -245,7 +245,7 @@ THEMED = ("changes", "delete-forced")
 @pytest.mark.parametrize("view", VIEWS)
 async def test_view(camera: Camera, pictured: Place, view: str) -> None:
     if view == "extract":
-        need_root()  # others are asked less
+        need_root()  # the dialog has fewer options for other users
     async with browsing(pictured, VIEWS[view]) as browser:
         await camera.take(browser, themes=view in THEMED)
 

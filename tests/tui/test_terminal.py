@@ -1,4 +1,4 @@
-"""The real program in a real pseudo-terminal: headless tests do not see how it ends."""
+"""The real program in a pseudo-terminal, for its end, which headless tests do not cover."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_it_ends_when_the_terminal_goes_without_a_signal(root: Path) -> None:
+def test_the_program_ends_when_the_terminal_closes_without_a_signal(root: Path) -> None:
     program = Program(root, ignore_hangup=True)
     try:
         program.read_until("base-layer")

@@ -17,7 +17,7 @@ Folders = Mapping[str, Folder]
 
 
 def folders_job(store: LayerStore, layer_id: str, paths: Sequence[str], *, number: int = 0) -> Job[Folders]:
-    """List folders of a layer's file system; a folder that does not exist is left out.
+    """List folders of a layer's file system, skipping those that do not exist.
 
     Jobs with different numbers do not cancel each other.
     """
@@ -71,7 +71,7 @@ def tones_job(language: str, piece: bytes) -> Job[Tones]:
 
 
 def more_job(store: LayerStore, layer_id: str, path: str, offset: int) -> Job[tuple[bytes, int]]:
-    """Read the next piece of a file; return it and how many bytes were asked for."""
+    """Read the next piece of a file, and return it with the number of bytes that were requested."""
 
     def work(job: Job[tuple[bytes, int]]) -> tuple[bytes, int]:
         del job
@@ -117,7 +117,7 @@ def extract_job(
 
 
 def extract_tar_job(store: LayerStore, layer_id: str, path: str, target: Path, *, overwrite: bool) -> Job[int]:
-    """Write a tar of a file or a folder of a layer, all or nothing; return its bytes. The job only reads the store."""
+    """Write a tar of a file or a folder of a layer, all or nothing, and return its size. It only reads the store."""
 
     def work(job: Job[int]) -> int:
         size = store.extract_tar(

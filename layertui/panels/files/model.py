@@ -31,7 +31,7 @@ class FileTree:
         keys: their paths; the key of a note ends in a NUL.
         notes: the texts of the notes by node.
         shape: the parents and children.
-        unread: the folders that nobody has opened yet.
+        unread: the folders that are not read yet.
         matched: 1 for each match of a search, 0 for the folders above it; empty without a search.
     """
 
@@ -97,7 +97,7 @@ class _Nodes:
 
 
 def build_file_tree(folders: Mapping[str, Folder], *, by_size: bool = False) -> FileTree:
-    """Put together the folders that were read, from "/" down; with `by_size` the largest files of each come first."""
+    """Build the tree of the folders that were read, from "/" down. With `by_size`, the largest files come first."""
     nodes = _Nodes()
     levels: list[tuple[int, Iterator[FileEntry]]] = [(ROOT, _content(nodes, folders["/"], ROOT, by_size))]
     while levels:

@@ -38,8 +38,7 @@ _POLL = 0.1  # seconds between two updates of the progress of a search
 class FilesPanel(Panel):
     """Shows the files of the layer under the cursor: folders as they are opened, a search, and previews.
 
-    A layer is shown with the folders open that were open in the layer before, so that one path can be followed through
-    layers.
+    Folders stay open when the cursor moves to another layer, so the user can follow a path through layers.
     """
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
@@ -111,7 +110,7 @@ class FilesPanel(Panel):
         return unanswered and (self._pause is not None or to_come(self._search))
 
     def forget(self) -> None:
-        """Read everything again that is shown."""
+        """Read everything that is shown once more."""
         self._drop(self._known)
 
     def forget_changed(self, view: StoreView) -> None:
@@ -263,7 +262,7 @@ class FilesPanel(Panel):
             self._known.popitem(last=False)
 
     def reveal(self, path: str) -> None:
-        """Put the cursor on a path in the tree of all files, reading the folders on the way."""
+        """Move the cursor to a path in the tree of all files, reading the folders above it."""
         self.view.tree_widget.want(path)
         known = self._known.get(self.layer_id, {})
         missing = [folder for folder in outer_folders(path) if folder not in known]
@@ -393,7 +392,7 @@ class FilesPanel(Panel):
         self.browser.jobs.submit(jobs.tones_job(language, piece), self, found, failed)
 
     def on_preview_view_more_wanted(self, event: PreviewView.MoreWanted) -> None:
-        """Read on."""
+        """Read the next piece of the file."""
         event.stop()
         layer_id, path, offset = self.layer_id, self.view.preview_path, event.offset
 

@@ -71,11 +71,11 @@ class JsonText:
 def _unquoted(text: str) -> str:
     """Return the text of a JSON string, or the string as written if it is invalid or has lone surrogates."""
     try:
-        said = json.loads(text)
-        said.encode()
+        unquoted = json.loads(text)
+        unquoted.encode()
     except ValueError:
         return text
-    return str(said)
+    return str(unquoted)
 
 
 def parse_json(text: str) -> JsonText:

@@ -18,8 +18,8 @@ from layertui.text.safe import safe
 _BLOBS = 4
 _AROUND = 4  # cells of a line that are not indentation, key or value: the sign of the fold, and the blanks at the edge
 _VALUE_LINES = 4
-_LOOKED_AT = 2000  # lines among which the longest value is searched for
-_LOW = 12  # lines of the panel up to which the value has half of them
+_LOOKED_AT = 2000  # lines that are searched for the longest value
+_LOW = 12  # height of the panel up to which the value gets half of it
 
 
 class JsonPanel(Panel):
@@ -111,7 +111,7 @@ class JsonPanel(Panel):
         self._show_value()
 
     def _make_room(self) -> None:
-        """Give the value as many lines as the longest one that the tree cuts needs, whichever the cursor is on."""
+        """Give the value as many lines as the longest value that the tree cuts, wherever the cursor is."""
         record = self.query_one(JsonTree).record
         width = self.size.width - _AROUND
         long = [

@@ -23,7 +23,7 @@ class WasteTable:
     by_layer: bool = False
 
     def folded(self) -> Sequence[int]:
-        """Return the rows that can be folded, which a new table starts with."""
+        """Return the rows that start folded: all that have children."""
         return [node for node in range(len(self.rows)) if not self.shape.is_leaf(node)]
 
 

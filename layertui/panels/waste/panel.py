@@ -26,7 +26,7 @@ from layertui.widgets.tree.tree import VirtualTree
 _CACHED = 16
 _MOST_ROWS = 500_000
 _POLL = 0.1  # seconds between two updates of the progress
-_LOW = 9  # lines up to which the explanation is left out
+_LOW = 9  # height of the panel up to which the explanation is hidden
 
 NOTHING = (
     "Nothing is wasted: every byte of this layer and its ancestors is visible in the final image.\n\n"
@@ -163,7 +163,7 @@ class WastePanel(Panel):
         self._wanted, self._shown = (), None
 
     def forget_changed(self, view: StoreView) -> None:  # noqa: ARG002 - the digests are part of the keys
-        """Compute chains again in which a layer has no digest."""
+        """Compute chains again that have a layer without a digest."""
         for chain in [chain for chain in self._reports if _is_loose(chain)]:
             del self._reports[chain]
         if _is_loose(self._wanted):
@@ -206,7 +206,7 @@ class WastePanel(Panel):
             self._browser.go_to_layer(self.layer_id)
 
     def on_resize(self) -> None:
-        """Leave the explanation out where lines are few."""
+        """Hide the explanation in a low panel."""
         self.query_one(WasteSummary).set_class(self.size.height < _LOW, "-low")
 
 

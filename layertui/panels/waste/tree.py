@@ -26,7 +26,7 @@ _COPIES = 8
 _EDGE = 1  # blank cells beside the scroll bar
 _KINDS = {ChangeKind.ADD: "added", ChangeKind.MODIFY: "replaced", ChangeKind.DELETE: "deleted"}
 
-MEANING = "Bytes of files that a later layer replaces or deletes: they are pulled and stored, but never visible."
+MEANING = "Bytes of files that a later layer replaces or deletes: stored, but never visible."
 
 
 def efficiency_text(report: WasteReport) -> str:

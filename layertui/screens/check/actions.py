@@ -17,7 +17,7 @@ class _Findings(Protocol):
 
     @property
     def chosen(self) -> Any:
-        """The marked findings, or the one under the cursor, that a repair can do something about."""
+        """The repairable findings among the marked ones, or else under the cursor."""
         ...
 
 
@@ -63,7 +63,7 @@ FINDINGS_ACTIONS: Actions = (
         "Mark",
         "Mark or unmark the finding, or all findings of a group",
         "mark",
-        refusal=lambda screen: "" if screen.findings.markable else "A repair can do nothing about it",
+        refusal=lambda screen: "" if screen.findings.markable else "There is no automatic fix for this",
         shown=True,
     ),
     Action("findings.open", "enter", "Plan", "Show what a repair would do; on a group, fold it", "toggle_fold"),
@@ -86,7 +86,7 @@ CHECK_ACTIONS: Actions = (
         "Repair…",
         "Show what a repair of the marked findings would do",
         lambda screen: screen.plan(),
-        refusal=lambda screen: "" if screen.findings.chosen else "A repair can do nothing about it",
+        refusal=lambda screen: "" if screen.findings.chosen else "There is no automatic fix for this",
         shown=True,
     ),
     Action(

@@ -193,8 +193,7 @@ class LayersScreen(TypedScreen):
     def holds(self, key: str, *, behind: bool) -> bool:
         """Let keys wait until the layers are there, and until a list or a panel shows the result of its filter.
 
-        They also wait a moment for a dialog that a look-up may open. Where a search takes long, the keys that end it
-        overtake the others.
+        They also wait a moment for a dialog that a look-up may open. Keys that end a long search overtake the others.
         """
         if self._past is not None or self._focus_comes or not self.query("#layers"):
             return True
@@ -212,7 +211,7 @@ class LayersScreen(TypedScreen):
         return not self._leaves(key) or (behind and monotonic() - self._left_filter < _PATIENCE)
 
     def _leaves(self, key: str) -> bool:
-        """Return whether a key ends what may take long, and cannot be a letter of a text."""
+        """Return whether a key ends something that may take long, and is not a character being typed."""
         active = self.active_bindings.get(key) if len(key) > 1 else None
         return active is not None and active.binding.id in _LEAVE
 

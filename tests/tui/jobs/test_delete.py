@@ -1,4 +1,4 @@
-"""Deleting several layers: how far it came is told, whether it is cancelled or fails half-way."""
+"""Deleting several layers: a job that is cancelled or fails reports how far it got."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from layertui.jobs.write import delete_job
 from support.browser import Place, browsing
 
 
-def test_a_cancelled_job_tells_what_is_gone_and_what_is_not(place: Place, store: LayerStore) -> None:
+def test_a_cancelled_deletion_reports_how_far_it_got(place: Place, store: LayerStore) -> None:
     view = read_view(store, {})
     rows = [view[store.get(name).id] for name in ("tool", "lone")]
-    told: list[tuple[int, int | None]] = []
+    reported: list[tuple[int, int | None]] = []
 
-    def tell(job: Job[Any]) -> None:
-        told.append((job.done, job.total))
+    def notify(job: Job[Any]) -> None:
+        reported.append((job.done, job.total))
         job.stop_event.set()
 
     job = delete_job(store, rows, force=False)
-    job.tell = tell
+    job.notify = notify
     assert job.work(job) == (rows[0].id,)
     assert job.outcome == "1 layer deleted, cancelled before the other 1"
-    assert (told, job.unit) == ([(0, 2)], "layer")
+    assert (reported, job.unit) == ([(0, 2)], "layer")
     assert store.exists("lone")
 
 
@@ -44,7 +44,7 @@ async def test_the_strip_counts_layers_and_not_bytes(place: Place, store: LayerS
         assert "B/s" not in browser.text("JobsStrip")
 
 
-def test_one_that_fails_tells_what_was_deleted_before(place: Place, store: LayerStore) -> None:
+def test_a_failed_deletion_reports_how_far_it_got(place: Place, store: LayerStore) -> None:
     view = read_view(store, {})
     rows = [view[store.get(name).id] for name in ("tool", "base")]
     job = delete_job(store, rows, force=False)

@@ -1,3 +1,5 @@
+"""The runner: queues, cancelling, progress and errors of jobs."""
+
 from __future__ import annotations
 
 import threading
@@ -13,7 +15,7 @@ from layertui.jobs.runner import Job, JobChanged, JobFailed, JobRunner, JobState
 
 
 class Target:
-    """Records the messages that it is posted, and makes calls at once."""
+    """Records messages, and makes calls immediately."""
 
     def __init__(self) -> None:
         self.messages: list[Message] = []
@@ -63,7 +65,7 @@ def until_stopped(job: Job[str]) -> None:
     raise Cancelled
 
 
-def test_a_job_posts_its_message(runner: JobRunner, target: Target) -> None:
+def test_a_job_delivers_its_result(runner: JobRunner, target: Target) -> None:
     one = runner.submit(job("one"), target, target.done.append)
     wait(lambda: runner.idle)
     assert target.done == ["one"]
@@ -126,7 +128,7 @@ def test_a_write_that_waits_is_cancelled_at_once(runner: JobRunner, target: Targ
     assert target.done == []
 
 
-def test_the_next_job_with_the_same_key_stops_the_one_before(runner: JobRunner, target: Target) -> None:
+def test_a_new_job_cancels_the_previous_one_with_the_same_key(runner: JobRunner, target: Target) -> None:
     old = runner.submit(job("old", until_stopped, key="k"), target, target.done.append)
     wait(lambda: old.state is JobState.RUNNING)
     runner.submit(job("new", key="k"), target, target.done.append)
@@ -147,7 +149,7 @@ def test_a_late_result_of_a_cancelled_look_up_is_dropped(runner: JobRunner, targ
     assert target.done == []
 
 
-def test_progress_is_told_now_and_then_and_never_for_quiet_jobs(runner: JobRunner, target: Target) -> None:
+def test_progress_is_throttled_and_never_posted_for_quiet_jobs(runner: JobRunner, target: Target) -> None:
     def work(job: Job[str]) -> None:
         for done in range(10_000):
             job.progress(done, 10_000)
@@ -164,7 +166,7 @@ def test_progress_is_told_now_and_then_and_never_for_quiet_jobs(runner: JobRunne
     assert target.done[-1] == "quiet"
 
 
-def test_closing_stops_everything_and_does_not_hang_on_a_read(target: Target) -> None:
+def test_closing_stops_all_jobs_and_does_not_wait_for_reads(target: Target) -> None:
     runner = JobRunner()
     stuck = threading.Event()
     runner.submit(job("deaf", lambda job: stuck.wait(30)), target, target.done.append)
@@ -178,7 +180,7 @@ def test_closing_stops_everything_and_does_not_hang_on_a_read(target: Target) ->
     stuck.set()
 
 
-def test_an_error_goes_to_the_submitter_that_wants_it(runner: JobRunner, target: Target) -> None:
+def test_an_error_goes_to_the_handler_of_its_job(runner: JobRunner, target: Target) -> None:
     def fail(job: Job[str]) -> None:
         raise LayerUnknown("x")
 
@@ -190,7 +192,7 @@ def test_an_error_goes_to_the_submitter_that_wants_it(runner: JobRunner, target:
     assert not any(isinstance(message, JobFailed) for message in target.messages)
 
 
-def test_a_target_that_is_gone_hears_nothing(runner: JobRunner, target: Target) -> None:
+def test_a_closed_target_gets_nothing(runner: JobRunner, target: Target) -> None:
     def ended(*_: object) -> bool:
         raise RuntimeError("the event loop has ended")
 

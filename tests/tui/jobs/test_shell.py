@@ -1,4 +1,4 @@
-"""A shell in a layer: the real program gives its terminal away and takes it back."""
+"""A shell in a layer: the real program hands over its terminal and takes it back."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ def start(program: Program, *keys: str) -> None:
     program.read_until("Shell in")
     program.output.clear()
     program.press(*keys, "\r")
-    program.read_until("goes back to layertui")
+    program.read_until("to return to layertui")
 
 
 def tell(program: Program, command: str, answer: str) -> None:
-    """Type a command into the shell and wait for its answer."""
+    """Type a command into the shell, and wait for its output."""
     os.write(program.terminal, f"{command}\n".encode())
     program.read_until(answer)
 
@@ -66,7 +66,9 @@ def plain_shell(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ENV", raising=False)
 
 
-def test_the_shell_is_in_the_layer_and_the_browser_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_shell_runs_in_the_layer_and_returns_to_the_browser(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("NO_COLOR", "yes")
     store = store_at(tmp_path)
     with running(tmp_path) as program:
@@ -76,11 +78,11 @@ def test_the_shell_is_in_the_layer_and_the_browser_comes_back(tmp_path: Path, mo
         assert b"hello>" in program.output
         assert store.get("the-layer").mount_count == 1
         os.write(program.terminal, b"\x03\x1c")
-        program.read(1)  # the terminal drops what is typed meanwhile
+        program.read(1)  # the terminal drops keys that arrive before the signals are handled
         tell(program, "echo still-$((20+3))", "still-23")
         tell(program, "touch made-here; exit", "exit")
         program.read_until("again?")
-        assert program.ended(0.1) is None, "ctrl+c was the shell's alone"
+        assert program.ended(0.1) is None, "only the shell gets ctrl+c"
         assert (tmp_path / "g/vfs/dir" / ("f" * 64) / "made-here").exists()
         program.press("\r")
         program.read_until("Unmounted")
@@ -89,7 +91,7 @@ def test_the_shell_is_in_the_layer_and_the_browser_comes_back(tmp_path: Path, mo
         assert program.ended(10) == 0
 
 
-def test_a_mount_that_was_there_stays_as_it_was_counted(tmp_path: Path) -> None:
+def test_an_earlier_mount_keeps_its_count(tmp_path: Path) -> None:
     store = store_at(tmp_path)
     store.mount("the-layer")
     with running(tmp_path) as program:
@@ -101,12 +103,12 @@ def test_a_mount_that_was_there_stays_as_it_was_counted(tmp_path: Path) -> None:
         program.read_until("1 mount")
         assert store.get("the-layer").mount_count == 1
         assert b"again?" not in program.output
-        assert b"all users" not in program.output, "the mount of others is not for us to take away"
+        assert b"all users" not in program.output, "a mount of others is not ours to unmount"
         program.press("q")
         assert program.ended(10) == 0
 
 
-def test_a_mount_that_came_meanwhile_stays_as_well(tmp_path: Path) -> None:
+def test_a_mount_made_meanwhile_stays(tmp_path: Path) -> None:
     store = store_at(tmp_path)
     with running(tmp_path) as program:
         start(program)
@@ -126,7 +128,7 @@ def test_a_mount_that_came_meanwhile_stays_as_well(tmp_path: Path) -> None:
         assert program.ended(10) == 0
 
 
-def test_a_shell_that_is_killed_gives_the_terminal_back_all_the_same(tmp_path: Path) -> None:
+def test_the_terminal_is_taken_back_from_a_killed_shell(tmp_path: Path) -> None:
     store_at(tmp_path)
     with running(tmp_path) as program:
         start(program)
@@ -137,7 +139,7 @@ def test_a_shell_that_is_killed_gives_the_terminal_back_all_the_same(tmp_path: P
 
 
 def _shell_with_libraries() -> dict[str, bytes | str | None]:
-    """Return the files that /bin/sh of this host needs, by their paths in a layer."""
+    """Return /bin/sh of this host and the libraries that it needs, by their paths in a layer."""
     need_program("ldd")
     real = os.path.realpath("/bin/sh")
     listed = subprocess.run(["ldd", real], capture_output=True, text=True, check=False).stdout
@@ -152,7 +154,7 @@ def _shell_with_libraries() -> dict[str, bytes | str | None]:
     return members
 
 
-def test_root_may_change_into_the_layer(tmp_path: Path) -> None:
+def test_root_can_run_the_shell_of_the_layer(tmp_path: Path) -> None:
     need_root()
     need_program("chroot")
     members = _shell_with_libraries()
@@ -171,7 +173,7 @@ def test_root_may_change_into_the_layer(tmp_path: Path) -> None:
 
 
 def _put_executable(store: LayerStore, members: dict[str, bytes | str | None]) -> None:
-    """Put a layer whose files can all be run: what `make_tar` writes cannot."""
+    """Create a layer in which every file is executable, unlike those of `make_tar`."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for path, content in members.items():
@@ -190,7 +192,7 @@ def _put_executable(store: LayerStore, members: dict[str, bytes | str | None]) -
 # Without a terminal
 
 
-async def test_where_a_terminal_cannot_be_given_away_that_is_said(place: Place, store: LayerStore) -> None:
+async def test_a_terminal_that_cannot_be_handed_over_is_explained(place: Place, store: LayerStore) -> None:
     async with browsing(place.open) as browser:
         await browser.press("s")
         await browser.until(lambda: isinstance(browser.app.screen, ShellDialog))
@@ -210,10 +212,10 @@ async def test_a_layer_without_a_shell_offers_none(place: Place, store: LayerSto
         await browser.until(lambda: isinstance(browser.app.screen, ShellDialog))
         assert "in the layer" not in screen_text(browser.app).replace("in the layer's", "")
         await browser.press("escape")
-        assert not store.mounts(), "nothing is mounted before it is agreed to"
+        assert not store.mounts(), "nothing is mounted before the user agrees"
 
 
-async def test_who_uses_the_layer_is_counted() -> None:
+async def test_the_dialog_counts_the_users_of_the_layer() -> None:
     layer = Layer(id="a" * 64, names=(HOSTILE,))
     make = lambda: ShellDialog(layer, "/bin/sh", images=2, containers=1, children=1)  # noqa: E731
     async with shown(make) as (app, pilot):
@@ -231,7 +233,7 @@ def test_an_id_cannot_run_anything_in_the_prompt() -> None:
     assert prompt[:-2].rstrip() == "[layer ??id??w??h?]"
 
 
-def test_the_environment_is_ours_outside_and_its_own_inside() -> None:
+def test_only_the_hosts_shell_inherits_the_environment() -> None:
     ours = {"TERM": "xterm", "SECRET": "s", "PATH": "/odd", "NO_COLOR": ""}
     outside = ShellCall("f" * 64, "t", Path("/x")).environment(ours, no_color=True)
     inside = ShellCall("f" * 64, "t", Path("/x"), "/bin/busybox")
@@ -244,12 +246,12 @@ def test_the_environment_is_ours_outside_and_its_own_inside() -> None:
     assert inside.command[1:] == ["/x", "/bin/busybox", "sh"]
 
 
-def test_a_shell_that_is_not_there_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unusable_shell_falls_back_to_bin_sh(monkeypatch: pytest.MonkeyPatch) -> None:
     for wanted in ("/no/such/shell", "sh", "/etc/passwd", ""):
         monkeypatch.setenv("SHELL", wanted)
         assert shell.host_shell() == "/bin/sh"
 
 
-def test_the_banner_is_fit_for_a_terminal() -> None:
+def test_the_banner_is_escaped() -> None:
     banner = ShellCall("\x1b" * 64, HOSTILE, Path("/a\x1b[31m")).banner()
     assert all(char.isprintable() or char == "\n" for char in banner)

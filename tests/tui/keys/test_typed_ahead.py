@@ -1,4 +1,4 @@
-"""Keys that are typed faster than the screen follows: in order, and never to what had the focus before."""
+"""Type-ahead: keys take effect in order, and never reach the widget that had the focus before."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _WRITE_LOCK = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
 
 
 def burst(app: LayertuiApp, *keys: str) -> None:
-    """Put keys into the app's queue at once, as a terminal does that gets them in one piece."""
+    """Put keys into the queue of the app at once, as if the terminal sent them in one piece."""
     for key in keys:
         app.post_message(events.Key(key, key if len(key) == 1 else None))
 
@@ -52,7 +52,7 @@ def filter_text(browser: Browser) -> str:
 
 @pytest.fixture
 def environ(tmp_path: Path, own_home: Path) -> dict[str, str]:
-    """A store with three layers, and the environment that leads there."""
+    """Create a store with three layers, and return an environment that selects it."""
     store = LayerStore.open(tmp_path / "g", tmp_path / "r", driver="vfs")
     for name in ("web", "database", "cache"):
         store.put(make_tar({name: b"x"}), id=name, names=[f"{name}-layer"])
@@ -76,7 +76,7 @@ def start(environ: dict[str, str]) -> Iterator[Callable[[], LiveBrowser]]:
         browser.close()
 
 
-def test_a_filter_typed_in_one_piece_is_a_filter(start: Callable[[], LiveBrowser]) -> None:
+def test_a_filter_that_arrives_in_one_piece_is_a_filter(start: Callable[[], LiveBrowser]) -> None:
     browser = start()
     browser.wait_for("web-layer", "following")
     for text in ("/web", "/dumnq", "/size:>1kB"):
@@ -87,22 +87,20 @@ def test_a_filter_typed_in_one_piece_is_a_filter(start: Callable[[], LiveBrowser
     assert browser.quit() == 0
 
 
-def test_what_is_typed_behind_a_filter_meets_the_layer_that_was_found(start: Callable[[], LiveBrowser]) -> None:
+def test_keys_after_a_filter_act_on_the_match(start: Callable[[], LiveBrowser]) -> None:
     browser = start()
     browser.wait_for("web-layer", "following")
     browser.press("/database\rr")
     browser.wait_for("Names of database")
 
 
-def test_what_is_typed_before_the_first_picture_waits_for_the_layers(start: Callable[[], LiveBrowser]) -> None:
+def test_keys_before_the_first_frame_wait_for_the_layers(start: Callable[[], LiveBrowser]) -> None:
     browser = start()
     browser.press("/web")
     browser.wait_for("│ / web ", "1 of 3", seconds=20)
 
 
-def test_what_is_typed_while_somebody_has_the_lock_waits_and_the_holder_is_named(
-    start: Callable[[], LiveBrowser], tmp_path: Path
-) -> None:
+def test_keys_wait_for_a_locked_store_and_its_holder_is_named(start: Callable[[], LiveBrowser], tmp_path: Path) -> None:
     descriptor = os.open(tmp_path / "g" / "vfs-layers" / "layers.lock", os.O_RDWR)
     try:
         fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, _WRITE_LOCK)
@@ -115,7 +113,7 @@ def test_what_is_typed_while_somebody_has_the_lock_waits_and_the_holder_is_named
     browser.wait_for("│ / dq ", "0 of 3")
 
 
-def test_a_store_that_takes_long_can_be_left(start: Callable[[], LiveBrowser], tmp_path: Path) -> None:
+def test_quitting_works_while_the_store_is_locked(start: Callable[[], LiveBrowser], tmp_path: Path) -> None:
     descriptor = os.open(tmp_path / "g" / "vfs-layers" / "layers.lock", os.O_RDWR)
     try:
         fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, _WRITE_LOCK)
@@ -128,7 +126,7 @@ def test_a_store_that_takes_long_can_be_left(start: Callable[[], LiveBrowser], t
         os.close(descriptor)
 
 
-# What opens something
+# Keys that open something
 
 
 @pytest.mark.parametrize("panel", ["2", "3"])
@@ -155,7 +153,7 @@ async def test_the_path_of_a_dialog_gets_every_letter(store: LayerStore, place: 
 
 
 @pytest.mark.parametrize("key", ["d", "r", "f", "n", "s", "t", "y", "question_mark", "c"])
-async def test_nothing_behind_a_key_that_opens_something_reaches_the_list(
+async def test_keys_after_one_that_opens_a_screen_do_not_reach_the_list(
     store: LayerStore, place: Place, key: str
 ) -> None:
     async with browsing(place.open) as browser:
@@ -185,7 +183,7 @@ async def test_the_palette(store: LayerStore, place: Place) -> None:
         assert field.value == "mq"
 
 
-async def test_keys_behind_a_filter_wait_for_its_rows(store: LayerStore, place: Place) -> None:
+async def test_keys_after_a_filter_wait_for_its_rows(store: LayerStore, place: Place) -> None:
     async with browsing(place.open) as browser:
         name = browser.screen.view.rows[-1].id
         burst(browser.app, "slash", *name, "enter", "d")
@@ -194,7 +192,7 @@ async def test_keys_behind_a_filter_wait_for_its_rows(store: LayerStore, place: 
         assert filter_text(browser) == name
 
 
-async def test_keys_behind_the_filter_of_the_changes_wait_for_its_rows(
+async def test_keys_after_the_filter_of_changes_wait_for_its_rows(
     store: LayerStore, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = jobs.filter_changes
@@ -214,7 +212,7 @@ async def test_keys_behind_the_filter_of_the_changes_wait_for_its_rows(
         assert tree.tree_shown.filter.text == "bin"
 
 
-async def test_keys_behind_the_filter_of_the_files_wait_for_what_is_found(store: LayerStore, place: Place) -> None:
+async def test_keys_after_a_search_for_files_wait_for_its_matches(store: LayerStore, place: Place) -> None:
     layer = store.put(make_tar({"a": b"x", "b": b"x", "deep/in/it/tool": b"x", "deep/in/it/tool-2": b"x"}))[0].id
     async with browsing(place.open) as browser:
         browser.tree.go_to_key(layer)
@@ -224,7 +222,7 @@ async def test_keys_behind_the_filter_of_the_files_wait_for_what_is_found(store:
 
 
 @pytest.mark.parametrize(("later", "last"), [("q", ["escape"]), (["escape"], "")])
-async def test_a_search_that_takes_long_can_be_ended_over_the_keys_that_wait_for_it(
+async def test_keys_that_end_a_long_search_overtake_waiting_keys(
     store: LayerStore, place: Place, monkeypatch: pytest.MonkeyPatch, later: Sequence[str], last: Sequence[str]
 ) -> None:
     whole = LayerFiles.walk
@@ -246,7 +244,7 @@ async def test_a_search_that_takes_long_can_be_ended_over_the_keys_that_wait_for
         assert not browser.screen.query(".-zoom")
 
 
-async def test_pasted_text_keeps_its_place(store: LayerStore, place: Place) -> None:
+async def test_pasted_text_stays_in_order(store: LayerStore, place: Place) -> None:
     async with browsing(place.open) as browser:
         burst(browser.app, "slash", "a")
         browser.app.post_message(events.Paste("\x1bbc"))
@@ -255,9 +253,7 @@ async def test_pasted_text_keeps_its_place(store: LayerStore, place: Place) -> N
         assert filter_text(browser) == "abcd"
 
 
-async def test_keys_that_a_widget_takes_and_keys_that_nobody_takes_keep_nothing_waiting(
-    store: LayerStore, place: Place
-) -> None:
+async def test_keys_without_an_action_do_not_delay_others(store: LayerStore, place: Place) -> None:
     async with browsing(place.open) as browser:
         first = browser.tree.cursor_line
         burst(browser.app, "f11", "ctrl+g", "j", "j", "k", "f12")
@@ -265,10 +261,10 @@ async def test_keys_that_a_widget_takes_and_keys_that_nobody_takes_keep_nothing_
         assert browser.tree.cursor_line == first + 1
 
 
-# While a store is opened
+# While the store is being opened
 
 
-async def test_keys_wait_for_the_store_and_are_dropped_if_it_does_not_come(store: LayerStore, place: Place) -> None:
+async def test_keys_wait_for_the_store_and_are_dropped_if_it_fails_to_open(store: LayerStore, place: Place) -> None:
     broken = True
 
     def open_store() -> LayerStore:
@@ -291,10 +287,10 @@ async def test_keys_wait_for_the_store_and_are_dropped_if_it_does_not_come(store
         await browser.until(lambda: filter_text(browser) == "qd")
 
 
-# Reading again
+# Reload
 
 
-async def test_reload_reads_a_preview_again_where_it_is(store: LayerStore, place: Place) -> None:
+async def test_reload_reads_a_preview_again_and_keeps_its_position(store: LayerStore, place: Place) -> None:
     layer = store.lookup("app")
     path = next(place.root.glob(f"vfs/dir/{layer}/app/main.py"))
     async with browsing(place.open, size=(120, 50)) as browser:

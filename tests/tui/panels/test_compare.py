@@ -1,4 +1,4 @@
-"""Comparing any two layers, with marks."""
+"""Comparing any two layers by marking them."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ async def test_two_marked_layers_are_compared_and_swapped(place: Place, store: L
         assert browser.cursor == second
         await browser.until(lambda: "main.py" in browser.text("ChangesTree"))
         await browser.press("equals_sign")
-        assert browser.tree.base == "", "= ends it"
+        assert browser.tree.base == "", "a second = ends the comparison"
         assert browser.screen.refusal("layer.swap")
 
 
-async def test_what_is_built_on_another_layer_is_shown_against_it(place: Place, store: LayerStore) -> None:
+async def test_a_descendant_is_shown_against_its_ancestor(place: Place, store: LayerStore) -> None:
     base, app = store.get("base").id, store.get("app").id
     async with browsing(place.open) as browser:
         await _mark(browser, app, base)
@@ -42,10 +42,10 @@ async def test_what_is_built_on_another_layer_is_shown_against_it(place: Place, 
         names = {change.path.rpartition("/")[2] for change in store.changes(app, base)}
         assert {"x", "main.py", "os-release"} <= names
         await browser.until(lambda: all(name in browser.text("ChangesTree") for name in names))
-        assert "usr" not in browser.text("ChangesTree"), "both have it"
+        assert "usr" not in browser.text("ChangesTree"), "both layers have it"
 
 
-async def test_one_mark_or_three_leave_the_key_as_it_was(place: Place, store: LayerStore) -> None:
+async def test_one_mark_or_three_do_not_change_the_key(place: Place, store: LayerStore) -> None:
     async with browsing(place.open) as browser:
         await _mark(browser, store.get("tool").id)
         assert "exactly two" in browser.screen.refusal("layers.compare-marked")
@@ -54,9 +54,15 @@ async def test_one_mark_or_three_leave_the_key_as_it_was(place: Place, store: La
         assert browser.tree.base == store.get("app").id
         await browser.press("equals_sign")
         assert browser.tree.base == ""
+        await _mark(browser, store.get("lone").id, store.get("base").id)
+        assert len(browser.tree.marks) == 3
+        assert "exactly two" in browser.screen.refusal("layers.compare-marked")
+        browser.tree.go_to_key(store.get("app").id)
+        await browser.press("equals_sign")
+        assert browser.tree.base == store.get("app").id
 
 
-async def test_the_palette_has_it(place: Place, store: LayerStore) -> None:
+async def test_the_palette_compares_marked_layers(place: Place, store: LayerStore) -> None:
     async with browsing(place.open) as browser:
         await _mark(browser, store.get("tool").id, store.get("lone").id)
         await browser.press("ctrl+p")

@@ -1,4 +1,4 @@
-"""The Files panel: the tree of a layer's files, the search, the preview, and what is done with a file."""
+"""The Files panel: the tree of a layer's files, the search, the preview, and the actions on files."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def entry(path: str, kind: FileKind = FileKind.FILE, size: int = 0) -> FileEntry
     return FileEntry(path, kind, 0o644, 0, 0, size, 0, 1)
 
 
-def test_a_tree_has_a_line_for_what_is_not_read_is_empty_or_cannot_be_read() -> None:
+def test_unread_empty_and_unreadable_folders_hold_a_note() -> None:
     folders = [entry(f"/{name}", FileKind.FOLDER) for name in "abc"]
     tree = build_file_tree({"/": [*folders, entry("/f")], "/b": [], "/c": "no"})
     assert list(tree.keys) == ["/a", "/a/\0", "/b", "/b/\0", "/c", "/c/\0", "/f"]
@@ -71,7 +71,7 @@ def test_a_search_returns_matches_below_their_folders(store: LayerStore) -> None
 # The preview
 
 
-def test_text_is_split_into_numbered_lines_whatever_the_pieces() -> None:
+def test_text_is_split_into_numbered_lines_however_it_is_read() -> None:
     text = b"one\r\n\ttwo\n" + b"x" * (LONGEST + 10) + "\u00e9\n".encode() + b"\xff\x1b[31m\nend"
     for size in (1, 7, 4096, len(text) + 1):
         shown = Preview(len(text), text[:size], size)
@@ -91,7 +91,7 @@ def test_a_long_line_is_not_cut_inside_a_character() -> None:
     assert "".join(shown.text(line) for line in range(len(shown))) == text.decode()
 
 
-def test_what_is_binary() -> None:
+def test_binary_content_is_detected() -> None:
     assert is_binary(b"a\0b")
     assert is_binary(bytes(range(128, 256)) * 4)
     assert not is_binary("caf\u00e9\t\x1b[31m\n".encode() * 20)
@@ -99,7 +99,7 @@ def test_what_is_binary() -> None:
     assert not is_binary(b"")
 
 
-def test_bytes_are_shown_by_sixteen() -> None:
+def test_a_line_of_hex_holds_sixteen_or_eight_bytes() -> None:
     shown = Preview(20, bytes(range(20)))
     assert shown.hex
     assert (len(shown), shown.number(1)) == (2, "0000010")
@@ -150,7 +150,7 @@ def hostile(store: LayerStore, place: Place) -> LayerStore:
 
 
 async def to_files(browser: Browser, title: str) -> FilesTree:
-    """Put the cursor on a layer and go to the tree of its files."""
+    """Move the cursor to a layer, and enter the tree of its files."""
     assert browser.tree.go_to_key(browser.screen.store.lookup(title))
     await browser.settle()
     await browser.press("3", "3")
@@ -196,7 +196,7 @@ async def test_folders_are_read_when_they_are_opened(
         assert listed == ["/", "/app", "/etc"]
 
 
-async def test_what_is_known_of_the_file_under_the_cursor(store: LayerStore, place: Place) -> None:
+async def test_facts_about_the_file_under_the_cursor(store: LayerStore, place: Place) -> None:
     async with browsing(place.open) as browser:
         tree = await to_files(browser, "app")
         await open_folder(browser, "/usr", "/usr/bin")
@@ -209,7 +209,7 @@ async def test_what_is_known_of_the_file_under_the_cursor(store: LayerStore, pla
         assert "from base" in shown
 
 
-async def test_wide_columns_tell_mode_owner_and_origin(store: LayerStore, place: Place) -> None:
+async def test_a_wide_panel_shows_mode_owner_and_origin(store: LayerStore, place: Place) -> None:
     async with browsing(place.open, size=(240, 50)) as browser:
         await to_files(browser, "app")
         await open_folder(browser, "/opt")
@@ -235,7 +235,7 @@ async def test_open_folders_and_the_cursor_are_kept_from_layer_to_layer(store: L
         assert "/usr/bin/sh" not in tree.tree_shown.keys
 
 
-async def test_a_change_elsewhere_moves_nothing(store: LayerStore, place: Place) -> None:
+async def test_a_new_layer_leaves_the_cursor_and_the_folds(store: LayerStore, place: Place) -> None:
     async with browsing(place.open) as browser:
         tree = await to_files(browser, "app")
         await open_folder(browser, "/usr", "/usr/bin")
@@ -247,7 +247,7 @@ async def test_a_change_elsewhere_moves_nothing(store: LayerStore, place: Place)
         assert tree.opened == {"/usr", "/usr/bin"}
 
 
-async def test_reload_reads_what_is_to_be_seen_again(store: LayerStore, place: Place) -> None:
+async def test_reload_reads_visible_folders_again(store: LayerStore, place: Place) -> None:
     async with browsing(place.open) as browser:
         tree = await to_files(browser, "lone")
         assert EMPTY in tree_text(browser)
@@ -259,7 +259,7 @@ async def test_reload_reads_what_is_to_be_seen_again(store: LayerStore, place: P
         await browser.until(lambda: "/new" in tree.tree_shown.keys)
 
 
-async def test_names_from_disk_are_written_out(hostile: LayerStore, place: Place) -> None:
+async def test_names_from_disk_are_escaped(hostile: LayerStore, place: Place) -> None:
     async with browsing(place.open, size=(120, 50)) as browser:
         tree = await to_files(browser, "top")
         await open_folder(browser, "/evil")
@@ -279,7 +279,7 @@ async def test_names_from_disk_are_written_out(hostile: LayerStore, place: Place
         await browser.press("enter")
         shown = browser.text("#preview")
         assert "Symbolic link to /gone/\\x1b[7m" in shown
-        assert "leads nowhere" in shown
+        assert "Broken link" in shown
         for key in ("w", "x"):
             await browser.press("escape", key)
             assert len(browser.app.screen_stack) == 3
@@ -351,7 +351,7 @@ async def test_a_search_can_be_stopped(store: LayerStore, place: Place, monkeypa
 # Preview in the browser
 
 
-async def test_a_preview_stands_below_follows_and_closes(store: LayerStore, place: Place) -> None:
+async def test_a_preview_opens_below_follows_and_closes(store: LayerStore, place: Place) -> None:
     async with browsing(place.open, size=(120, 50)) as browser:
         tree = await to_files(browser, "app")
         panel = browser.screen.query_one(FilesView)
@@ -390,7 +390,7 @@ async def test_a_preview_has_colours_and_stays_safe(place: Place) -> None:
         assert colours[1]["'café'"] not in others
 
 
-async def test_where_room_is_short_the_preview_replaces_the_tree(store: LayerStore, place: Place) -> None:
+async def test_on_a_small_screen_the_preview_replaces_the_tree(store: LayerStore, place: Place) -> None:
     async with browsing(place.open, size=(80, 24)) as browser:
         tree = await to_files(browser, "app")
         await open_folder(browser, "/app", "/app/main.py")
@@ -428,7 +428,7 @@ async def test_a_large_file_is_read_as_it_is_scrolled(place: Place) -> None:
         assert "bytes, 100 B" in browser.text("PreviewHead")
 
 
-async def test_a_look_has_a_limit_that_is_told(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_preview_stops_at_a_limit_and_says_so(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(preview_model, "LIMIT", 100_000)
     monkeypatch.setattr("layertui.panels.files.preview.LIMIT", 100_000)
     store = place.open()
@@ -450,7 +450,11 @@ async def test_special_files_are_described(place: Place) -> None:
     store.put(make_tar({"pipe": fifo, "a": b"text\n", "link": "a", "void": b""}), names=["base"])
     async with browsing(place.open) as browser:
         tree = await to_files(browser, "base")
-        for name, expected in (("/pipe", "A FIFO"), ("/link", "In this layer that is /a"), ("/void", "An empty file")):
+        for name, expected in (
+            ("/pipe", "A FIFO"),
+            ("/link", "In this layer it leads to /a"),
+            ("/void", "An empty file"),
+        ):
             tree.go_to_key(name)
             await browser.press("enter")
             assert expected in browser.text("#preview")
@@ -460,7 +464,7 @@ async def test_special_files_are_described(place: Place) -> None:
         assert "1  text" in browser.text("#preview")
 
 
-# What is done with a file
+# Actions on files
 
 
 async def test_the_path_is_copied(store: LayerStore, place: Place) -> None:
@@ -471,7 +475,7 @@ async def test_the_path_is_copied(store: LayerStore, place: Place) -> None:
         assert browser.app.clipboard == "/app/main.py"
 
 
-async def test_the_layers_with_a_path(store: LayerStore, place: Place) -> None:
+async def test_the_layers_in_which_a_path_occurs(store: LayerStore, place: Place) -> None:
     async with browsing(place.open) as browser:
         tree = await to_files(browser, "app")
         await open_folder(browser, "/etc")
@@ -539,7 +543,7 @@ async def test_a_folder_is_extracted_as_a_tar(store: LayerStore, place: Place, t
             assert tar.getnames() == ["app", "app/main.py"]
 
 
-async def test_a_place_that_cannot_be_is_refused(store: LayerStore, place: Place, tmp_path: Path) -> None:
+async def test_an_invalid_target_is_refused(store: LayerStore, place: Place, tmp_path: Path) -> None:
     async with browsing(place.open) as browser:
         await to_files(browser, "app")
         dialog = await ask_to_extract(browser, "/app", str(tmp_path / "none" / "x"))
@@ -548,7 +552,7 @@ async def test_a_place_that_cannot_be_is_refused(store: LayerStore, place: Place
         assert browser.app.screen is dialog
 
 
-async def test_what_was_skipped_is_listed(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_skipped_files_are_reported(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     need_root()
     null = tarfile.TarInfo("dev/null")
     null.type, null.devmajor, null.devminor = tarfile.CHRTYPE, 1, 3
@@ -567,7 +571,7 @@ async def test_what_was_skipped_is_listed(place: Place, tmp_path: Path, monkeypa
     assert os.listdir(tmp_path / "out") == ["file"]
 
 
-async def test_the_list_of_what_was_skipped(store: LayerStore, place: Place) -> None:
+async def test_the_list_of_skipped_files(store: LayerStore, place: Place) -> None:
     async with browsing(place.open) as browser:
         done = Extracted("/x\x1b", 3, 1, 9, [Skipped("/a\n[red]", "no \x1b[1m"), Skipped("/dev/null", "only root")])
         show_extracted(browser.screen.browser, done)
@@ -581,7 +585,7 @@ async def test_the_list_of_what_was_skipped(store: LayerStore, place: Place) -> 
         await browser.press("escape")
 
 
-# What goes wrong
+# Errors
 
 
 @pytest.mark.parametrize(
@@ -604,7 +608,7 @@ async def test_a_layer_without_files_is_explained(
         await browser.settle()
         await browser.press("3")
         note = str(browser.screen.query_one("#files-note", Static).render())
-        assert note.startswith("The files cannot be shown: ")
+        assert note.startswith("Cannot show the files: ")
         assert "\x1b" not in note
         assert len(browser.app.screen_stack) == 2
         browser.tree.go_to_key(store.lookup("base"))
@@ -612,7 +616,7 @@ async def test_a_layer_without_files_is_explained(
         assert "etc" in tree_text(browser)
 
 
-async def test_a_layer_that_is_gone_is_explained(store: LayerStore, place: Place) -> None:
+async def test_opening_a_folder_of_a_deleted_layer_moves_on(store: LayerStore, place: Place) -> None:
     async with browsing(place.open) as browser:
         tree = await to_files(browser, "tool")
         store.delete("tool")
@@ -624,12 +628,12 @@ async def test_a_layer_that_is_gone_is_explained(store: LayerStore, place: Place
         assert tree.origins.layer_id == browser.screen.browser.row.id  # type: ignore[union-attr]
 
 
-async def test_a_folder_that_is_gone_is_explained(store: LayerStore, place: Place) -> None:
+async def test_a_deleted_folder_is_explained(store: LayerStore, place: Place) -> None:
     async with browsing(place.open) as browser:
         await to_files(browser, "app")
         shutil.rmtree(next(iter(store.paths("app").values())) / "opt")
         await open_folder(browser, "/opt")
-        assert "Cannot be read: no file '/opt'" in tree_text(browser)
+        assert "Cannot read the folder: no file '/opt'" in tree_text(browser)
 
 
 async def test_the_palette_has_the_actions(store: LayerStore, place: Place) -> None:
@@ -655,7 +659,7 @@ async def test_a_panel_takes_the_screen_from_a_zoomed_list_and_gives_it_back(sto
         assert browser.tree.size.height > 3
 
 
-async def test_reload_forgets_what_is_in_folded_folders(store: LayerStore, place: Place) -> None:
+async def test_reload_drops_the_content_of_folded_folders(store: LayerStore, place: Place) -> None:
     async with browsing(place.open) as browser:
         tree = await to_files(browser, "app")
         await open_folder(browser, "/opt", "/opt")

@@ -1,4 +1,4 @@
-"""The JSON panel: the record's tokens as lines, folding and copying."""
+"""The JSON panel: the tokens of a record as lines, folding and copying."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ VALUES = st.recursive(
 
 
 @given(VALUES)
-def test_it_is_indented_as_json_is(value: Any) -> None:
+def test_lines_are_indented_like_json_dumps(value: Any) -> None:
     assert whole(parse_json(json.dumps(value))) == json.dumps(value, indent=2)
 
 
 @given(VALUES)
-def test_every_line_has_a_key_of_its_own_and_can_be_copied(value: Any) -> None:
+def test_lines_have_unique_keys_and_the_first_copies_the_value(value: Any) -> None:
     text = parse_json(json.dumps(value, separators=(",", ":")))
     assert len(set(text.keys)) == len(text.keys)
     copied = text.value_of(0)
-    assert copied == value if isinstance(value, str) and copied == value else json.loads(copied) is not ...
+    assert (copied if isinstance(value, str) else json.loads(copied)) == value
 
 
-def test_tokens_stay_as_they_are() -> None:
+def test_tokens_are_not_rewritten() -> None:
     text = parse_json('{"n":1.50e3,"big":123456789012345678901234567890,"s":"\\u003c\\/","n":2}')
     assert [line.value for line in text.lines[1:-1]] == [
         "1.50e3",
@@ -51,23 +51,36 @@ def test_tokens_stay_as_they_are() -> None:
     assert text.value_of(3) == "</"
 
 
-def test_half_of_a_character_is_copied_as_it_stands() -> None:
+def test_a_lone_surrogate_is_copied_as_written() -> None:
     assert parse_json('"\\ud800"').value_of(0) == '"\\ud800"'
 
 
-def test_a_bracket_stands_for_all_that_is_in_it() -> None:
+def test_copying_a_bracket_copies_the_whole_value() -> None:
     text = parse_json('{"a":{"b":[1,2]},"c":3}')
     assert text.value_of(1) == '{\n  "b": [\n    1,\n    2\n  ]\n}'
     assert text.value_of(2) == text.value_of(5) == "[\n  1,\n  2\n]"
     assert json.loads(text.value_of(0)) == {"a": {"b": [1, 2]}, "c": 3}
 
 
-@pytest.mark.parametrize("broken", ["", "]", '{"a":', '"', "{]}", "nonsense", '{"a"'])
-def test_what_is_no_json_is_shown_all_the_same(broken: str) -> None:
-    parse_json(broken)
+@pytest.mark.parametrize(
+    ("broken", "lines"),
+    [
+        ("", []),
+        ("]", []),
+        ('{"a":', ["{"]),
+        ('"', ['"']),
+        ("{]}", ["{]"]),
+        ("nonsense", ["nonsense"]),
+        ('{"a"', ["{", '"a"']),
+        ("[1,,2", ["[", "1,", "2"]),
+    ],
+)
+def test_invalid_json_is_shown_without_an_error(broken: str, lines: list[str]) -> None:
+    text = parse_json(broken)
+    assert [text.plain(node) for node in range(len(text.lines))] == lines
 
 
-async def test_the_record_as_it_stands_on_disk(store: LayerStore, place: Place) -> None:
+async def test_the_record_is_shown_as_it_is_on_disk(store: LayerStore, place: Place) -> None:
     def more(records: list[dict[str, Any]]) -> None:
         records[0]["from-the-future"] = {"x": [1, 2]}
         records[0]["metadata"] = "\u202e[red]\x1b[31m\x7f"
@@ -98,7 +111,7 @@ async def test_lists_fold(store: LayerStore, place: Place) -> None:
         assert '"base"' in browser.text("#json-tree")
 
 
-async def test_a_record_is_read_again_when_it_changed_and_the_cursor_stays(store: LayerStore, place: Place) -> None:
+async def test_a_changed_record_is_read_again_and_the_cursor_stays(store: LayerStore, place: Place) -> None:
     async with browsing(place.open, size=(120, 50)) as browser:
         await browser.press("6", "6")
         tree = browser.screen.query_one(JsonTree)
@@ -108,7 +121,7 @@ async def test_a_record_is_read_again_when_it_changed_and_the_cursor_stays(store
         assert tree.cursor_key == '//"diff-digest"'
 
 
-async def test_blobs_that_are_kept_with_the_layer(store: LayerStore, place: Place) -> None:
+async def test_the_big_data_of_the_layer(store: LayerStore, place: Place) -> None:
     base = store.lookup("base")
 
     def name(records: list[dict[str, Any]]) -> None:
@@ -126,7 +139,15 @@ async def test_blobs_that_are_kept_with_the_layer(store: LayerStore, place: Plac
         assert "\\x1bgone  missing" in shown
 
 
-async def test_a_huge_record_stays_quick(place: Place) -> None:
+async def test_of_a_huge_record_only_visible_lines_are_drawn(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: set[int] = set()
+    render = JsonTree.render_node
+
+    def noted(self: JsonTree, node: int, *arguments: Any, **options: Any) -> Any:
+        drawn.add(node)
+        return render(self, node, *arguments, **options)
+
+    monkeypatch.setattr(JsonTree, "render_node", noted)
     store = place.open()
     store.create(names=["huge"])
     place.rewrite(lambda records: records[0].update(uidset=list(range(100_000)), metadata="m" * 1_000_000))
@@ -136,9 +157,13 @@ async def test_a_huge_record_stays_quick(place: Place) -> None:
         await browser.until(lambda: len(tree.folding) > 100_000)
         await browser.press("G")
         assert "}" in browser.text("#json-tree")
+        assert max(drawn) == len(tree.folding) - 1
+        assert len(drawn) < 10 * browser.app.size.height
 
 
-async def test_why_a_record_cannot_be_read(store: LayerStore, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unreadable_record_is_explained(
+    store: LayerStore, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(self: LayerStore, ref: str) -> bytes:
         raise PermissionError(13, "Permission denied", "layers\x1b.json")
 
@@ -165,7 +190,7 @@ async def test_a_value_that_is_cut_is_shown_below_in_full(store: LayerStore, pla
         assert browser.screen.query_one(JsonValue).size.height == height
 
 
-async def test_a_value_without_end_is_counted(store: LayerStore, place: Place) -> None:
+async def test_a_value_that_does_not_fit_is_counted(store: LayerStore, place: Place) -> None:
     store.set_metadata("base", "\x1b[31m" + "m" * 5000)
     async with browsing(place.open) as browser:
         await browser.press("6", "6")

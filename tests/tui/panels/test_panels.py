@@ -1,4 +1,4 @@
-"""The panels of the layer under the cursor: Summary, Changes, Lineage."""
+"""The Summary, Changes and Lineage panels, and the tabs."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def changes() -> list[Change]:
 # The tree of changes
 
 
-def test_folders_hold_what_is_in_them() -> None:
+def test_folders_include_the_sizes_of_their_content() -> None:
     tree = build_change_tree(changes())
     nodes = [(tree.path(node), tree.kinds[node], tree.sizes[node]) for node in range(len(tree))]
     assert nodes == [
@@ -103,7 +103,7 @@ def test_every_change_is_in_the_tree_once(sizes: dict[str, int]) -> None:
     st.sets(st.sampled_from(ChangeKind), min_size=1).map(frozenset),
     st.booleans(),
 )
-def test_a_filter_finds_what_its_words_are_in_the_path_of(
+def test_a_filter_finds_the_paths_that_contain_its_words(
     kinds: dict[str, ChangeKind], text: str, wanted: frozenset[ChangeKind], by_size: bool
 ) -> None:
     whole = build_change_tree([Change(path, kind, 1) for path, kind in sorted(kinds.items())]).whole
@@ -170,7 +170,7 @@ def test_the_summary_has_all_fields() -> None:
     assert (fields["Owners/UIDs"], fields["Metadata/"]) == ("0, 5", '{"x":1}')
 
 
-def test_the_summary_tells_a_partial_pull_and_its_blobs() -> None:
+def test_the_summary_shows_a_partial_pull_and_its_blobs() -> None:
     layer = Layer("a", toc_digest="sha256:t", diff_size=-1, big_data_names=("zstd-chunked-manifest", "gone"))
     view = view_of([layer])
     blobs = {"zstd-chunked-manifest": 1234, "gone": None}
@@ -188,7 +188,7 @@ def test_the_summary_tells_a_partial_pull_and_its_blobs() -> None:
     assert "podman save" in composefs["Partial pull/Composefs"]
 
 
-def test_the_summary_tells_the_owners_on_disk() -> None:
+def test_the_summary_shows_the_owners_on_disk() -> None:
     layer = Layer("a", uidmap=(IDMap(0, 100_000, 5000),), gidmap=(IDMap(0, 5, 1), IDMap(1, 200_000, 10)))
     (owners,) = [g for g in summarize(view_of([layer]), view_of([layer])["a"], Details(), NOW) if g.title == "Owners"]
     assert [(field.label, field.value) for field in owners.fields] == [
@@ -199,7 +199,7 @@ def test_the_summary_tells_the_owners_on_disk() -> None:
     ]
 
 
-def test_the_summary_says_what_is_wrong() -> None:
+def test_the_summary_shows_problems() -> None:
     view = view_of([Layer("a", parent="gone", flags={"incomplete": True})])
     fields = fields_of(view, "a")
     assert fields["Layer/Problem"] == "no parent"
@@ -222,7 +222,7 @@ async def test_the_summary_follows_the_cursor_and_measures(store: LayerStore, pl
 
 
 class Slow(LayerStore):
-    """A real store that measures a layer only when it may, and says which it began and ended."""
+    """A real store that blocks measurements until `may` is set, and records which ones began and ended."""
 
     may = threading.Event()
     begun: ClassVar[list[str]] = []
@@ -237,7 +237,7 @@ class Slow(LayerStore):
         return super().usage(ref, **how)
 
 
-async def test_every_layer_on_which_the_cursor_has_rested_is_measured_and_totals_follow(place: Place) -> None:
+async def test_every_layer_the_cursor_rests_on_is_measured_and_totals_follow(place: Place) -> None:
     store = place.open()
     below = None
     for name in ("bottom", "middle", "top"):
@@ -265,7 +265,7 @@ async def test_every_layer_on_which_the_cursor_has_rested_is_measured_and_totals
         assert "+" not in browser.lines("#layers")[2]
 
 
-async def test_sizes_stand_when_all_is_read_again_until_they_are_measured_anew(place: Place) -> None:
+async def test_reload_keeps_sizes_until_they_are_measured_again(place: Place) -> None:
     store = place.open()
     ids = [store.create(names=[name]).id for name in ("one", "two")]
     Slow.may.set()
@@ -293,7 +293,7 @@ async def test_sizes_stand_when_all_is_read_again_until_they_are_measured_anew(p
 
 @asynccontextmanager
 async def browsing_slow(place: Place) -> AsyncIterator[Browser]:
-    """Browse a store that keeps a thread waiting: the program does not come to rest before."""
+    """Browse a `Slow` store, without waiting until the program is idle: a blocked measurement keeps it busy."""
     app = LayertuiApp(lambda: Slow.open(place.root, place.run, driver="vfs"), clock=lambda: NOW)
     async with app.run_test(size=(120, 36), notifications=True) as pilot:
         try:
@@ -303,7 +303,7 @@ async def browsing_slow(place: Place) -> AsyncIterator[Browser]:
             Slow.may.set()
 
 
-def test_a_path_stands_below_its_label_where_that_keeps_its_names_whole() -> None:
+def test_a_path_goes_below_its_label_to_keep_its_names_whole() -> None:
     path = "/var/lib/containers/storage/overlay/" + "c0ffee" * 10 + "abcd/merged"
     rows = _field_rows(0, Field("merged", path), 77)
     assert [(row.label, row.text, row.below) for row in rows] == [
@@ -328,7 +328,7 @@ async def test_a_field_is_copied(store: LayerStore, place: Place) -> None:
         assert browser.app.clipboard == store.lookup("base")
 
 
-async def test_reading_again_leaves_the_summary_as_it_is(store: LayerStore, place: Place) -> None:
+async def test_reload_does_not_blank_the_summary(store: LayerStore, place: Place) -> None:
     async with browsing(place.open, size=(120, 60)) as browser:
         fields = browser.screen.query_one(FieldList)
         assert "vfs/dir/" in browser.text("FieldList")
@@ -379,7 +379,7 @@ async def test_kinds_order_and_filter_of_changes(store: LayerStore, place: Place
         assert any(line.lstrip().startswith("D") for line in browser.lines("#changes-tree"))
 
 
-async def test_a_filter_that_nothing_matches_says_so(store: LayerStore, place: Place) -> None:
+async def test_a_filter_without_matches_says_so(store: LayerStore, place: Place) -> None:
     async with browsing(place.open) as browser:
         await browser.press("j", "j", "j", "2", "2", "slash")
         await browser.type("zzz")
@@ -391,7 +391,7 @@ async def test_a_filter_that_nothing_matches_says_so(store: LayerStore, place: P
         assert not note.display
 
 
-async def test_reading_again_leaves_the_changes_where_they_are(store: LayerStore, place: Place) -> None:
+async def test_reload_keeps_the_changes_and_the_cursor(store: LayerStore, place: Place) -> None:
     async with browsing(place.open) as browser:
         await browser.press("j", "j", "j", "2", "2", "G")
         before, cursor = browser.text("#changes-tree"), browser.screen.query_one(ChangesTree).cursor_line
@@ -405,7 +405,7 @@ async def test_reading_again_leaves_the_changes_where_they_are(store: LayerStore
         assert shown == []
 
 
-def test_what_is_compared_is_told_in_the_room_there_is() -> None:
+def test_a_comparison_is_cut_to_the_width() -> None:
     compared = Compared("registry.example.org/shop:2.3", "registry.example.org/team/backend:12", "its parent")
     assert compared.text(200) == f"{compared.title} against {compared.base}, its parent"
     assert compared.text(44) == "…/shop:2.3 against …/backend:12, its parent"
@@ -424,7 +424,7 @@ async def test_changes_against_a_marked_layer(store: LayerStore, place: Place) -
         assert "opt" not in browser.text("#changes-tree")
 
 
-async def test_changes_that_cannot_be_found_are_explained(store: LayerStore, place: Place) -> None:
+async def test_changes_that_cannot_be_computed_are_explained(store: LayerStore, place: Place) -> None:
     def orphan(records: list[dict[str, Any]]) -> None:
         records[1]["parent"] = "f" * 64
 
@@ -437,7 +437,7 @@ async def test_changes_that_cannot_be_found_are_explained(store: LayerStore, pla
         assert len(browser.app.screen_stack) == 2
 
 
-async def test_changes_are_remembered(store: LayerStore, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_changes_are_cached(store: LayerStore, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
     whole = LayerStore.changes
 
@@ -456,7 +456,7 @@ async def test_changes_are_remembered(store: LayerStore, place: Place, monkeypat
 # Lineage
 
 
-async def test_lineage_and_the_way_from_there(store: LayerStore, place: Place) -> None:
+async def test_lineage_and_going_to_a_layer_in_it(store: LayerStore, place: Place) -> None:
     async with browsing(place.open) as browser:
         await browser.press("j", "4")
         shown = browser.text("LineageTree")

@@ -1,4 +1,4 @@
-"""The colours of a preview: which languages are known, what is coloured, and that nothing slips past `safe`."""
+"""Syntax highlighting: which languages are known, and which characters are coloured."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def test_languages_are_known_by_name_or_first_line(path: str, piece: bytes, lang
     assert language_of(path, piece) == language
 
 
-def test_runs_say_what_is_where() -> None:
+def test_runs_cover_the_tokens() -> None:
     lines = ["import os  # so", 'TEXT = """one', 'two""" + str(3)', ""]
     runs = tones_of("python", lines, never)
-    told = [[(line[first:end], tone) for first, end, tone in row] for line, row in zip(lines, runs, strict=True)]
-    assert told[0] == [("import", "keyword"), ("# so", "comment")]
-    assert ('"""', "string") in told[1]
-    assert ("two", "string") in told[2]
-    assert ("3", "number") in told[2]
+    found = [[(line[first:end], tone) for first, end, tone in row] for line, row in zip(lines, runs, strict=True)]
+    assert found[0] == [("import", "keyword"), ("# so", "comment")]
+    assert ('"""', "string") in found[1]
+    assert ("two", "string") in found[2]
+    assert ("3", "number") in found[2]
 
 
 @given(
@@ -51,7 +51,7 @@ def test_runs_lie_within_their_lines_in_order(language: str, texts: list[str]) -
         assert ends[-1] <= len(line)
 
 
-def test_very_long_lines_are_left_alone() -> None:
+def test_text_with_very_long_lines_is_not_highlighted() -> None:
     assert tones_of("json", ["[1]", "x" * 3000], never) == ()
 
 

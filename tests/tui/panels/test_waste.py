@@ -1,4 +1,4 @@
-"""The Waste panel: numbers, the tables by path and by layer, the job and what is remembered of it."""
+"""The Waste panel: the totals, the tables by path and by layer, the job and the cache."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ REPORT = WasteReport(
 )
 
 
-def test_the_table_of_paths_has_the_copies_below_them() -> None:
+def test_the_table_of_paths_lists_the_copies_below_each_path() -> None:
     table = by_path(REPORT)
     assert [type(row).__name__ for row in table.rows] == ["WasteEntry", "Copy", "Copy"] * 2
     assert list(table.folded()) == [0, 3]
@@ -39,7 +39,7 @@ def test_the_table_of_layers_begins_at_the_top() -> None:
     assert [row.layer for row in by_layer(REPORT).rows if isinstance(row, LayerWaste)] == ["2", "1"]
 
 
-def test_only_a_chain_without_waste_is_wholly_efficient() -> None:
+def test_only_a_chain_without_waste_is_100_percent_efficient() -> None:
     assert efficiency_text(REPORT) == "70.0%"
     assert efficiency_text(WasteReport(10**9, 1, (), ())) == "99.9%"
     assert efficiency_text(WasteReport(0, 0, (), ())) == "100.0%"
@@ -57,13 +57,13 @@ async def to_waste(browser: Browser, title: str) -> None:
     await browser.until(lambda: "Looking" not in note(browser))
 
 
-async def test_what_a_chain_wastes(store: LayerStore, place: Place) -> None:
+async def test_the_waste_of_a_chain(store: LayerStore, place: Place) -> None:
     async with browsing(place.open) as browser:
         await to_waste(browser, "tool")
         summary = browser.text("WasteSummary")
         assert "5.0 kB wasted of 25.3 kB" in summary
         assert "80.2%" in summary
-        assert "never" in summary
+        assert "never visible" in summary
         assert "5.0 kB       1 ▸ /usr/bin/sh" in browser.text("#waste-tree")
         await browser.press("5", "enter")
         shown = browser.text("#waste-tree")
@@ -84,7 +84,7 @@ async def test_a_chain_without_waste_says_so(store: LayerStore, place: Place) ->
         assert "100% efficient" in note(browser)
 
 
-async def test_without_waste_no_key_is_offered_for_lines_that_are_not_there(store: LayerStore, place: Place) -> None:
+async def test_without_waste_the_keys_of_lines_are_not_offered(store: LayerStore, place: Place) -> None:
     async with browsing(place.open) as browser:
         await to_waste(browser, "tool")
         await browser.press("5")
@@ -96,7 +96,7 @@ async def test_without_waste_no_key_is_offered_for_lines_that_are_not_there(stor
         assert browser.screen.query_one(WasteTree).has_focus
         assert "Layers" not in browser.text("KeyBar")
         assert "Copy" not in browser.text("KeyBar")
-        assert not browser.app.clipboard, "nothing is left of the lines before"
+        assert not browser.app.clipboard, "the lines of the layer before are gone"
         assert browser.cursor == "middle"
 
 
@@ -114,7 +114,7 @@ async def test_totals_by_layer(store: LayerStore, place: Place) -> None:
         assert browser.cursor == "middle"
 
 
-async def test_a_report_is_remembered_until_the_store_is_read_anew(
+async def test_a_report_is_cached_until_a_reload(
     store: LayerStore, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[str] = []
@@ -139,7 +139,7 @@ async def test_a_report_is_remembered_until_the_store_is_read_anew(
         await browser.until(lambda: asked == [tool, app, tool])
 
 
-async def test_a_layer_without_a_digest_is_looked_at_again_when_the_store_changes(
+async def test_a_layer_without_a_digest_is_computed_again_when_the_store_changes(
     store: LayerStore, place: Place
 ) -> None:
     rw = store.create(parent=store.lookup("tool"), names=["rw"])
@@ -151,7 +151,7 @@ async def test_a_layer_without_a_digest_is_looked_at_again_when_the_store_change
         await browser.until(lambda: "/usr/bin/tool" in browser.text("#waste-tree"))
 
 
-async def test_reading_again_leaves_the_table_and_the_cursor_where_they_are(store: LayerStore, place: Place) -> None:
+async def test_reload_keeps_the_table_and_the_cursor(store: LayerStore, place: Place) -> None:
     async with browsing(place.open) as browser:
         await to_waste(browser, "tool")
         await browser.press("5", "enter", "G")
@@ -159,14 +159,14 @@ async def test_reading_again_leaves_the_table_and_the_cursor_where_they_are(stor
         tree = browser.screen.query_one(WasteTree)
         before, cursor = browser.text("#waste-tree"), tree.cursor_key
         assert tree.cursor_line
-        told: list[str] = []
-        panel.show_note = told.append  # type: ignore[method-assign]
+        notes: list[str] = []
+        panel.show_note = notes.append  # type: ignore[method-assign]
         await browser.press("R")
         assert (browser.text("#waste-tree"), tree.cursor_key) == (before, cursor)
-        assert told == []
+        assert notes == []
 
 
-async def test_it_can_be_stopped(store: LayerStore, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_computing_can_be_stopped(store: LayerStore, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = LayerStore.waste
     slow = threading.Event()
 
@@ -190,7 +190,9 @@ async def test_it_can_be_stopped(store: LayerStore, place: Place, monkeypatch: p
         await browser.until(lambda: "/usr/bin/sh" in browser.text("#waste-tree"))
 
 
-async def test_another_layer_stops_it(store: LayerStore, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_moving_to_another_layer_stops_computing(
+    store: LayerStore, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
     stopped = threading.Event()
     whole = LayerStore.waste
     tool = store.lookup("tool")
@@ -213,7 +215,7 @@ async def test_another_layer_stops_it(store: LayerStore, place: Place, monkeypat
         await browser.until(lambda: "/etc/os-release" in browser.text("#waste-tree"))
 
 
-async def test_why_it_cannot_be_computed(store: LayerStore, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_error_is_explained(store: LayerStore, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(self: LayerStore, ref: str, **options: Any) -> WasteReport:
         raise NotSupported("a composefs image \x1b")
 
@@ -235,9 +237,10 @@ async def test_hostile_paths(store: LayerStore, place: Place) -> None:
         assert browser.screen.query_one(WasteTree).path == f"/{name}"
 
 
-async def test_few_lines(store: LayerStore, place: Place) -> None:
+async def test_a_low_panel_leaves_the_explanation_out(store: LayerStore, place: Place) -> None:
     async with browsing(place.open, size=(80, 24)) as browser:
         await to_waste(browser, "tool")
+        assert "never visible" not in browser.text("WasteSummary")
         assert browser.screen.query_one(WastePanel).size.height < 9
         assert "80.2%" in browser.text("WasteSummary")
         assert "/usr/bin/sh" in browser.text("#waste-tree")

@@ -1,4 +1,4 @@
-"""Checking the store on the screen, and mending what can be mended."""
+"""The check screen and the repair of findings."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from support.tars import large_tar, make_tar
 
 
 def words(browser: Browser) -> str:
-    """The text on the screen, without what frames it."""
+    """Return the text on the screen without frames and repeated blanks."""
     return " ".join(screen_text(browser.app).replace("│", " ").split())
 
 
@@ -36,7 +36,7 @@ def orphan(place: Place, name: str, size: int = 5000) -> Path:
 async def test_a_sound_store_says_what_was_checked(place: Place, store: LayerStore) -> None:
     async with browsing(place.open) as browser:
         await check(browser)
-        assert "Nothing found" in words(browser)
+        assert "No problems found" in words(browser)
         assert "the records of all layers" in words(browser)
         assert "Not checked" in words(browser)
         await browser.press("D")
@@ -59,21 +59,22 @@ async def test_findings_are_grouped_and_explained(place: Place, store: LayerStor
         assert "1 damaged, 1 leftover" in words(browser)
         assert "Affects image docker.io/library/web:1" in words(browser)
         assert "container web-1" in words(browser)
-        assert f"Layer {base}" in words(browser), "the whole ID"
-        assert "none here: apply the layer's tar again" in words(browser)
+        assert f"Layer {base}" in words(browser), "the full ID"
+        assert "Repair No automatic fix. To fix: apply the layer's tar again" in words(browser)
+        assert "Press a in the list of layers." in words(browser)
         await browser.press("f")
-        assert isinstance(browser.app.screen, CheckScreen), "there is nothing to plan for that one"
+        assert isinstance(browser.app.screen, CheckScreen), "this finding has no repair to plan"
         await browser.press("G")
         assert "Repair delete the folder" in words(browser)
 
 
-async def test_what_a_later_check_finds_has_the_focus(place: Place, store: LayerStore) -> None:
+async def test_findings_of_a_later_check_get_the_focus(place: Place, store: LayerStore) -> None:
     async with browsing(place.open) as browser:
         tree = await check(browser)
-        assert "Nothing found" in words(browser)
+        assert "No problems found" in words(browser)
         await browser.press("D")
-        await browser.until(lambda: "Nothing found" in words(browser) and not check_of(browser).checking)
-        assert "Not checked: the copies that a vfs layer has" in words(browser)
+        await browser.until(lambda: "No problems found" in words(browser) and not check_of(browser).checking)
+        assert "Not checked: the copies in vfs layers" in words(browser)
         folder = orphan(place, "gone")
         await browser.press("R")
         await browser.until(lambda: not check_of(browser).checking)
@@ -101,7 +102,7 @@ async def test_a_cursor_that_was_moved_stays_where_it_is(place: Place, store: La
     assert brief(finding) == f"layer {'ab' * 6} is too long for a list"
 
 
-async def test_a_repair_that_loses_something_is_typed_out_and_done(place: Place, store: LayerStore) -> None:
+async def test_a_destructive_repair_needs_a_typed_word(place: Place, store: LayerStore) -> None:
     first, second = orphan(place, "gone"), orphan(place, "gone-too")
     async with browsing(place.open) as browser:
         await check(browser)
@@ -112,25 +113,25 @@ async def test_a_repair_that_loses_something_is_typed_out_and_done(place: Place,
         assert "loses its content" in words(browser)
         assert "1 step cannot be undone · frees" in words(browser)
         await browser.press("enter")
-        assert isinstance(browser.app.screen, RepairDialog), "not before the word is typed"
+        assert isinstance(browser.app.screen, RepairDialog), "nothing happens before the word is typed"
         await browser.type("repair")
         await browser.press("enter")
         await browser.until(lambda: isinstance(browser.app.screen, ResultsDialog))
         assert "1 of 1 step done" in words(browser)
         assert not first.exists()
-        assert second.exists(), "what was not chosen stays"
+        assert second.exists(), "the finding that was not chosen stays"
         await browser.press("escape")
         await browser.until(lambda: not check_of(browser).checking)
         await browser.settle()
-        assert len(check_of(browser).query_one(FindingsTree).found.nodes) == 2, "it was looked again"
+        assert len(check_of(browser).query_one(FindingsTree).found.nodes) == 2, "the store was checked again"
 
 
-async def test_marks_choose_what_is_mended(place: Place, store: LayerStore) -> None:
+async def test_marks_choose_what_is_repaired(place: Place, store: LayerStore) -> None:
     folders = [orphan(place, f"gone-{number}") for number in range(3)]
     async with browsing(place.open) as browser:
         tree = await check(browser)
         await browser.press("g", "space")
-        assert len(tree.marks) == 3, "on the group, all of it"
+        assert len(tree.marks) == 3, "on a group, all of its findings"
         await browser.press("g", "j", "space")
         assert len(tree.marks) == 2
         assert "2 marked" in words(browser)
@@ -144,7 +145,7 @@ async def test_marks_choose_what_is_mended(place: Place, store: LayerStore) -> N
     assert [folder.exists() for folder in folders] == [True, False, False]
 
 
-async def test_what_is_in_use_is_left_out_until_it_is_included(place: Place, store: LayerStore) -> None:
+async def test_layers_in_use_are_left_out_until_they_are_included(place: Place, store: LayerStore) -> None:
     middle = store.get("middle").id
     place.rewrite(lambda records: records.pop(next(i for i, one in enumerate(records) if one["id"] == middle)))
     orphaned = {store.get(name).id for name in ("app", "tool")}
@@ -191,7 +192,7 @@ async def test_a_step_that_fails_says_why(place: Place, store: LayerStore) -> No
     assert folder.exists()
 
 
-async def test_a_store_for_reading_only_shows_the_plan_and_does_nothing(place: Place, store: LayerStore) -> None:
+async def test_a_read_only_store_shows_the_plan_and_repairs_nothing(place: Place, store: LayerStore) -> None:
     folder = orphan(place, "gone")
     async with browsing(lambda: place.open(read_only=True)) as browser:
         await check(browser)
@@ -242,7 +243,7 @@ async def test_leaving_stops_the_check_and_shows_what_was_repaired(place: Place,
     assert "lone" not in json.dumps(json.loads(place.layers_json.read_bytes()))
 
 
-async def test_hostile_findings_are_written_out(place: Place, store: LayerStore) -> None:
+async def test_hostile_findings_are_escaped(place: Place, store: LayerStore) -> None:
     orphan(place, "bad\x1b[31m[red]\u202e")
     async with browsing(place.open) as browser:
         await check(browser)
@@ -253,7 +254,7 @@ async def test_hostile_findings_are_written_out(place: Place, store: LayerStore)
         assert_harmless(browser.app)
 
 
-def test_ten_thousand_findings_are_put_in_groups_with_keys_of_their_own() -> None:
+def test_findings_are_grouped_under_unique_keys() -> None:
     found = build_findings(
         Finding(Kind.ORPHAN_FOLDER, "", list(Severity)[number % 3], HOSTILE, path=f"/x/{number // 2}")
         for number in range(10_000)
@@ -267,7 +268,7 @@ def test_ten_thousand_findings_are_put_in_groups_with_keys_of_their_own() -> Non
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 36), (200, 50)])
-async def test_it_fits_every_screen(place: Place, store: LayerStore, size: tuple[int, int]) -> None:
+async def test_the_repair_dialog_fits_every_screen(place: Place, store: LayerStore, size: tuple[int, int]) -> None:
     for number in range(60):
         orphan(place, f"gone-{number:02}" + "n" * 150)
     store.put(make_tar({"a": b"b"}), names=["more"])

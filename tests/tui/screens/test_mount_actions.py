@@ -1,4 +1,4 @@
-"""What the keys do about mounts: stale ones, and those that somebody works in."""
+"""The actions on mounts: stale ones, and those in use by processes or containers."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def row_with(count: int, place: MountPlace, pid: int = 0) -> tuple[StoreView, La
         (3, STALE, ("!stale mount", "!mnt"), "Stale"),
     ],
 )
-def test_every_state_has_its_own_badge_and_its_words(
+def test_every_mount_state_has_its_own_badge_and_fields(
     count: int, place: MountPlace, words: tuple[str, str], label: str
 ) -> None:
     view, row = row_with(count, place, 812 if place is ELSEWHERE else 0)
@@ -70,7 +70,7 @@ def warning(count: int, *, force: bool = False, place: MountPlace = HERE, **user
     return unmount_warning([row], {"a": MountUsers(row.mount, **users)}, force=force)
 
 
-def test_nobody_is_asked_where_nobody_would_notice() -> None:
+def test_unmounting_does_not_ask_if_nothing_would_notice() -> None:
     sleep = Process(7, "sleep 9", "root")
     assert warning(1) == ""
     assert warning(2, containers=("web",), processes=(sleep,)) == ""
@@ -106,8 +106,8 @@ def record_stale(store: LayerStore, place: Place, *names: str) -> None:
 
 
 @contextmanager
-def somebody_in(folder: Path) -> Iterator[int]:
-    """A process whose working folder is this one."""
+def process_in(folder: Path) -> Iterator[int]:
+    """Run a process with this working directory, and yield its PID."""
     process = subprocess.Popen(["sleep", "60"], cwd=folder)
     try:
         yield process.pid
@@ -153,10 +153,10 @@ async def test_the_palette_clears_all_stale_mounts(store: LayerStore, place: Pla
         assert any("There is no stale mount" in toast.message for toast in browser.app._notifications)
 
 
-async def test_unmounting_warns_when_somebody_works_there(store: LayerStore, place: Place) -> None:
+async def test_unmounting_warns_about_processes_in_the_layer(store: LayerStore, place: Place) -> None:
     path = store.mount("base")
     async with browsing(place.open) as browser:
-        with somebody_in(path) as pid:
+        with process_in(path) as pid:
             await browser.press("u")
             assert f"sleep 60 (PID {pid})" in await dialog(browser, ConfirmDialog)
             await browser.press("enter")
@@ -165,7 +165,7 @@ async def test_unmounting_warns_when_somebody_works_there(store: LayerStore, pla
             assert store.get("base").mount_count == 0
 
 
-async def test_unmounting_warns_when_a_container_is_built_on_it(store: LayerStore, place: Place) -> None:
+async def test_unmounting_warns_about_a_container_of_the_layer(store: LayerStore, place: Place) -> None:
     store.mount("app")
     async with browsing(place.open) as browser:
         await browser.press("j", "j", "u")
@@ -186,10 +186,10 @@ async def test_unmount_for_all_users(store: LayerStore, place: Place) -> None:
         assert store.get("base").mount_count == 0
 
 
-async def test_delete_refuses_while_somebody_works_there(store: LayerStore, place: Place) -> None:
+async def test_delete_refuses_while_a_process_is_in_the_layer(store: LayerStore, place: Place) -> None:
     path = store.mount("lone")
     async with browsing(place.open) as browser:
-        with somebody_in(path) as pid:
+        with process_in(path) as pid:
             await browser.press("end", "d")
             shown = await dialog(browser, DeleteDialog)
             assert f"sleep 60 (PID {pid})" in shown
@@ -202,7 +202,7 @@ async def test_delete_refuses_while_somebody_works_there(store: LayerStore, plac
             await browser.press("escape")
 
 
-async def test_the_stale_are_no_reason_to_type_a_word(store: LayerStore, place: Place) -> None:
+async def test_deleting_a_stale_mount_needs_no_typed_word(store: LayerStore, place: Place) -> None:
     record_stale(store, place, "lone")
     async with browsing(place.open) as browser:
         await browser.press("end", "d")

@@ -1,4 +1,4 @@
-"""Which store is opened: of several drivers the one that is chosen, and image stores beside it."""
+"""The choice between the stores of several drivers, and additional image stores."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from support.program import run
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Return a graph root with the stores of two drivers that can be opened and of one that cannot."""
+    """Return a graph root with the stores of three drivers, one of which layertui cannot open."""
     for driver, layers, written in (("overlay", 1, 2_000_000_000), ("vfs", 3, 1_900_000_000), ("btrfs", 2, 1)):
         folder = tmp_path / "graph" / f"{driver}-layers"
         folder.mkdir(parents=True)
@@ -67,7 +67,7 @@ async def opened(app: LayertuiApp, pilot: Pilot[None]) -> str:
     return app.screen.store.driver_name
 
 
-def test_the_stores_of_a_root(root: Path) -> None:
+def test_the_stores_in_a_graph_root(root: Path) -> None:
     found = {store.driver: (store.layers, store.known) for store in driver_stores(root)}
     assert found == {"overlay": (1, True), "vfs": (3, True), "btrfs": (2, False)}
     stores = driver_stores(root)
@@ -82,7 +82,7 @@ def test_the_stores_of_a_root(root: Path) -> None:
     assert driver_stores(root / "nothing") == []
 
 
-async def test_the_user_is_asked_and_the_store_written_last_is_offered(root: Path) -> None:
+async def test_the_user_is_asked_and_the_last_written_store_is_preselected(root: Path) -> None:
     async with opening(root) as (app, pilot):
         await dialog_of(app, pilot)
         text = screen_text(app)
@@ -94,7 +94,7 @@ async def test_the_user_is_asked_and_the_store_written_last_is_offered(root: Pat
         assert await opened(app, pilot) == "overlay"
 
 
-async def test_the_driver_of_the_configuration_is_offered_and_arrows_choose(root: Path) -> None:
+async def test_the_configured_driver_is_preselected_and_arrows_choose(root: Path) -> None:
     async with opening(root, "vfs") as (app, pilot):
         dialog = await dialog_of(app, pilot)
         assert dialog.query_one(OptionList).highlighted == 2
@@ -108,14 +108,14 @@ async def test_cancelling_opens_nothing_and_can_be_tried_again(root: Path) -> No
         await pilot.press("escape")
         await wait_for(lambda: isinstance(app.screen, OpeningScreen), pilot)
         await pilot.pause()
-        assert "You chose none of the stores" in screen_text(app)
+        assert "No store was chosen" in screen_text(app)
         await pilot.press("r")
         await dialog_of(app, pilot)
         await pilot.press("down", "enter")
         assert await opened(app, pilot) == "vfs"
 
 
-async def test_nobody_is_asked_where_there_is_one_store_or_a_driver_was_named(root: Path) -> None:
+async def test_nothing_is_asked_for_one_store_or_a_named_driver(root: Path) -> None:
     async with opening(root, "vfs", ask=False) as (app, pilot):
         assert await opened(app, pilot) == "overlay"
     (root / "overlay-layers").rename(root / "gone")
@@ -149,7 +149,7 @@ async def test_hostile_names_in_the_dialog() -> None:
 # The command line
 
 
-def test_the_list_names_the_drivers_that_it_leaves_out(root: Path, tmp_path: Path) -> None:
+def test_layers_names_the_drivers_that_it_leaves_out(root: Path, tmp_path: Path) -> None:
     place = ["--root", str(root), "--runroot", str(tmp_path / "run")]
     done = run(*place, "layers")
     assert done.stdout == "overlay-0\n"
@@ -159,7 +159,7 @@ def test_the_list_names_the_drivers_that_it_leaves_out(root: Path, tmp_path: Pat
     assert (done.stdout, done.stderr) == ("vfs-0\nvfs-1\nvfs-2\n", "")
 
 
-def test_the_list_takes_the_driver_of_the_configuration_if_it_has_a_store(
+def test_layers_uses_the_configured_driver_if_it_has_a_store(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = tmp_path / "storage.conf"
@@ -178,7 +178,7 @@ def shared(tmp_path: Path) -> Path:
     return tmp_path / "shared"
 
 
-def test_the_list_marks_layers_of_image_stores(place: Place, shared: Path) -> None:
+def test_layers_marks_layers_of_image_stores(place: Place, shared: Path) -> None:
     place.open().create(id="mine")
     missing = shared.with_name("missing")
     option = f"additionalimagestore={shared},{missing}"
