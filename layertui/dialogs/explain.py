@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from layerstore import errors
+import layerstore
 from layertui.keys.sentences import with_keys
 from layertui.text.format import plural
 from layertui.text.safe import safe
@@ -40,17 +40,17 @@ class Explanation:
 Facts = Callable[[Any], Sequence[tuple[str, str]]]
 
 
-def _nothing(error: errors.LayerStoreError) -> tuple[tuple[str, str], ...]:
+def _nothing(error: layerstore.LayerStoreError) -> tuple[tuple[str, str], ...]:
     del error
     return ()
 
 
-def _place(error: errors.StoreCorrupt) -> list[tuple[str, str]]:
+def _place(error: layerstore.StoreCorrupt) -> list[tuple[str, str]]:
     place = [("Line", f"{error.line}, column {error.column}")] if error.line else []
     return [("File", error.file), *place, ("Fault", error.reason)]
 
 
-def _holders(error: errors.LayerInUse) -> list[tuple[str, str]]:
+def _holders(error: layerstore.LayerInUse) -> list[tuple[str, str]]:
     groups = (
         ("Child layer", error.children),
         ("Image", error.images),
@@ -61,122 +61,122 @@ def _holders(error: errors.LayerInUse) -> list[tuple[str, str]]:
     return [("Layer", error.layer), *((label, holder) for label, holders in groups for holder in holders)]
 
 
-def _archive(error: errors.BadArchive) -> list[tuple[str, str]]:
+def _archive(error: layerstore.BadArchive) -> list[tuple[str, str]]:
     entry = [("Entry", error.entry)] if error.entry else []
     offset = [] if error.offset is None else [("At byte", f"{error.offset:,}")]
     return [*entry, *offset, ("Fault", error.reason)]
 
 
-def _damage(error: errors.DamagedLayer) -> list[tuple[str, str]]:
+def _damage(error: layerstore.DamagedLayer) -> list[tuple[str, str]]:
     path = [("Path", error.path)] if error.path else []
     return [("Layer", error.layer), *path, ("Fault", error.reason)]
 
 
-def _lock(error: errors.LockTimeout) -> list[tuple[str, str]]:
+def _lock(error: layerstore.LockTimeout) -> list[tuple[str, str]]:
     holders = [("Held by", holder) for holder in error.holders]
     return [("Lock", error.path), ("Waited", f"{error.seconds:g} s"), *holders]
 
 
-_TABLE: tuple[tuple[type[errors.LayerStoreError], str, Facts, str], ...] = (
+_TABLE: tuple[tuple[type[layerstore.LayerStoreError], str, Facts, str], ...] = (
     (
-        errors.LayerUnknown,
+        layerstore.LayerUnknown,
         "No such layer",
         lambda error: [("Reference", error.ref), *(("Matches", other) for other in error.candidates)],
         "Another program may have deleted it. Reload ({store.reload}) to update the list.",
     ),
     (
-        errors.ParentUnknown,
+        layerstore.ParentUnknown,
         "Parent missing",
         lambda error: [("Layer", error.layer), ("Parent", error.parent)],
         "The chain of this layer is broken. Check the store ({store.check}) to see what is affected.",
     ),
     (
-        errors.DuplicateID,
+        layerstore.DuplicateID,
         "ID already taken",
         lambda error: [("Layer", error.layer_id)],
         "Choose another ID, or leave the field empty to get a random one.",
     ),
     (
-        errors.UnusableID,
+        layerstore.UnusableID,
         "Invalid ID",
         lambda error: [("ID", error.layer_id)],
         "Use letters, digits, dots, dashes and underscores, or leave the field empty to get a random one.",
     ),
     (
-        errors.DuplicateName,
+        layerstore.DuplicateName,
         "Name already taken",
         lambda error: [("Name", error.name), ("Used by", error.holder)],
         "Remove the name from that layer first ({layer.names}), or choose another one.",
     ),
     (
-        errors.LayerInUse,
+        layerstore.LayerInUse,
         "Layer in use",
         _holders,
         "Remove its users first: delete child layers too, use podman rm or rmi, or unmount it ({layer.unmount}).",
     ),
     (
-        errors.StoreMissing,
+        layerstore.StoreMissing,
         "Store not found",
         lambda error: [("Path", error.path)],
         "Start layertui with --root and the path of a store, which podman info shows as graphRoot.",
     ),
     (
-        errors.StoreCorrupt,
+        layerstore.StoreCorrupt,
         "Store corrupt",
         _place,
         "Nothing was written. Restore the file from a backup or fix it by hand, then reload ({store.reload}).",
     ),
     (
-        errors.StoreReadOnly,
+        layerstore.StoreReadOnly,
         "Store is read-only",
         lambda error: [("Store", error.path), ("Refused", error.action)],
         "Start layertui without --read-only, as a user who may write to the store. Open an image store with --root.",
     ),
     (
-        errors.StoreAccess,
+        layerstore.StoreAccess,
         "Permission denied",
         lambda error: [("Path", error.path), ("Reason", error.reason)],
         "Use sudo for the store of root. Use podman unshare for files in your own store that belong to other IDs.",
     ),
     (
-        errors.LockTimeout,
+        layerstore.LockTimeout,
         "Store is locked",
         _lock,
         "Wait until the other program has finished and try again. Do not delete the lock file: it protects the store.",
     ),
     (
-        errors.BadArchive,
+        layerstore.BadArchive,
         "Invalid tar",
         _archive,
         "Nothing was added to the store. Check that the file is complete and is a layer, not a whole image.",
     ),
     (
-        errors.DamagedLayer,
+        layerstore.DamagedLayer,
         "Layer damaged",
         _damage,
         "Pull the image again to repair it. An export from another layer than the parent takes the files as they are.",
     ),
     (
-        errors.NoSuchFile,
+        layerstore.NoSuchFile,
         "No such file",
         lambda error: [("Layer", error.layer), ("Path", error.path)],
         "It may have been deleted since it was listed. Reload ({store.reload}) to update the list.",
     ),
     (
-        errors.UnusableFile,
+        layerstore.UnusableFile,
         "Unusable file",
         lambda error: [("Layer", error.layer), ("Path", error.path), ("Reason", error.reason)],
         "",
     ),
     (
-        errors.TargetExists,
+        layerstore.TargetExists,
         "Path already exists",
         lambda error: [("Path", error.path)],
         "Choose another path, or confirm that it may be overwritten.",
     ),
-    (errors.NotSupported, "Not supported", _nothing, ""),
-    (errors.Cancelled, "Cancelled", _nothing, ""),
-    (errors.LayerStoreError, "Operation failed", _nothing, ""),
+    (layerstore.NotSupported, "Not supported", _nothing, ""),
+    (layerstore.Cancelled, "Cancelled", _nothing, ""),
+    (layerstore.LayerStoreError, "Operation failed", _nothing, ""),
 )
 
 
@@ -218,14 +218,14 @@ def _explain(error: BaseException) -> Explanation:
     )
 
 
-def _text(error: errors.LayerStoreError) -> str:
+def _text(error: layerstore.LayerStoreError) -> str:
     """Return the message of the error, without the holders of a layer, which are among the facts."""
-    if isinstance(error, errors.LayerInUse):
+    if isinstance(error, layerstore.LayerInUse):
         held = ((error.children, "child layer"), (error.images, "image"), (error.containers, "container"))
         counts = [plural(len(holders), noun) for holders, noun in (*held, (error.mounts, "mount")) if holders]
         counts += [plural(len(error.processes), "process", "processes")] if error.processes else []
         return f"Used by {', '.join(counts)}." if counts else str(error)
-    if isinstance(error, errors.StoreCorrupt):
+    if isinstance(error, layerstore.StoreCorrupt):
         return "A file of the store is invalid. It was not changed."
     return _sentence(str(error))
 
