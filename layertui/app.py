@@ -101,7 +101,7 @@ class LayertuiApp(CrashingApp[None]):
 
     TITLE = "layertui"
     CSS_PATH = "app.tcss"
-    VERTICAL_BREAKPOINTS = [(0, "-low"), (30, "-high")]  # noqa: RUF012 - Textual types it so
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (30, "-high")]  # noqa: RUF012 - typed so by Textual
     BINDINGS: ClassVar[list[BindingType]] = bindings(APP_ACTIONS)
 
     def __init__(
@@ -261,7 +261,7 @@ class LayertuiApp(CrashingApp[None]):
         self, filename: str | None = None, path: str | None = None, time_format: str | None = None
     ) -> str | None:
         """Save a picture in the downloads folder, or in the home folder if there is none, as on a server."""
-        from platformdirs import user_downloads_path  # noqa: PLC0415 - late, as the screens that need it
+        from platformdirs import user_downloads_path  # noqa: PLC0415 - late, to keep startup fast
 
         if path is None and not user_downloads_path().is_dir():
             path = os.path.expanduser("~")
@@ -277,7 +277,7 @@ class LayertuiApp(CrashingApp[None]):
     async def _deliver(self, event: Typed) -> None:
         """Deliver a key or pasted text; control characters are removed from what is pasted into a field."""
         if isinstance(event, events.Paste):
-            from textual.widgets import Input  # noqa: PLC0415 - late: starting up does not wait for it
+            from textual.widgets import Input  # noqa: PLC0415 - late, to keep startup fast
 
             if isinstance(self.focused, Input):
                 event.text = typable(event.text)
@@ -327,8 +327,8 @@ class LayertuiApp(CrashingApp[None]):
 
     def choose_driver(self, stores: Sequence[DriverStore]) -> None:
         """Ask which store to open instead; refuse while jobs run, because they would be lost."""
-        from layerstore import preferred_driver as preferred  # noqa: PLC0415 - late, as the screens that need it
-        from layertui.dialogs.drivers import DriverDialog  # noqa: PLC0415 - late, as the screens that need it
+        from layerstore import preferred_driver as preferred  # noqa: PLC0415 - late, to keep startup fast
+        from layertui.dialogs.drivers import DriverDialog  # noqa: PLC0415 - late, to keep startup fast
 
         choice = self._choice
         assert choice is not None
@@ -348,7 +348,7 @@ class LayertuiApp(CrashingApp[None]):
     def action_help(self) -> None:
         """Show all keys."""
         from layertui.dialogs.help import HelpScreen  # noqa: PLC0415
-        from layertui.keys.guide import filter_words, help_sections  # noqa: PLC0415 - late, as the screens that need it
+        from layertui.keys.guide import filter_words, help_sections  # noqa: PLC0415 - late, to keep startup fast
         from layertui.screens.legend import legend  # noqa: PLC0415
 
         keys = help_sections(self.get_key_display, self._settings.keymap)

@@ -485,7 +485,7 @@ class LayerStore:
             return mount.mount(tx, tx.records.find(ref), mount_label)
 
     def unmount(self, ref_or_path: str | os.PathLike[str], *, force: bool = False) -> bool:
-        """Count one user less, and unmount the layer after the last one (Unmount).
+        """Count one user fewer, and unmount the layer after the last one (Unmount).
 
         Unmounting a layer that is not mounted is not an error. A stale count is removed.
 
@@ -607,7 +607,7 @@ class LayerStore:
     # Reading files
 
     def files(self, ref: str) -> LayerFiles:
-        """Return a view of the whole file system of a layer, which is not mounted for this.
+        """Return a view of the whole file system of a layer, without mounting it.
 
         Raises:
             LayerUnknown: There is no such layer.
@@ -625,7 +625,7 @@ class LayerStore:
     def waste(
         self, ref: str, *, progress: Progress | None = None, should_stop: ShouldStop | None = None
     ) -> WasteReport:
-        """Return the bytes in a layer and its ancestors that the final file system does not show. Takes no lock.
+        """Return the bytes in a layer and its ancestors that are not visible in the final file system. Takes no lock.
 
         Args:
             ref: The layer.

@@ -78,7 +78,7 @@ class HelpScreen(Dialog[None]):
     """
 
     AUTO_FOCUS = "#lines"
-    VERTICAL_BREAKPOINTS = [(0, "-low"), (_TALL, "-tall")]  # noqa: RUF012 - Textual types it so
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (_TALL, "-tall")]  # noqa: RUF012 - typed so by Textual
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,question_mark", "cancel", "Close", key_display="esc", id="help.close"),

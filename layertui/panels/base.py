@@ -332,7 +332,7 @@ class Browser:
 
     def show_error(self, error: BaseException) -> None:
         """Show an error in a dialog."""
-        from layertui.dialogs.error import ErrorDialog  # noqa: PLC0415 - late: starting up does not wait for it
+        from layertui.dialogs.error import ErrorDialog  # noqa: PLC0415 - late, to keep startup fast
         from layertui.log import log_file  # noqa: PLC0415
 
         self._screen.app.push_screen(ErrorDialog(error, log_file()))
@@ -409,7 +409,7 @@ class Browser:
         Raises:
             OSError: from `run`.
         """
-        from textual.app import SuspendNotSupported  # noqa: PLC0415 - late: starting up does not wait for it
+        from textual.app import SuspendNotSupported  # noqa: PLC0415 - late, to keep startup fast
 
         app = self._screen.app
         try:

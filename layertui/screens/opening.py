@@ -116,8 +116,8 @@ class OpeningScreen(TypedScreen):
         if sum(store.known for store in stores) < 2:
             self._open(self._open_store)
             return
-        from layerstore import preferred_driver as preferred  # noqa: PLC0415 - few have several
-        from layertui.dialogs.drivers import DriverDialog  # noqa: PLC0415 - few have several
+        from layerstore import preferred_driver as preferred  # noqa: PLC0415 - late, because it is rarely needed
+        from layertui.dialogs.drivers import DriverDialog  # noqa: PLC0415 - late, because it is rarely needed
 
         def chosen(driver: str | None) -> None:
             if driver is None:

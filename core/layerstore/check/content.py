@@ -39,7 +39,7 @@ def can_check(backend: Backend, layer: Layer) -> bool:
 def check_content(backend: Backend, layer: Layer, *, told: Told, should_stop: ShouldStop | None) -> list[Finding]:
     """Return what is wrong inside a layer, without the images and containers that are affected.
 
-    Takes no lock. The caller makes sure that the layer did not change meanwhile.
+    Takes no lock. The caller checks that the layer did not change in the meantime.
 
     Raises:
         Cancelled: `should_stop` returned true.
@@ -95,7 +95,7 @@ class _Checker:
         return []
 
     def tree(self, folders: list[Path], found: list[Finding]) -> list[Finding]:
-        """Compare the headers of the tar with the files on disk; `found` is what reading the tar found.
+        """Compare the headers of the tar with the files on disk, given what reading the tar `found`.
 
         A copy that containers/storage made for other owners has its files in several folders, and is skipped.
         """

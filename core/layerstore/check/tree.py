@@ -77,7 +77,7 @@ class Faults:
 
     @property
     def first(self) -> list[tuple[str, str]]:
-        """Paths from the layer's root, each with what is wrong, or "" if that is obvious."""
+        """Paths from the layer's root, each with the reason, or "" if that is obvious."""
         return list(self._last)
 
     def add(self, path: bytes, reason: str = "") -> None:
@@ -146,7 +146,7 @@ def compare(
 
 
 class _Expected:
-    """The result of unpacking a tar, by path; None stands for a whiteout."""
+    """The result of unpacking a tar, by path, where None stands for a whiteout."""
 
     def __init__(self) -> None:
         self.nodes: dict[bytes, _Node | None] = {}
@@ -205,7 +205,7 @@ class _Comparison:
         self._seen: set[tuple[int, bytes]] = set()
         """The inode of a folder and a name in it, for every path of the tar."""
         self._used: set[int] = set()
-        """The inodes of folders of which the tar has content. The folders themselves need not be in the tar."""
+        """The inodes of folders that have content in the tar. The folders themselves need not be in the tar."""
 
     def look(self, root: Root, name: bytes, node: _Node | None) -> None:
         """Compare one name."""
@@ -309,13 +309,13 @@ class _Comparison:
         return self._rules.whiteouts is not None and self._rules.whiteouts.is_whiteout(found)
 
     def _inherited(self, path: bytes) -> bool:
-        """Return whether the layer has the name from its parent, of which it holds a copy."""
+        """Return whether the layer has the name only because it holds a copy of its parent."""
         below = self._rules.below
         return below is not None and os.path.lexists(os.path.join(os.fsencode(below), path))
 
 
 class _Level:
-    """A folder on the path of the walk; `known` tells that it belongs there."""
+    """A folder on the path of the walk. `known` is true if the folder belongs there."""
 
     __slots__ = ("known", "path", "pending")
 

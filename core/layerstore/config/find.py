@@ -250,7 +250,7 @@ def _options(settings: Settings, uid: int) -> list[str]:
                 value = _without_metacopy(value)
             elif not value:
                 continue
-            # What only one driver understands is for that driver.
+            # An option that only one driver has is meant for that driver.
             prefix = owner or (owners[0] if len(owners) == 1 else "")
             found.append(f"{prefix}.{key}={value}" if prefix else f"{key}={value}")
     return found

@@ -63,7 +63,7 @@ class FileEntry(msgspec.Struct, frozen=True, gc=False):
     minor) of a device. `links` is the number of hard links in the layer that has the file.
 
     `layer` is the ID of the topmost layer that has the file, or for a folder of the topmost layer that has something in
-    it or changed it. `below` tells whether a lower layer has the name too. Both can be None for vfs, where finding out
+    it or changed it. `below` is true if a lower layer has the name too. Both can be None for vfs, where finding out
     may take long; `LayerFiles.stat` always does.
     """
 
@@ -82,13 +82,13 @@ class FileEntry(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def name(self) -> str:
-        """The last part of the path; "/" for the root."""
+        """The last part of the path, or "/" for the root."""
         return self.path.rpartition("/")[2] or "/"
 
 
 @dataclass(frozen=True, slots=True)
 class Occurrence:
-    """A layer that adds, modifies or deletes a path; `size` and `mode` as in `FileEntry`, 0 for a deletion."""
+    """A layer that adds, modifies or deletes a path. `size` and `mode` are as in `FileEntry`, or 0 for a deletion."""
 
     layer: str
     kind: ChangeKind
@@ -323,7 +323,7 @@ class LayerFiles:
         return {**found, **dict.fromkeys(left, (layer, False))}
 
     def _look(self, folder: Place, names: Iterable[str]) -> dict[str, os.stat_result | None]:
-        """Return the status of names in one folder of a layer's copy."""
+        """Return the status of names in a folder of one layer's copy."""
         found: dict[str, os.stat_result | None] = dict.fromkeys(names)
         with suppress(FileNotFoundError, NotADirectoryError), self._copies.opened(folder) as descriptor:
             for name in found:

@@ -1,7 +1,7 @@
 """Graph drivers: how the files of layers lie on disk.
 
-To add a driver, write a subclass of `base.Driver` and add it to `DRIVERS`. Modules of drivers are imported with every
-store that is opened, so they import late what only some of their methods need.
+To add a driver, write a subclass of `base.Driver` and add it to `_CLASSES`. Opening a store imports the modules of
+all drivers, so these import late what only some of their methods need.
 """
 
 from __future__ import annotations

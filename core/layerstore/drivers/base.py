@@ -99,7 +99,7 @@ class Driver(ABC):
 
     @classmethod
     def works(cls, graph_root: str | os.PathLike[str]) -> bool:
-        """Return whether this user can keep and mount layers below `graph_root`. Leaves nothing behind."""
+        """Return whether this user can store and mount layers below `graph_root`. Leaves nothing behind."""
         del graph_root
         return True
 
@@ -176,7 +176,7 @@ class Driver(ABC):
 
     @abstractmethod
     def place_of(self, layer_id: str) -> Place:
-        """Return where processes that use the layer would be."""
+        """Return the place to look for processes that use the layer."""
 
     # Diffs
 
@@ -192,7 +192,7 @@ class Driver(ABC):
     ) -> int:
         """Unpack a diff into the layer and return the bytes of its files. A failure leaves the layer incomplete.
 
-        The entries have the owners that containers see. On disk, files get the owners to which `maps` maps these.
+        The entries have the owners that containers see. On disk, files get the owners that `maps` translates them to.
         """
 
     @abstractmethod
@@ -287,19 +287,19 @@ class Driver(ABC):
 
     @property
     def whiteouts(self) -> WhiteoutFormat | None:
-        """How layers mark what they hide; None if they hide nothing because each has a full copy."""
+        """How layers mark what they hide, or None if each is a full copy and hides nothing."""
         return None
 
     @property
     def privileged(self) -> bool:
-        """Whether layers keep devices and capabilities; see `is_privileged`."""
+        """Whether layers keep devices and capabilities (see `is_privileged`)."""
         return is_privileged(self.home)
 
     # Facts and checks
 
     @abstractmethod
     def status(self) -> list[tuple[str, str]]:
-        """Return facts about the driver for people."""
+        """Return facts about the driver, for people to read."""
 
     @property
     def temporary_folder(self) -> Path:

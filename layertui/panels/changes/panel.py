@@ -118,7 +118,7 @@ class ChangesPanel(Panel):
     }
     """
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - as in Textual
         super().__init__(id=id)
         self.wanted = ChangeFilter()
         self._browser: Browser | None = None

@@ -74,7 +74,7 @@ class ChangesTree(VirtualTree):
             """The tree."""
             return self.tree
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - as in Textual
         super().__init__(id=id)
         self.tree_shown: ChangeTree | None = None
         self._folded_elsewhere: set[int] = set()  # in `whole`: hidden folders stay folded

@@ -88,7 +88,7 @@ class FieldList(LineView, can_focus=True):
             """The list."""
             return self.fields
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - as in Textual
         super().__init__(id=id)
         self._groups: Sequence[Group] = ()
         self._fields: list[Field] = []

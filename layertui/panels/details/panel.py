@@ -14,7 +14,7 @@ from layertui.panels.details.jobs import Places, places_job
 class DetailsPanel(Panel):
     """Shows the fields of the layer under the cursor."""
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - as in Textual
         super().__init__(id=id)
         self._browser: Browser | None = None
         self._places: dict[str, Places] = {}

@@ -50,7 +50,7 @@ def copy_path(browser: Browser) -> None:
 
 def where(browser: Browser) -> None:
     """Show the layers in which the path under the cursor occurs."""
-    from layertui.dialogs.occurrences import OccurrencesDialog  # noqa: PLC0415 - late: few need it
+    from layertui.dialogs.occurrences import OccurrencesDialog  # noqa: PLC0415 - late, because it is rarely needed
     from layertui.panels.files.jobs import occurrences_job  # noqa: PLC0415
 
     layer_id, path = _files(browser).layer_id, _entry(browser).path
@@ -66,7 +66,7 @@ def where(browser: Browser) -> None:
 
 def extract(browser: Browser) -> None:
     """Ask where to, and extract the file or folder under the cursor."""
-    from layertui.dialogs.extract import ExtractDialog  # noqa: PLC0415 - late: few need it
+    from layertui.dialogs.extract import ExtractDialog  # noqa: PLC0415 - late, because it is rarely needed
 
     layer_id, entry = _files(browser).layer_id, _entry(browser)
     dialog = ExtractDialog(entry, browser.title_of(layer_id), Path.cwd(), is_root=os.geteuid() == 0)
@@ -87,7 +87,7 @@ def _extract(browser: Browser, layer_id: str, path: str, request: ExtractRequest
 
 def show_extracted(browser: Browser, done: Extracted) -> None:
     """Report what was extracted, and what was skipped."""
-    from layertui.dialogs.extract import SkippedDialog  # noqa: PLC0415 - late: few need it
+    from layertui.dialogs.extract import SkippedDialog  # noqa: PLC0415 - late, because it is rarely needed
 
     numbers = f"{plural(done.files, 'file')}, {plural(done.folders, 'folder')}, {size_text(done.size)}"
     if done.skipped:

@@ -41,7 +41,7 @@ class FilesPanel(Panel):
     Folders stay open when the cursor moves to another layer, so the user can follow a path through layers.
     """
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - as in Textual
         super().__init__(id=id)
         self._browser: Browser | None = None
         self._row: LayerRow | None = None

@@ -110,7 +110,7 @@ class PreviewView(LineView, can_focus=True):
     class Changed(Message):
         """More was read, or it is shown in another way."""
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - as in Textual
         super().__init__(id=id)
         self.preview: Preview | None = None
         self._sentences: list[str] = []

@@ -119,7 +119,7 @@ class FilesTree(VirtualTree):
             """The tree."""
             return self.tree
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - as in Textual
         super().__init__(id=id)
         self.tree_shown: FileTree = NO_FILES
         self.origins = Origins()

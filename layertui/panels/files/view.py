@@ -141,7 +141,7 @@ class FilesView(Vertical):
             """The view."""
             return self.view
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - as in Textual
         super().__init__(id=id)
         self.by_size = False
         self._path = ""

@@ -36,7 +36,7 @@ class JsonPanel(Panel):
     }
     """
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - as in Textual
         super().__init__(id=id)
         self._browser: Browser | None = None
         self._wanted: tuple[str, StoreView] | None = None

@@ -118,7 +118,7 @@ class LayerRows(VirtualTree):
     now: reactive[datetime] = reactive(lambda: datetime.now(UTC))
     """The time that ages are counted from."""
 
-    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002 - Textual's word
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002 - as in Textual
         super().__init__(id=id, classes=classes)
         self.listing: Listing | None = None
 

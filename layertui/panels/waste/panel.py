@@ -55,7 +55,7 @@ class WastePanel(Panel):
     }
     """
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - as in Textual
         super().__init__(id=id)
         self.by_layer = False
         self._browser: Browser | None = None

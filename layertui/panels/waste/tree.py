@@ -133,7 +133,7 @@ class WasteTree(VirtualTree):
         "waste--column",
     }
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - as in Textual
         super().__init__(id=id)
         self.table: WasteTable | None = None
         self.title: Callable[[str], str] = str

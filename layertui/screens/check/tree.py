@@ -53,7 +53,7 @@ class FindingsTree(VirtualTree):
             """The tree."""
             return self.tree
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - as in Textual
         super().__init__(id=id)
         self.found: FindingList = build_findings(())
         self.marks: frozenset[str] = frozenset()

@@ -58,7 +58,7 @@ class LayersScreen(TypedScreen):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = bindings(MAIN_ACTIONS)
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012 - Textual types it so
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012 - typed so by Textual
     AUTO_FOCUS = "#layers"
     COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {LayerCommands}
 

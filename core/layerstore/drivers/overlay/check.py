@@ -32,7 +32,7 @@ _SETTLED = 60.0
 
 _FULL_ID = re.compile(r"[0-9a-f]{64}")
 _PROBE = re.compile(r".*-check-?\d*|compat\d*|.*lower\d+|.*probe.*")
-"""Folders in which containers/storage, without a lock, probes the kernel's features; it deletes them at once."""
+"""Short-lived folders in which containers/storage probes the kernel's features without a lock."""
 
 _SHORT = 16
 
@@ -275,7 +275,7 @@ class _LinkSurvey(Links):
 
     @cached_property
     def known_names(self) -> dict[str, str]:
-        """The name by which `l` leads to each layer. Of several names it is one that a `lower` file has."""
+        """The name of each layer in `l`. If a layer has several names, one that a `lower` file uses."""
         found: dict[str, str] = {}
         for name in self._names(self._home):
             layer_id = self.leads_to(name)
@@ -283,7 +283,7 @@ class _LinkSurvey(Links):
                 found[layer_id] = name
         return found
 
-    # Repairs; each needs the store's write lock
+    # Repairs, each of which needs the store's write lock
 
     def write_name(self, layer_id: str, children: list[str]) -> None:
         """Give the layer the short name by which others know it, or a new one.
@@ -333,7 +333,7 @@ class _LinkSurvey(Links):
         return text == (f"{FOLDER}/{name}:{below}" if below else f"{FOLDER}/{name}")
 
     def _names_all(self, layer_id: str, chain: list[str]) -> bool:
-        """Return whether the list has the right names. Where `l` leads by them is a fault of the layers named."""
+        """Return whether the list has the right names. A name that leads elsewhere is a fault of the layer named."""
         return self._lower_text(layer_id) == ":".join(f"{FOLDER}/{self.name(below)}" for below in chain)
 
     def _name_in_children(self, children: list[str]) -> str | None:

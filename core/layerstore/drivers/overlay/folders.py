@@ -15,7 +15,7 @@ from layerstore.linux.atomic import write_file
 from layerstore.linux.folders import remove_tree
 
 PRIVATE = 0o700
-"""The mode of all folders of a layer but the one with its files."""
+"""The mode of all folders of a layer except the one with its files."""
 
 _FLAG = ".has-mount-program"
 
@@ -29,7 +29,7 @@ def staging(home: Path) -> Iterator[Path]:
 
 
 def recover(home: Path) -> None:
-    """Delete what a crash left of such folders. Needs the store's write lock."""
+    """Delete folders of `staging` that a crash left. Needs the store's write lock."""
     temporary.recover(home / TEMPORARY)
     _tidy(home)
 
@@ -37,7 +37,7 @@ def recover(home: Path) -> None:
 def _tidy(home: Path) -> None:
     """Delete the folder of temporary folders, which containers/storage before 1.59 mistakes for a broken layer.
 
-    It stays if another process works in it, or if a newer containers/storage uses the store: that one knows the folder
+    It stays if another process works in it, or if a newer containers/storage uses the store: that knows the folder
     and starts to unpack into it without holding the write lock. It creates `tmp` among the records first, and never
     deletes that.
     """
@@ -129,7 +129,7 @@ def forget_volatile(work: Path) -> None:
 
 @contextlib.contextmanager
 def movable(folder: Path) -> Iterator[None]:
-    """Let the owner of a folder move it to another parent, which needs write permission on the folder itself."""
+    """Give the owner of a folder write permission on it, which moving it to another parent needs."""
     mode = stat.S_IMODE(os.stat(folder).st_mode)
     if os.geteuid() == 0 or mode & stat.S_IWUSR:
         yield
