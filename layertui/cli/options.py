@@ -1,4 +1,4 @@
-"""From parsed options to a place, an open store and the settings. Imports no Textual until settings are read."""
+"""Turns parsed options into a place, an open store and the settings. Imports Textual only to read settings."""
 
 from __future__ import annotations
 

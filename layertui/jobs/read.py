@@ -106,7 +106,7 @@ def inhabitants_job(store: LayerStore, layer_ids: tuple[str, ...]) -> Job[Inhabi
 
 
 def mount_users_job(store: LayerStore, rows: Sequence[LayerRow]) -> Job[Mapping[str, MountUsers]]:
-    """Find what uses the mounts of layers, by layer ID."""
+    """Find the users of the mounts of layers, by layer ID."""
 
     def work(job: Job[Mapping[str, MountUsers]]) -> Mapping[str, MountUsers]:
         del job

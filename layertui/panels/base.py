@@ -1,4 +1,4 @@
-"""What panels have in common: `Panel`, its line in `PANELS`, and the `Browser` that panels and actions work with."""
+"""The base of all panels: `Panel`, its entry in `PANELS`, and the `Browser` that panels and actions use."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ class Sign(NamedTuple):
 class PanelInfo:
     """A panel of the main screen.
 
-    Nothing here imports the panel's widget, so the first frame does not wait for it.
+    The panel's widget is imported by `load` only, to keep the first frame fast.
 
     Attributes:
-        id: the panel's ID, also in the settings and the session.
-        title: its title.
-        key: the key that shows it.
-        help: one sentence for the help.
-        load: imports and returns its widget.
-        places: its actions, by the places in it that can have the focus, the main one first.
-        legend: the signs that it draws.
+        id: The panel's ID, also in the settings and the session.
+        title: Its title.
+        key: The key that shows it.
+        help: One sentence for the help.
+        load: Imports and returns its widget.
+        places: Its actions, by the places in it that can have the focus, the main one first.
+        legend: The signs that it draws.
     """
 
     id: str
@@ -83,13 +83,13 @@ class Panel(Vertical):
         """Show the layer under the cursor.
 
         The screen calls this while the panel is visible: when it becomes visible, when the cursor rests on another
-        layer, and when the store, the sizes or the layer to compare with have changed. A panel that shows all of that
-        already does nothing.
+        layer, and when the store, the sizes or the layer to compare with have changed. A panel that is up to date does
+        nothing.
         """
         raise NotImplementedError
 
     def hide(self) -> None:
-        """Stop looking things up: the panel is not visible any more, or the cursor is on another layer."""
+        """Cancel running jobs, because the panel is no longer visible or the cursor is on another layer."""
 
     def forget(self) -> None:
         """Drop everything that is cached. What is visible stays until it is replaced."""
@@ -121,11 +121,11 @@ class Panel(Vertical):
         return next(widget for widget in self.query("*").results(Widget) if widget.focusable)
 
     def toggle_order(self) -> bool:
-        """Sort in the next order; return False if the panel has only one."""
+        """Sort in the next order, and return whether the panel has more than one."""
         return False
 
     def back(self) -> bool:
-        """Undo one step inside the panel; return False if there is nothing to undo."""
+        """Undo one step inside the panel, and return whether there was anything to undo."""
         return False
 
 
@@ -133,14 +133,14 @@ Severity = Literal["information", "warning", "error"]
 Result = TypeVar("Result")
 
 BRIEF = 36
-"""Characters of a message that is read at a glance, and takes one line of a narrow terminal."""
+"""The length of a message that can be read at a glance and fits on one line of a narrow terminal."""
 
 _BRIEF_SECONDS = 3.5
-_LONGEST = 75  # characters of a message about what was copied
+_LONGEST = 75  # characters of the longest message about a copied text
 
 
 class LayerList(Protocol):
-    """The list of layers, as far as actions and panels work with it."""
+    """The part of the list of layers that actions and panels use."""
 
     now: datetime
     """The time that ages are counted from."""
@@ -289,7 +289,7 @@ class Browser:
         return self._host.filter_has_focus
 
     def title_of(self, layer_id: str) -> str:
-        """Return what to call a layer: a name, or the beginning of its ID."""
+        """Return a title for a layer: a name, or the beginning of its ID."""
         row = self.view.get(layer_id)
         return row.title if row is not None else layer_id[:12]
 
@@ -338,7 +338,7 @@ class Browser:
         self._screen.app.push_screen(ErrorDialog(error, log_file()))
 
     def ask(self, dialog: Screen[Result], then: Callable[[Result], object] | None = None) -> None:
-        """Show a dialog, and call `then` with what was decided; not if the dialog was left without a decision."""
+        """Show a dialog, and call `then` with the decision, unless the dialog is closed without one."""
 
         def closed(result: Result | None) -> None:
             if result is not None and then is not None:
@@ -368,11 +368,11 @@ class Browser:
         then: Callable[[Result], object] | None = None,
         failed: Callable[[Exception], object] | None = None,
     ) -> Job[Result]:
-        """Start a job for the main screen. `then` takes its result; an error goes to `failed`, or is shown."""
+        """Start a job for the main screen. `then` takes its result. An error goes to `failed`, or is shown."""
         return self.jobs.submit(job, self._screen, then, failed)
 
     def look_up(self, job: Job[Result], then: Callable[[Result], object]) -> None:
-        """Start a job whose result may open a dialog: keys typed meanwhile wait for it a moment."""
+        """Start a job whose result may open a dialog, for which keys typed ahead wait a moment."""
 
         def found(result: Result) -> None:
             self.asking = None
@@ -402,12 +402,12 @@ class Browser:
         self._host.show_layer()
 
     def suspended(self, run: Callable[[bool], str]) -> str:
-        """Give the terminal to `run` and take it back; return its result, or why that is impossible.
+        """Give the terminal to `run`, take it back, and return the result of `run`, or why that is impossible.
 
-        `run` takes whether colours are off.
+        The argument of `run` is whether colours are off.
 
         Raises:
-            OSError: from `run`.
+            OSError: From `run`.
         """
         from textual.app import SuspendNotSupported  # noqa: PLC0415 - late, to keep startup fast
 
@@ -416,4 +416,4 @@ class Browser:
             with app.suspend():
                 return run(app.no_color)
         except SuspendNotSupported:
-            return "This terminal cannot be handed to a shell"
+            return "A shell cannot run in this terminal"

@@ -45,13 +45,16 @@ _WORDS = {
 class Rules:
     """What to expect of the files.
 
-    owners, devices: whether owners were set and devices created, which needs root. `devices` includes capabilities.
-    uidmap, gidmap: the maps by which owners may have been changed.
-    whiteouts: how the layer marks what it hides, None if it has a full copy.
-    below: the folder of the parent's files, if the layer has a copy of them.
-    added: whether to look for files that the tar does not have.
-    times: whether times were kept. containers/storage does not keep all of them when it changes owners.
-    may_chmod: as for `Root`.
+    Attributes:
+        owners: Whether owners were set, which needs root.
+        devices: Whether devices and capabilities were created, which needs root.
+        uidmap: The map by which UIDs may have been changed.
+        gidmap: The map by which GIDs may have been changed.
+        whiteouts: How the layer marks what it hides, or None if it is a full copy.
+        below: The folder of the parent's files, if the layer has a copy of them.
+        added: Whether to look for files that the tar does not have.
+        times: Whether times were kept. containers/storage does not keep all of them when it changes owners.
+        may_chmod: See `Root`.
     """
 
     owners: bool

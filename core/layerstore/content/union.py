@@ -231,7 +231,7 @@ class Union:
         """Return a descriptor for the content of a regular file. The caller closes it.
 
         Raises:
-            OSError: The file cannot be read; EIO if its content should be in a layer that does not have it.
+            OSError: The file cannot be read. EIO means that its content is missing from the layer that should have it.
         """
         with self.holder(node.places[-1]) as (folder, name):
             descriptor = open_regular(folder, name, may_chmod=self._may_chmod)

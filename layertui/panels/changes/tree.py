@@ -80,7 +80,7 @@ class ChangesTree(VirtualTree):
         self._folded_elsewhere: set[int] = set()  # in `whole`: hidden folders stay folded
 
     def show(self, tree: ChangeTree, *, start: bool) -> None:
-        """Show other changes, from the top with `start`; otherwise keep the cursor and the folds where possible."""
+        """Replace the changes. Start at the top with `start`, otherwise keep the cursor and folds where possible."""
         before, self.tree_shown = self.tree_shown, tree
         if start or before is None:
             self._folded_elsewhere.clear()
@@ -96,7 +96,7 @@ class ChangesTree(VirtualTree):
             self.show_nodes(tree.shape, _Paths(tree))
 
     def place(self, key: str) -> int | None:
-        """Return the node with this path, walking down from the root; None if there is none."""
+        """Return the node with this path, or None, by walking down from the root."""
         tree = self.tree_shown
         if tree is None:
             return None

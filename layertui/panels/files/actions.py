@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class _Files(Protocol):
-    """The Files panel, as far as its actions work with it."""
+    """The part of the Files panel that its actions use."""
 
     layer_id: str
 
@@ -65,7 +65,7 @@ def where(browser: Browser) -> None:
 
 
 def extract(browser: Browser) -> None:
-    """Ask where to, and extract the file or folder under the cursor."""
+    """Ask for the path, and extract the file or folder under the cursor."""
     from layertui.dialogs.extract import ExtractDialog  # noqa: PLC0415 - late, because it is rarely needed
 
     layer_id, entry = _files(browser).layer_id, _entry(browser)

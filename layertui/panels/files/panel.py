@@ -110,7 +110,7 @@ class FilesPanel(Panel):
         return unanswered and (self._pause is not None or to_come(self._search))
 
     def forget(self) -> None:
-        """Read everything that is shown once more."""
+        """Read everything that is shown again."""
         self._drop(self._known)
 
     def forget_changed(self, view: StoreView) -> None:
@@ -189,7 +189,7 @@ class FilesPanel(Panel):
             self._load(row.id, missing)
 
     def _stop(self) -> None:
-        """Cancel everything that runs: another layer is wanted."""
+        """Cancel all running jobs, because another layer is wanted."""
         for job in (*self._loads, self._search):
             if job is not None and not job.state.ended:
                 self.browser.jobs.cancel(job)

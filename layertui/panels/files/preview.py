@@ -240,7 +240,7 @@ class PreviewView(LineView, can_focus=True):
     def _coloured(self, text: str, runs: Sequence[Run], base: Style, first: int, end: int) -> list[tuple[str, Style]]:
         """Return the characters from `first` to `end`, escaped and in the colours of `runs`.
 
-        The text is escaped as a whole before it is coloured, so what is escaped does not depend on the colours.
+        The text is escaped as a whole before it is coloured, so the escapes do not depend on the colours.
         """
         styles: list[str] = []
         for begin, stop, tone in runs:

@@ -61,7 +61,7 @@ def columns_for(width: int, *, ages: bool = True) -> Columns:
 
 
 def short_image(name: str) -> str:
-    """Return an image's name without the default registry, or its short ID if it has no name; escaped."""
+    """Return an image's escaped name without the default registry, or its short ID if it has no name."""
     for prefix in _PREFIXES:
         if name.startswith(prefix):
             return safe(name[len(prefix) :])
@@ -136,7 +136,7 @@ class LayerRows(VirtualTree):
     # Content
 
     def show(self, listing: Listing) -> None:
-        """Show other rows."""
+        """Replace the rows."""
         before, self.listing = self.listing, listing
         if before is not None and before.view is listing.view:
             numbers = before.rows.numbers

@@ -9,7 +9,7 @@ from layertui.panels.base import Browser
 
 
 class _Lines(Protocol):
-    """The Waste panel, as far as its actions work with it."""
+    """The part of the Waste panel that its actions use."""
 
     @property
     def layer_id(self) -> str | None:

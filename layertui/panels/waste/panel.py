@@ -181,7 +181,7 @@ class WastePanel(Panel):
         self.refresh_bindings()
 
     def show_report(self, table: WasteTable, *, start: bool) -> None:
-        """Show a report in the chosen order; from the top with `start`."""
+        """Show a report in the chosen order, starting at the top with `start`."""
         if self.by_layer:
             table = by_layer(table.report)
         self._report = table.report

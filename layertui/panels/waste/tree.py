@@ -30,7 +30,7 @@ MEANING = "Bytes of files that a later layer replaces or deletes: stored, but ne
 
 
 def efficiency_text(report: WasteReport) -> str:
-    """Return the efficiency in percent, never rounded up to 100% if anything is wasted."""
+    """Return the efficiency in percent, never rounded up to 100% if bytes are wasted."""
     share = report.efficiency * 100
     return f"{min(share, 99.9) if report.wasted else share:.1f}%"
 
@@ -148,7 +148,7 @@ class WasteTree(VirtualTree):
 
     @property
     def layer_id(self) -> str | None:
-        """The layer of the line under the cursor; on a path, the lowest layer that has it."""
+        """The layer of the line under the cursor, for a path the lowest layer that has it."""
         node = self.cursor_node
         if self.table is None or node < 0:
             return None

@@ -22,7 +22,7 @@ class _Findings(Protocol):
 
 
 class Checking(Protocol):
-    """The check screen, as far as its actions work with it."""
+    """The part of the check screen that its actions use."""
 
     @property
     def findings(self) -> _Findings:

@@ -60,7 +60,7 @@ class FindingsTree(VirtualTree):
         self._placed: str | None = None
 
     def show(self, findings: Iterable[Finding]) -> None:
-        """Show other findings, keeping the marks where possible, and the cursor if the user moved it.
+        """Replace the findings, keeping the marks where possible, and the cursor if the user moved it.
 
         Otherwise the cursor stays on the first finding: the worst findings are on top, and may be found last.
         """

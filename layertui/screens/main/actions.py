@@ -38,7 +38,7 @@ def _nothing_runs(browser: Browser) -> str:
 
 def _no_filter(browser: Browser) -> str:
     if browser.filter_has_focus:
-        return "You are typing into it"
+        return "You are already typing a filter"
     return "" if browser.view else "There are no layers"
 
 

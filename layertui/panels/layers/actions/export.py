@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def export(browser: Browser) -> None:
-    """Ask how and where to, and export the layer under the cursor."""
+    """Ask for the format and the path, and export the layer under the cursor."""
     from layertui.dialogs.export import ExportDialog  # noqa: PLC0415 - late, to keep startup fast
     from layertui.jobs.read import export_job  # noqa: PLC0415
 

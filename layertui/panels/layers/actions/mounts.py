@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def mount(browser: Browser) -> None:
-    """Mount the layer under the cursor; show and copy the path."""
+    """Mount the layer under the cursor, and show and copy the path."""
     from layertui.jobs.write import mount_job  # noqa: PLC0415 - late, to keep startup fast
 
     def mounted(path: Path) -> None:
@@ -53,7 +53,7 @@ def unmount_marked(browser: Browser) -> None:
 
 
 def unmount_rows(browser: Browser, rows: Sequence[LayerRow], *, force: bool = False, after_shell: bool = False) -> None:
-    """Unmount layers, after asking if anybody would notice."""
+    """Unmount layers, after a confirmation if containers or processes use them."""
     from layertui.dialogs.confirm import ConfirmDialog  # noqa: PLC0415 - late, to keep startup fast
     from layertui.jobs.read import mount_users_job  # noqa: PLC0415
     from layertui.jobs.write import unmount_job  # noqa: PLC0415
