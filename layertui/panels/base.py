@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from layerstore import DiskUsage, LayerStore
     from layertui.jobs.runner import Job, JobRunner
+    from layertui.keys.typed_ahead import WholeScreen
     from layertui.model.query import Listing
     from layertui.model.rows import LayerRow
     from layertui.model.view import StoreView
@@ -87,6 +88,11 @@ class Panel(Vertical):
         already does nothing.
         """
         raise NotImplementedError
+
+    @property
+    def going(self) -> bool:
+        """Whether the panel is being removed with its screen."""
+        return not self.is_attached or bool(getattr(self.screen, "going", False))
 
     def hide(self) -> None:
         """Stop looking things up: the panel is not visible any more, or the cursor is on another layer."""
@@ -210,7 +216,7 @@ class Host(Protocol):
 class Browser:
     """The store, the layers that are shown, and ways to ask the user, show messages and start jobs."""
 
-    def __init__(self, screen: Screen[None], host: Host, store: LayerStore, jobs: JobRunner) -> None:
+    def __init__(self, screen: WholeScreen[None], host: Host, store: LayerStore, jobs: JobRunner) -> None:
         self._screen = screen
         self._host = host
         self.store = store
