@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 from textual.containers import Vertical
 from textual.widget import Widget
@@ -15,6 +15,8 @@ from layertui.keys.sentences import with_keys
 from layertui.text.safe import copyable, safe
 
 if TYPE_CHECKING:
+    from typing import Protocol
+
     from textual.screen import Screen
 
     from layerstore import DiskUsage, LayerStore
@@ -25,6 +27,71 @@ if TYPE_CHECKING:
     from layertui.model.view import StoreView
     from layertui.widgets.filter_bar import FilterBar
 
+    class LayerList(Protocol):
+        """The list of layers, as far as actions and panels work with it."""
+
+        now: datetime
+        """The time that ages are counted from."""
+        base: str
+        """The ID of the layer that changes are shown against, "" for the parent of each."""
+        marks: frozenset[str]
+        """The IDs of the marked layers."""
+        listing: Listing | None
+        """The rows."""
+
+        @property
+        def cursor_row(self) -> LayerRow | None:
+            """The layer under the cursor."""
+            ...
+
+    class MeasuredSizes(Protocol):
+        """The sizes on disk that were measured."""
+
+        def of(self, layer_id: str) -> DiskUsage | None:
+            """Return what was measured of a layer."""
+            ...
+
+    class Host(Protocol):
+        """The part of the main screen that actions navigate."""
+
+        view: StoreView
+
+        @property
+        def layer_tree(self) -> LayerList:
+            """The list of layers."""
+            ...
+
+        @property
+        def panel(self) -> Panel:
+            """The panel that is shown."""
+            ...
+
+        @property
+        def running(self) -> list[Job[Any]]:
+            """The jobs that the user sees and may cancel, the newest last."""
+            ...
+
+        @property
+        def filter_has_focus(self) -> bool:
+            """Whether keys go to a filter."""
+            ...
+
+        def reload(self) -> None:
+            """Read the store again, and drop everything that was cached."""
+            ...
+
+        def go_to_layer(self, layer_id: str, *, when_listed: bool = False) -> None:
+            """Move the cursor to a layer, clearing a filter that hides it."""
+            ...
+
+        def show_panel(self, panel_id: str) -> None:
+            """Show a panel, or enter it if it is shown already."""
+            ...
+
+        def show_layer(self) -> None:
+            """Show the layer under the cursor in the panel."""
+            ...
+
 
 class Sign(NamedTuple):
     """A sign that the screen draws, the style it is drawn in, and its meaning."""
@@ -34,7 +101,7 @@ class Sign(NamedTuple):
     meaning: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)  # both would take time at the start
 class PanelInfo:
     """A panel of the main screen.
 
@@ -143,74 +210,6 @@ BRIEF = 36
 
 _BRIEF_SECONDS = 3.5
 _LONGEST = 75  # characters of a message about what was copied
-
-
-class LayerList(Protocol):
-    """The list of layers, as far as actions and panels work with it."""
-
-    now: datetime
-    """The time that ages are counted from."""
-    base: str
-    """The ID of the layer that changes are shown against, "" for the parent of each."""
-    marks: frozenset[str]
-    """The IDs of the marked layers."""
-    listing: Listing | None
-    """The rows."""
-
-    @property
-    def cursor_row(self) -> LayerRow | None:
-        """The layer under the cursor."""
-        ...
-
-
-class MeasuredSizes(Protocol):
-    """The sizes on disk that were measured."""
-
-    def of(self, layer_id: str) -> DiskUsage | None:
-        """Return what was measured of a layer."""
-        ...
-
-
-class Host(Protocol):
-    """The part of the main screen that actions navigate."""
-
-    view: StoreView
-
-    @property
-    def layer_tree(self) -> LayerList:
-        """The list of layers."""
-        ...
-
-    @property
-    def panel(self) -> Panel:
-        """The panel that is shown."""
-        ...
-
-    @property
-    def running(self) -> list[Job[Any]]:
-        """The jobs that the user sees and may cancel, the newest last."""
-        ...
-
-    @property
-    def filter_has_focus(self) -> bool:
-        """Whether keys go to a filter."""
-        ...
-
-    def reload(self) -> None:
-        """Read the store again, and drop everything that was cached."""
-        ...
-
-    def go_to_layer(self, layer_id: str, *, when_listed: bool = False) -> None:
-        """Move the cursor to a layer, clearing a filter that hides it."""
-        ...
-
-    def show_panel(self, panel_id: str) -> None:
-        """Show a panel, or enter it if it is shown already."""
-        ...
-
-    def show_layer(self) -> None:
-        """Show the layer under the cursor in the panel."""
-        ...
 
 
 class Browser:

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, cast
 
 from layertui.keys.actions import Action, Actions
 from layertui.panels.base import Browser
 
+if TYPE_CHECKING:
+    from typing import Protocol
 
-class _Lines(Protocol):
-    """The Waste panel, as far as its actions work with it."""
+    class _Lines(Protocol):
+        """The Waste panel, as far as its actions work with it."""
 
-    @property
-    def layer_id(self) -> str | None:
-        """The layer of the line under the cursor, None while there is a note."""
-        ...
+        @property
+        def layer_id(self) -> str | None:
+            """The layer of the line under the cursor, None while there is a note."""
+            ...
 
-    @property
-    def path(self) -> str | None:
-        """The path under the cursor, None on the line of a layer and while there is a note."""
-        ...
+        @property
+        def path(self) -> str | None:
+            """The path under the cursor, None on the line of a layer and while there is a note."""
+            ...
 
 
 def _lines(browser: Browser) -> _Lines:
