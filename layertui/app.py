@@ -100,6 +100,7 @@ class LayertuiApp(CrashingApp[None]):
     """
 
     TITLE = "layertui"
+    going = False
     CSS_PATH = "app.tcss"
     VERTICAL_BREAKPOINTS = [(0, "-low"), (30, "-high")]  # noqa: RUF012 - typed so by Textual
     BINDINGS: ClassVar[list[BindingType]] = bindings(APP_ACTIONS)

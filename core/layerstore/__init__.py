@@ -37,12 +37,13 @@ if TYPE_CHECKING:
     from layerstore.archive.compression import detect as detect_compression
     from layerstore.check.findings import Finding, Kind, Severity, unreadable
     from layerstore.check.repair import Outcome, RepairResult, RepairStep, StepProgress
-    from layerstore.config.detect import DriverStore, driver_stores, known_drivers_in, mount_limits, preferred_driver
+    from layerstore.config.detect import DriverStore, driver_stores, mount_limits, preferred_driver
     from layerstore.config.find import StorePlace, find_store
     from layerstore.content.diff import DiffReader
     from layerstore.content.extract import Extracted, Skipped
     from layerstore.content.files import FileEntry, FileKind, LayerFiles, Occurrence, OnError
     from layerstore.content.waste import Copy, LayerWaste, WasteEntry, WasteReport
+    from layerstore.drivers import known_drivers_in
     from layerstore.idmap import IDMappings, Unmapped
     from layerstore.linux.atomic import PendingFile, write_file
     from layerstore.linux.folders import remove_path
@@ -161,12 +162,13 @@ _PLACES = {
     "archive.compression": "DETECT_BYTES decompress detect_compression=detect",
     "check.findings": "Finding Kind Severity unreadable",
     "check.repair": "Outcome RepairResult RepairStep StepProgress",
-    "config.detect": "DriverStore driver_stores known_drivers_in mount_limits preferred_driver",
+    "config.detect": "DriverStore driver_stores mount_limits preferred_driver",
     "config.find": "StorePlace find_store",
     "content.diff": "DiffReader",
     "content.extract": "Extracted Skipped",
     "content.files": "FileEntry FileKind LayerFiles Occurrence OnError",
     "content.waste": "Copy LayerWaste WasteEntry WasteReport",
+    "drivers": "known_drivers_in",
     "idmap": "IDMappings Unmapped",
     "linux.atomic": "PendingFile write_file",
     "linux.folders": "remove_path",

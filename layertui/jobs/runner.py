@@ -64,6 +64,11 @@ class Target(Protocol):
         """Queue a message. May be called from any thread."""
         ...
 
+    @property
+    def going(self) -> bool:
+        """Whether it is being closed, so that parts of it may be missing already."""
+        ...
+
     def call_later(self, callback: Callable[..., Any], *args: Any) -> bool:
         """Queue a call. May be called from any thread."""
         ...
@@ -273,7 +278,7 @@ class JobRunner:
             result = job.work(job)
             job.state = JobState.DONE
             if then is not None:
-                deliver = lambda: target.call_later(then, result)  # noqa: E731 - runs after the state is set
+                deliver = lambda: target.call_later(_hand_over, target, then, result)  # noqa: E731 - runs after the state is set
         except Cancelled:
             job.state = JobState.CANCELLED
         except Exception as error:  # noqa: BLE001 - any error of a thread must reach the screen
@@ -294,7 +299,13 @@ def _failure(
 ) -> Callable[[], object]:
     if failed is None:
         return lambda: target.post_message(JobFailed(job, error))
-    return lambda: target.call_later(failed, error)
+    return lambda: target.call_later(_hand_over, target, failed, error)
+
+
+def _hand_over(target: Target, take: Callable[[Result], object], value: Result) -> None:
+    """Pass a result to the target, unless it was closed since the result was sent."""
+    if not target.going:
+        take(value)
 
 
 def _record(job: Job[Any], error: Exception) -> None:

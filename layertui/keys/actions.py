@@ -36,7 +36,7 @@ class Need(Flag):
     """At least one marked layer."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)  # both would take time at the start
 class Action(Generic[Context]):
     """What a key does.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 from textual.containers import Vertical
 from textual.widget import Widget
@@ -15,14 +15,82 @@ from layertui.keys.sentences import with_keys
 from layertui.text.safe import copyable, safe
 
 if TYPE_CHECKING:
+    from typing import Protocol
+
     from textual.screen import Screen
 
     from layerstore import DiskUsage, LayerStore
     from layertui.jobs.runner import Job, JobRunner
+    from layertui.keys.typed_ahead import WholeScreen
     from layertui.model.query import Listing
     from layertui.model.rows import LayerRow
     from layertui.model.view import StoreView
     from layertui.widgets.filter_bar import FilterBar
+
+    class LayerList(Protocol):
+        """The part of the list of layers that actions and panels use."""
+
+        now: datetime
+        """The time that ages are counted from."""
+        base: str
+        """The ID of the layer that changes are shown against, "" for the parent of each."""
+        marks: frozenset[str]
+        """The IDs of the marked layers."""
+        listing: Listing | None
+        """The rows."""
+
+        @property
+        def cursor_row(self) -> LayerRow | None:
+            """The layer under the cursor."""
+            ...
+
+    class MeasuredSizes(Protocol):
+        """The sizes on disk that were measured."""
+
+        def of(self, layer_id: str) -> DiskUsage | None:
+            """Return what was measured of a layer."""
+            ...
+
+    class Host(Protocol):
+        """The part of the main screen that actions navigate."""
+
+        view: StoreView
+
+        @property
+        def layer_tree(self) -> LayerList:
+            """The list of layers."""
+            ...
+
+        @property
+        def panel(self) -> Panel:
+            """The panel that is shown."""
+            ...
+
+        @property
+        def running(self) -> list[Job[Any]]:
+            """The jobs that the user sees and may cancel, the newest last."""
+            ...
+
+        @property
+        def filter_has_focus(self) -> bool:
+            """Whether keys go to a filter."""
+            ...
+
+        def reload(self) -> None:
+            """Read the store again, and drop everything that was cached."""
+            ...
+
+        def go_to_layer(self, layer_id: str, *, when_listed: bool = False) -> None:
+            """Move the cursor to a layer, clearing a filter that hides it."""
+            ...
+
+        def show_panel(self, panel_id: str) -> None:
+            """Show a panel, or enter it if it is shown already."""
+            ...
+
+        def show_layer(self) -> None:
+            """Show the layer under the cursor in the panel."""
+            ...
 
 
 class Sign(NamedTuple):
@@ -33,7 +101,7 @@ class Sign(NamedTuple):
     meaning: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)  # both would slow down startup
 class PanelInfo:
     """A panel of the main screen.
 
@@ -88,6 +156,11 @@ class Panel(Vertical):
         """
         raise NotImplementedError
 
+    @property
+    def going(self) -> bool:
+        """Whether the panel is being removed with its screen."""
+        return not self.is_attached or bool(getattr(self.screen, "going", False))
+
     def hide(self) -> None:
         """Cancel running jobs, because the panel is no longer visible or the cursor is on another layer."""
 
@@ -139,78 +212,10 @@ _BRIEF_SECONDS = 3.5
 _LONGEST = 75  # characters of the longest message about a copied text
 
 
-class LayerList(Protocol):
-    """The part of the list of layers that actions and panels use."""
-
-    now: datetime
-    """The time that ages are counted from."""
-    base: str
-    """The ID of the layer that changes are shown against, "" for the parent of each."""
-    marks: frozenset[str]
-    """The IDs of the marked layers."""
-    listing: Listing | None
-    """The rows."""
-
-    @property
-    def cursor_row(self) -> LayerRow | None:
-        """The layer under the cursor."""
-        ...
-
-
-class MeasuredSizes(Protocol):
-    """The sizes on disk that were measured."""
-
-    def of(self, layer_id: str) -> DiskUsage | None:
-        """Return what was measured of a layer."""
-        ...
-
-
-class Host(Protocol):
-    """The part of the main screen that actions navigate."""
-
-    view: StoreView
-
-    @property
-    def layer_tree(self) -> LayerList:
-        """The list of layers."""
-        ...
-
-    @property
-    def panel(self) -> Panel:
-        """The panel that is shown."""
-        ...
-
-    @property
-    def running(self) -> list[Job[Any]]:
-        """The jobs that the user sees and may cancel, the newest last."""
-        ...
-
-    @property
-    def filter_has_focus(self) -> bool:
-        """Whether keys go to a filter."""
-        ...
-
-    def reload(self) -> None:
-        """Read the store again, and drop everything that was cached."""
-        ...
-
-    def go_to_layer(self, layer_id: str, *, when_listed: bool = False) -> None:
-        """Move the cursor to a layer, clearing a filter that hides it."""
-        ...
-
-    def show_panel(self, panel_id: str) -> None:
-        """Show a panel, or enter it if it is shown already."""
-        ...
-
-    def show_layer(self) -> None:
-        """Show the layer under the cursor in the panel."""
-        ...
-
-
 class Browser:
     """The store, the layers that are shown, and ways to ask the user, show messages and start jobs."""
 
-    def __init__(self, screen: Screen[None], host: Host, store: LayerStore, jobs: JobRunner) -> None:
+    def __init__(self, screen: WholeScreen[None], host: Host, store: LayerStore, jobs: JobRunner) -> None:
         self._screen = screen
         self._host = host
         self.store = store

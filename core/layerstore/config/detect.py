@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from layerstore.drivers import DRIVERS, known_drivers_in, parse_options
 from layerstore.errors import LayerStoreError
 from layerstore.records.layout import Layout, drivers_in
-from layerstore.records.records import count_records
 
 __all__ = [
     "DriverStore",
@@ -52,16 +51,12 @@ def driver_stores(graph_root: str | os.PathLike[str]) -> list[DriverStore]:
 
 
 def mount_limits(graph_root: str | os.PathLike[str], options: Mapping[str, str]) -> dict[str, str]:
-    """Return the drivers whose layers must be mounted, each with why an ordinary user cannot do that, "" if they can.
+    """Return why an ordinary user outside a user namespace cannot mount layers, "" if they can, for each driver.
 
-    This is about a user outside a user namespace. The drivers without a store at `graph_root` have no reason.
+    These are the drivers that have a store at `graph_root` and whose layers must be mounted.
     """
-    found = known_drivers_in(graph_root)
-    return {
-        name: driver.why_not(parse_options(name, options)) if name in found else ""
-        for name, driver in DRIVERS.items()
-        if driver.takes_mounts
-    }
+    found = {name: DRIVERS[name].load() for name in known_drivers_in(graph_root)}
+    return {name: driver.why_not(parse_options(name, options)) for name, driver in found.items() if driver.takes_mounts}
 
 
 def preferred_driver(stores: Sequence[DriverStore], named: str | None) -> str | None:
@@ -74,6 +69,8 @@ def preferred_driver(stores: Sequence[DriverStore], named: str | None) -> str | 
 
 
 def _look(layout: Layout) -> DriverStore:
+    from layerstore.records.records import count_records
+
     try:
         layers: int | None = count_records(layout)
     except (LayerStoreError, OSError):

@@ -1,7 +1,7 @@
 """Graph drivers: how the files of layers lie on disk.
 
-To add a driver, write a subclass of `base.Driver` and add it to `_CLASSES`. Opening a store imports the modules of
-all drivers, so these import late what only some of their methods need.
+To add a driver, write a subclass of `base.Driver` and add its `DriverInfo` to `_INFOS`. Opening a store imports the
+module of its driver, which therefore imports late what only some of its methods need.
 """
 
 from __future__ import annotations
@@ -9,32 +9,44 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from layerstore.drivers.base import Driver
-from layerstore.drivers.options import IMAGE_STORES, DriverOptions
-from layerstore.drivers.overlay.driver import OverlayDriver
-from layerstore.drivers.vfs import VfsDriver
+from layerstore.drivers.info import DriverInfo
+from layerstore.drivers.options import IGNORE_CHOWN_ERRORS, IMAGE_STORES, DriverOptions
+from layerstore.drivers.overlay import OVERLAY
 from layerstore.errors import NotSupported, StoreMissing
 from layerstore.records.layout import Layout, drivers_in
 
-_CLASSES: Final[tuple[type[Driver], ...]] = (OverlayDriver, VfsDriver)
+if TYPE_CHECKING:
+    from layerstore.drivers.base import Driver
 
-DRIVERS: Final = {driver.name: driver for driver in _CLASSES}
+
+def _load_vfs() -> type[Driver]:
+    from layerstore.drivers.vfs import VfsDriver
+
+    return VfsDriver
+
+
+_INFOS: Final = (
+    OVERLAY,
+    DriverInfo("vfs", frozenset({IGNORE_CHOWN_ERRORS}), _load_vfs),
+)
+
+DRIVERS: Final = {info.name: info for info in _INFOS}
 """The drivers by name, the best first."""
 
-OPTIONS: Final = frozenset(option for driver in _CLASSES for option in driver.options)
+OPTIONS: Final = frozenset(option for info in _INFOS for option in info.options)
 """The names of the options of all drivers."""
 
 
 def make_driver(layout: Layout, options: DriverOptions | None = None) -> Driver:
     """Return the driver of a store. Does not touch the disk."""
-    return DRIVERS[layout.driver].make(layout.graph_root, options or DriverOptions())
+    return DRIVERS[layout.driver].load().make(layout.graph_root, options or DriverOptions())
 
 
 def best_driver(graph_root: str | os.PathLike[str]) -> str:
     """Return the name of the best driver that works for this user, for a new store at `graph_root`."""
-    return next(name for name, driver in DRIVERS.items() if driver.works(graph_root))
+    return next(name for name, info in DRIVERS.items() if info.load().works(graph_root))
 
 
 def choose_driver(graph_root: str | Path, asked: str | None, *, must_exist: bool) -> str:
@@ -73,7 +85,7 @@ def known_drivers_in(graph_root: str | os.PathLike[str]) -> list[str]:
 
 def current_name(name: str) -> str:
     """Return the name of a driver that storage.conf may call by a former name."""
-    return next((driver.name for driver in _CLASSES if name in driver.former_names), name)
+    return next((info.name for info in _INFOS if name in info.former_names), name)
 
 
 def parse_options(driver: str, options: Mapping[str, str]) -> DriverOptions:

@@ -75,12 +75,6 @@ class Driver(ABC):
     name: ClassVar[str]
     """The driver's name in paths of the store, such as "vfs"."""
 
-    former_names: ClassVar[tuple[str, ...]] = ()
-    """Names by which storage.conf may still call it."""
-
-    options: ClassVar[frozenset[str]]
-    """The names of its options, as in "mountopt" for "overlay.mountopt"."""
-
     copies_lower: ClassVar[bool] = False
     """Whether each layer holds a full copy of the files of the layers below it."""
 

@@ -16,7 +16,7 @@ from typing import Self
 from layerstore.drivers import staging
 from layerstore.drivers.base import Stack
 from layerstore.drivers.naive import NaiveDiffs
-from layerstore.drivers.options import IGNORE_CHOWN_ERRORS, DriverOptions
+from layerstore.drivers.options import DriverOptions
 from layerstore.errors import NotSupported
 from layerstore.idmap import NO_MAPS, IDMappings
 from layerstore.linux.folders import FolderStack, remove_path
@@ -36,7 +36,6 @@ class VfsDriver(NaiveDiffs):
     """
 
     name = "vfs"
-    options = frozenset({IGNORE_CHOWN_ERRORS})
     copies_lower = True
 
     def __init__(

@@ -6,26 +6,27 @@ import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, cast
 
 from layertui.keys.actions import Action, Actions
 from layertui.panels.base import Browser
 from layertui.text.format import plural, size_text
 
 if TYPE_CHECKING:
+    from typing import Protocol
+
     from layerstore import Extracted, FileEntry, Occurrence
     from layertui.dialogs.extract import ExtractRequest
 
+    class _Files(Protocol):
+        """The part of the Files panel that its actions use."""
 
-class _Files(Protocol):
-    """The part of the Files panel that its actions use."""
+        layer_id: str
 
-    layer_id: str
-
-    @property
-    def entry(self) -> FileEntry | None:
-        """The file under the cursor."""
-        ...
+        @property
+        def entry(self) -> FileEntry | None:
+            """The file under the cursor."""
+            ...
 
 
 def _files(browser: Browser) -> _Files:

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, cast
 
 from layertui.keys.actions import Action, Actions
 from layertui.panels.base import Browser
 
+if TYPE_CHECKING:
+    from typing import Protocol
 
-class _Lines(Protocol):
-    """The part of the Waste panel that its actions use."""
+    class _Lines(Protocol):
+        """The part of the Waste panel that its actions use."""
 
-    @property
-    def layer_id(self) -> str | None:
-        """The layer of the line under the cursor, None while there is a note."""
-        ...
+        @property
+        def layer_id(self) -> str | None:
+            """The layer of the line under the cursor, None while there is a note."""
+            ...
 
-    @property
-    def path(self) -> str | None:
-        """The path under the cursor, None on the line of a layer and while there is a note."""
-        ...
+        @property
+        def path(self) -> str | None:
+            """The path under the cursor, None on the line of a layer and while there is a note."""
+            ...
 
 
 def _lines(browser: Browser) -> _Lines:

@@ -2,54 +2,55 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from layertui.keys.actions import Action, Actions
 
+if TYPE_CHECKING:
+    from typing import Protocol
 
-class _Findings(Protocol):
-    """The list of findings."""
-
-    @property
-    def markable(self) -> bool:
-        """Whether the finding under the cursor can be marked."""
-        ...
-
-    @property
-    def chosen(self) -> Any:
-        """The repairable findings among the marked ones, or else under the cursor."""
-        ...
-
-
-class Checking(Protocol):
-    """The part of the check screen that its actions use."""
-
-    @property
-    def findings(self) -> _Findings:
+    class _Findings(Protocol):
         """The list of findings."""
-        ...
 
-    @property
-    def checking(self) -> bool:
-        """Whether a check is running."""
-        ...
+        @property
+        def markable(self) -> bool:
+            """Whether the finding under the cursor can be marked."""
+            ...
 
-    @property
-    def running(self) -> list[Any]:
-        """The jobs that can be stopped."""
-        ...
+        @property
+        def chosen(self) -> Any:
+            """The repairable findings among the marked ones, or else under the cursor."""
+            ...
 
-    def start(self, *, deep: bool) -> None:
-        """Start a check."""
-        ...
+    class Checking(Protocol):
+        """The part of the check screen that its actions use."""
 
-    def plan(self) -> None:
-        """Plan a repair."""
-        ...
+        @property
+        def findings(self) -> _Findings:
+            """The list of findings."""
+            ...
 
-    def cancel_job(self) -> None:
-        """Stop the newest job."""
-        ...
+        @property
+        def checking(self) -> bool:
+            """Whether a check is running."""
+            ...
+
+        @property
+        def running(self) -> list[Any]:
+            """The jobs that can be stopped."""
+            ...
+
+        def start(self, *, deep: bool) -> None:
+            """Start a check."""
+            ...
+
+        def plan(self) -> None:
+            """Plan a repair."""
+            ...
+
+        def cancel_job(self) -> None:
+            """Stop the newest job."""
+            ...
 
 
 def _checking(screen: Checking) -> str:

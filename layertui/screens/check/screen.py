@@ -136,7 +136,7 @@ class CheckScreen(WholeScreen[bool]):
         self._findings = found
 
         def more(findings: tuple[Finding, ...]) -> None:
-            if self._findings is found:
+            if self._findings is found and not self.going:
                 found.extend(findings)
                 self._show()
 

@@ -43,11 +43,6 @@ class TreeShape:
         """Return whether a node has no children."""
         return self.ends[node] == node + 1
 
-    def branches(self, node: int) -> bool:
-        """Return whether a node has more than one child."""
-        first = node + 1
-        return first < self.ends[node] and self.ends[first] < self.ends[node]
-
     def children(self, node: int) -> Iterator[int]:
         """Yield the children of a node."""
         child, end = node + 1, self.ends[node]

@@ -58,8 +58,8 @@ def left_over(driver: Driver) -> list[str]:
 
 def test_making_a_driver_does_not_touch_the_disk(driver: Driver, tmp_path: Path) -> None:
     assert isinstance(driver, Driver)
-    assert type(driver) is DRIVERS[driver.name]
-    unused = DRIVERS[driver.name].make(tmp_path / "unused", DriverOptions())
+    assert type(driver) is DRIVERS[driver.name].load()
+    unused = DRIVERS[driver.name].load().make(tmp_path / "unused", DriverOptions())
     assert unused.list_layers() == []
     unused.cleanup()
     assert not (tmp_path / "unused").exists()
@@ -281,7 +281,7 @@ def test_facts_for_people(driver: Driver) -> None:
 @pytest.mark.parametrize("name", DRIVERS)
 def test_an_owner_without_privileges_makes_changes_and_removes_layers(name: str) -> None:
     def work(home: Path) -> Any:
-        driver = DRIVERS[name].make(home, DriverOptions())
+        driver = DRIVERS[name].load().make(home, DriverOptions())
         fill(driver)
         driver.create("child", "base")
         same = driver.changes("child", "base")

@@ -21,7 +21,7 @@ CORE, BROWSER = Path(layerstore.__file__).parent, Path(layertui.__file__).parent
 
 
 def names() -> set[str]:
-    return {*DRIVERS, *(name for driver in DRIVERS.values() for name in driver.former_names)}
+    return {*DRIVERS, *(name for info in DRIVERS.values() for name in info.former_names)}
 
 
 def named_drivers(source: str) -> Iterator[int]:
@@ -66,11 +66,12 @@ def test_a_name_is_found_in_strings_but_not_in_docstrings(source: str, lines: li
 
 def test_every_driver_is_complete() -> None:
     assert list(DRIVERS) == ["overlay", "vfs"], "the best first"
-    for name, driver in DRIVERS.items():
+    for name, info in DRIVERS.items():
+        driver = info.load()
         assert issubclass(driver, Driver)
-        assert driver.name == name
+        assert driver.name == info.name == name
         assert not driver.__abstractmethods__
-        assert driver.options <= OPTIONS
+        assert info.options <= OPTIONS
 
 
 def test_a_former_name_is_translated() -> None:
@@ -95,5 +96,16 @@ assert store.mounts() == []
 late = ["archive.unpack", "archive.pack", "archive.compare", "drivers.overlay.fuse", "drivers.overlay.syscalls"]
 assert not [name for name in late if f"layerstore.{{name}}" in sys.modules], sorted(sys.modules)
 assert "layerstore.drivers.overlay.driver" in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_finding_a_store_imports_no_driver() -> None:
+    script = """
+import sys
+from layerstore import find_store, known_drivers_in
+known_drivers_in(find_store().graph_root)
+late = ["drivers.overlay.driver", "drivers.vfs", "drivers.base", "records.records", "linux.lockfile"]
+assert not [name for name in late if f"layerstore.{name}" in sys.modules], sorted(sys.modules)
 """
     subprocess.run([sys.executable, "-c", script], check=True)

@@ -17,6 +17,8 @@ from layertui.jobs.runner import Job, JobChanged, JobFailed, JobRunner, JobState
 class Target:
     """Records messages, and makes calls immediately."""
 
+    going = False
+
     def __init__(self) -> None:
         self.messages: list[Message] = []
         self.done: list[str] = []
@@ -201,3 +203,15 @@ def test_a_closed_target_gets_nothing(runner: JobRunner, target: Target) -> None
     wait(lambda: runner.idle)
     assert one.state is JobState.DONE
     assert target.done == []
+
+
+def test_a_target_that_is_being_closed_gets_no_result_and_no_error(runner: JobRunner, target: Target) -> None:
+    def fail(job: Job[str]) -> None:
+        raise LayerUnknown("x")
+
+    target.going = True
+    errors: list[Exception] = []
+    runner.submit(job("one"), target, target.done.append)
+    runner.submit(job("bad", fail), target, target.done.append, errors.append)
+    wait(lambda: runner.idle)
+    assert (target.done, errors) == ([], [])

@@ -566,7 +566,7 @@ async def test_skipped_files_are_reported(place: Place, tmp_path: Path, monkeypa
         await browser.press("ctrl+s")
         await browser.until(lambda: isinstance(browser.app.screen, SkippedDialog))
         view = browser.app.screen.query_one("LinesView")
-        assert "/dev/null  only root may make a device" in view.render_line(0).text
+        assert "/dev/null  only root may create a device" in view.render_line(0).text
         monkeypatch.undo()
     assert os.listdir(tmp_path / "out") == ["file"]
 

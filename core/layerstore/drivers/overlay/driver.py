@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Self
 
 from layerstore.drivers.base import Stack, WhiteoutFormat
 from layerstore.drivers.naive import NaiveDiffs
-from layerstore.drivers.options import IGNORE_CHOWN_ERRORS, MOUNT_OPTIONS, MOUNT_PROGRAM, DriverOptions
+from layerstore.drivers.options import DriverOptions
 from layerstore.drivers.overlay.folders import (
     PRIVATE,
     forget_volatile,
@@ -61,8 +61,6 @@ class OverlayDriver(NaiveDiffs):
     """
 
     name = "overlay"
-    former_names = ("overlay2",)
-    options = frozenset({MOUNT_OPTIONS, MOUNT_PROGRAM, IGNORE_CHOWN_ERRORS})
     takes_mounts = True
 
     def __init__(
