@@ -841,10 +841,10 @@ class LayerStore:
     def locked(self, *, write: bool = False, timeout: float | None = None) -> Iterator[None]:
         """Hold the layers lock over several calls in this thread (Lock, Unlock).
 
-        In a read lock, a method that needs the write lock raises `RuntimeError`.
+        While a read lock is held, a method that needs the write lock raises `RuntimeError`.
 
         Args:
-            write: Take the write lock and not a read lock.
+            write: Take the write lock instead of a read lock.
             timeout: Seconds to wait for the lock, by default the `lock_timeout` of the store.
         """
         guard: AbstractContextManager[Any]

@@ -187,7 +187,7 @@ _SYSTEM_REMEDIES = {
     errno.EACCES: "Choose a path that this user may write to, or run layertui as root.",
     errno.EPERM: "Choose another path, or run layertui as root.",
     errno.ENOENT: "The path does not exist or cannot be created. Reload ({store.reload}), or choose another path.",
-    errno.EIO: "The disk reports an error: check the system log before you write to it again.",
+    errno.EIO: "The disk reported an error: check the system log before you write to it again.",
 }
 """Remedies for operating system errors, by their number."""
 

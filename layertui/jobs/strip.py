@@ -23,7 +23,7 @@ _BAR = 20
 _MOST = 4
 _TITLE = 36
 _GRACE = 0.2  # seconds before a job is shown; one that ends sooner without an outcome never is
-_LINGER = 12.0  # seconds that a result stays
+_LINGER = 12.0  # seconds that a result is shown
 _SLOW = 0.3  # seconds from which a result includes the time it took
 
 

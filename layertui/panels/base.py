@@ -224,7 +224,7 @@ class Browser:
         self.mount_note = ""
         """Which processes see a mount made from here, "" if all do."""
         self.why_read_only = ""
-        """Why this user can only read the store, and what to do about it; "" if the store was opened read-only."""
+        """Why this user can only read the store, and how to fix that, or "" if read-only access was requested."""
         self.asking: Job[Any] | None = None
         """The look-up whose result may open a dialog."""
 

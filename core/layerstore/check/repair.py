@@ -47,7 +47,7 @@ class RepairStep:
     """One step of a repair.
 
     `finding` is what it repairs. `layer` is the layer that it changes, which may be based on the finding's. `text` says
-    what it will do, and `loses` what is lost, "" if nothing is. `frees` is the disk space that it frees, None if that
+    what it will do, and `loses` the loss, "" for none. `frees` is the disk space that it frees, None if that
     was not measured. A `forced` step is done although images or containers need the layer.
     """
 

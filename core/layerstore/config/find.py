@@ -24,7 +24,7 @@ ROOTFUL_GRAPH_ROOT = "/var/lib/containers/storage"
 ROOTFUL_RUN_ROOT = "/run/containers/storage"
 
 _RUN_FOLDERS = ("storage-run-{}/containers", "podman-run-{}/containers", "containers-user-{}/containers")
-"""The run roots of users without XDG_RUNTIME_DIR: current, Podman before 5, containers/storage before 2023."""
+"""The run roots of users without XDG_RUNTIME_DIR: current, before Podman 5, before containers/storage of 2023."""
 
 
 @dataclass(frozen=True, slots=True)

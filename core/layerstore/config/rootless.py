@@ -352,5 +352,5 @@ def _refused(number: int) -> _Unavailable:
     hint += "kernel.apparmor_restrict_unprivileged_userns; in a container, give it more privileges"
     word = os.strerror(number) if number > 0 else "the child process died"
     if number == errno.ENOSPC:
-        word = "the limit of namespaces is reached"
+        word = "the maximum number of namespaces is reached"
     return _Unavailable(f"this system does not let ordinary users create a user namespace ({word})", hint)

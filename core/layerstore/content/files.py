@@ -99,7 +99,7 @@ class Occurrence:
 class LayerFiles:
     """The files of one layer. It is a snapshot of the chain of layers, not of their files.
 
-    Nothing is locked, kept open or cached, so every call sees the current files. If the layer was deleted meanwhile, it
+    Nothing is locked, kept open or cached, so every call sees the current files. If the layer has been deleted, it
     raises an error. The methods are thread-safe. Paths are resolved as by a process with this root: symbolic links and
     ".." never lead out of it.
 
@@ -262,7 +262,7 @@ class LayerFiles:
             union.close()
 
     def trouble(self, path: str) -> AbstractContextManager[None]:
-        """Turn an `OSError` of a block into an error that names the path and the layer."""
+        """Turn an `OSError` of the block into an error that names the path and the layer."""
         return trouble(self.layer, self.union.folders[0], path)
 
     def _children(self, folder: Node) -> Sequence[tuple[Node, FileEntry]]:

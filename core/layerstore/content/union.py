@@ -249,7 +249,7 @@ class Union:
             return node
         found = self.find(folder, node.path.rpartition("/")[2], node.seen or None)
         if found is None:
-            raise FileNotFoundError(errno.ENOENT, "it was deleted just now")
+            raise FileNotFoundError(errno.ENOENT, "it was just deleted")
         found.below = node.below
         return found
 

@@ -242,7 +242,7 @@ class _Walk:
             yield LayerWaste(layer, *sums)
 
     def _story(self, copies: list[_Copy]) -> Iterator[Copy]:
-        """Yield what happened to a path, the lowest layer first."""
+        """Yield what each layer did to a path, the lowest layer first."""
         hidden_by = -1
         for copy in sorted(copies, key=lambda copy: -copy.depth):
             if hidden_by > copy.depth:

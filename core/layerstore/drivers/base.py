@@ -135,7 +135,7 @@ class Driver(ABC):
         """Delete the files of a layer, if there are any.
 
         They are renamed aside first, so a crash leaves the whole layer or none of it; `cleanup` deletes what is left
-        aside. If the disk is too full to rename, a crash can leave part of the layer: mark it incomplete before.
+        aside. If the disk is too full to rename, a crash can leave part of the layer, so mark it incomplete first.
         """
 
     @abstractmethod

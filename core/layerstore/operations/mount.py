@@ -52,7 +52,7 @@ def mount(tx: Transaction, layer: Layer, mount_label: str) -> Path:
             return Path(present.path)
         if not mounted:
             _refuse_elsewhere(backend, layer.id, "a second mount could damage its files")
-        # A stale entry, for example after a reboot, is overwritten.
+        # Overwrite a stale entry, for example after a reboot.
         path = tx.driver.get(layer.id, mount_label=mount_label or layer.mount_label, volatile=layer.volatile)
         try:
             backend.mounts_file.save(held, [MountPoint(layer.id, os.path.normpath(path), 1)])

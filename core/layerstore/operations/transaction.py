@@ -183,7 +183,7 @@ class Backend:
         return self._token
 
     def forget(self) -> None:
-        """Load the records again at the next use."""
+        """Load the records again when they are next used."""
         self._cached = self._joined = self._token = None
 
     def mounts(self) -> MountTable:

@@ -103,7 +103,7 @@ FILES_ACTIONS: Actions = (
     ),
     Action("files.toggle", "space", "Open", "Open the folder, or preview the file", "toggle_fold"),
     Action("files.extract", "x", "Extract", "Extract the file or folder", extract, refusal=_no_file, shown=True),
-    Action("files.where", "w", "Where", "Show in which layers this path occurs", where, refusal=_no_file, shown=True),
+    Action("files.where", "w", "Where", "Show the layers that contain this path", where, refusal=_no_file, shown=True),
     Action("files.copy", "y", "Copy path", "Copy the path", copy_path, refusal=_no_file, shown=True),
 )
 

@@ -129,7 +129,7 @@ def _content(nodes: _Nodes, folder: Folder, node: int, by_size: bool) -> Iterato
 
 
 def read_folders(files: LayerFiles, paths: Sequence[str], should_stop: ShouldStop) -> dict[str, Folder]:
-    """List several folders, outer ones first. Skip folders that do not exist any more, except "/"."""
+    """List several folders, outer ones first. Skip folders that no longer exist, except "/"."""
     found: dict[str, Folder] = {}
     for path in sorted(paths):
         if should_stop():

@@ -62,7 +62,7 @@ class Sizes:
             self._failed.add(layer_id)
             self._go_on(layer_id)
 
-        # the job's key cancels the job before, whose layer stays among the wanted ones
+        # the job's key cancels the previous job, whose layer is still wanted
         self._job = self._browser.submit(measure_job(self._browser.store, layer_id), found, failed)
 
     def _go_on(self, layer_id: str) -> None:

@@ -265,7 +265,7 @@ class LayersScreen(TypedScreen):
         def listed(listing: Listing) -> None:
             if listing.view is self.view:
                 self.show_listing(listing)
-            else:  # the store changed meanwhile
+            else:  # the store changed in the meantime
                 self.relist()
 
         self.jobs.submit(list_job(self.view, self.text, self.order), self, listed)

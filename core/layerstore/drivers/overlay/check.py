@@ -200,7 +200,7 @@ class _LinkSurvey(Links):
             return ""
         path = self._home / FOLDER / name
         if not os.path.lexists(path):
-            return f"the link {FOLDER}/{name}, by which layers based on it find it, is missing"
+            return f"the link {FOLDER}/{name}, which layers based on it need, is missing"
         with contextlib.suppress(OSError):
             return f"the link {FOLDER}/{name} leads to {os.readlink(path)!r} instead of this layer"
         return f"{FOLDER}/{name} is not a symbolic link"
@@ -208,7 +208,7 @@ class _LinkSurvey(Links):
     def lower_fault(self, layer_id: str, chain: list[str] | None) -> str:
         """Return what is wrong with the layer's list of the layers below, "" if nothing is.
 
-        `chain` are the right layers, the nearest first; with None, any layers that exist are right.
+        `chain` are the right layers, the nearest first. If it is None, any layers that exist are right.
         """
         if chain is not None and (
             self._matches(layer_id, chain[0] if chain else "") or self._names_all(layer_id, chain)
@@ -225,8 +225,8 @@ class _LinkSurvey(Links):
             return "its list of the layers below is missing"
         wrong = next((place for place, pair in enumerate(zip(found, chain, strict=False)) if pair[0] != pair[1]), None)
         if wrong is None:
-            return f"its list has {len(found)} layers below it, but the records have {len(chain)}"
-        return f"its list has layer {found[wrong][:_SHORT]} where the records have {chain[wrong][:_SHORT]}"
+            return f"its list names {len(found)} layers below it, but the records name {len(chain)}"
+        return f"its list names layer {found[wrong][:_SHORT]} where the records name {chain[wrong][:_SHORT]}"
 
     def stray(self, name: str) -> _Stray | None:
         """Return why an entry of `l` is stale, None if it is in use or gone."""

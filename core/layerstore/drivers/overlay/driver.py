@@ -504,7 +504,7 @@ class OverlayDriver(NaiveDiffs):
         return DiskUsage(size, inodes)
 
     def paths(self, layer_id: str) -> dict[str, Path]:
-        """Return "diff" (the layer's own files), "merged" (where it is mounted), "work" and, if it is good, "link".
+        """Return "diff" (the layer's own files), "merged" (where it is mounted), "work" and, if it is valid, "link".
 
         "diff1" and so on are folders that containers/storage moved aside for copies with other owners. "composefs" is
         the image with the file names, if the layer has one.

@@ -26,7 +26,7 @@ _FEATURES = ("index", "metacopy", "redirect_dir")
 """Features that some kernels enable by default. A store must not use them: they make a layer depend on others."""
 
 _PLAIN = re.compile(r"[^\\:,\"]+")
-"""Paths that need no escape in mount options. The rules for escapes differ between kernels."""
+"""Paths that need no escape in mount options. The rules for escaping differ between kernels."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -183,7 +183,7 @@ UNMOUNT_ALL = Action(
     "layer.unmount-all",
     "",
     "Unmount for all users",
-    "Unmount the layer, however often it was mounted",
+    "Unmount the layer, whatever its mount count",
     unmount_all,
     needs=_WRITABLE_LAYER,
     refusal=_not_mounted,
