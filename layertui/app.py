@@ -23,6 +23,7 @@ from textual.app import SystemCommand
 from textual.binding import BindingType
 from textual.screen import Screen
 
+import layertui.screens.actions  # noqa: F401 - declares the actions, for key bar, sentences and help
 from layertui.jobs.opening import DriverChoice, drivers_job
 from layertui.jobs.runner import JobRunner
 from layertui.keys.actions import APP_ACTIONS, bindings

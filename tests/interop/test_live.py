@@ -152,5 +152,5 @@ def test_another_program_holds_the_lock_for_long(three: PodmanStore, browser: Li
             feeder.join()
     assert importer.returncode == 0
     browser.wait_for("● following", "slow", "4 layers", seconds=15)
-    browser.wait_gone("cannot be followed", seconds=15)
+    browser.wait_gone("Cannot follow", seconds=15)
     assert_well(browser)
