@@ -31,7 +31,7 @@ _MAX_ACTION = 14
 _MIN_DESCRIPTION = 20
 _WIDE = 1000
 _TALL = 30
-"""Height of a screen from which on the dialog has buttons and padding."""
+"""The least height of a screen on which the dialog has buttons and padding."""
 
 
 class HelpLines(LinesView):

@@ -24,7 +24,7 @@ _MOST = 4
 _TITLE = 36
 _GRACE = 0.2  # seconds before a job is shown; one that ends sooner without an outcome never is
 _LINGER = 12.0  # seconds that a result is shown
-_SLOW = 0.3  # seconds from which a result includes the time it took
+_SLOW = 0.3  # seconds; a result of a slower job includes the time it took
 
 
 class JobsStrip(Widget):

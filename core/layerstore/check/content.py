@@ -1,4 +1,4 @@
-"""The deep check: whether the files of a layer match the tar from which it was made.
+"""The deep check: whether the files of a layer match the tar that it was created from.
 
 The tar is reassembled from tar-split and files, without writing it, and its digest is compared. What the digest does
 not cover is checked separately: owners, modes and times of the files on disk, and files that the tar does not have.
@@ -42,7 +42,7 @@ def check_content(backend: Backend, layer: Layer, *, told: Told, should_stop: Sh
     Takes no lock. The caller checks that the layer did not change in the meantime.
 
     Raises:
-        Cancelled: `should_stop` returned true.
+        Cancelled: `should_stop` returned True.
     """
     checker = _Checker(backend, layer, told, should_stop)
     try:

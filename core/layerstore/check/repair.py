@@ -123,7 +123,7 @@ def freed(backend: Backend, step: RepairStep, *, should_stop: ShouldStop | None 
     """Return the disk space that a step frees, None if it deletes nothing. Visits every file, without a lock.
 
     Raises:
-        Cancelled: `should_stop` returned true.
+        Cancelled: `should_stop` returned True.
     """
     path = step.finding.path
     if step.finding.kind in _CHAIN:

@@ -131,7 +131,7 @@ def compare(
 
     Raises:
         StoreCorrupt, BadArchive: The tar-split is damaged.
-        Cancelled: `should_stop` returned true.
+        Cancelled: `should_stop` returned True.
         OSError: A folder cannot be read.
     """
     expected = _Expected()

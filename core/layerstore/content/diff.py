@@ -104,7 +104,7 @@ class DiffReader(io.RawIOBase):
         Raises:
             DamagedLayer: The layer's files do not match its original tar.
             StoreCorrupt: The layer's tar-split is damaged.
-            Cancelled: `should_stop` returned true.
+            Cancelled: `should_stop` returned True.
             OSError: A file cannot be read.
             ValueError: The reader is closed.
         """
@@ -138,7 +138,7 @@ class DiffReader(io.RawIOBase):
         return total
 
     def close(self) -> None:
-        """End the work and release the lock. Does nothing if the reader is closed."""
+        """End the work and release the lock. Does nothing if the reader is already closed."""
         if self.closed:
             return
         super().close()

@@ -82,7 +82,7 @@ def extract(
     Raises:
         NoSuchFile, UnusableFile, StoreAccess: The layer does not have the file, or it cannot be read.
         TargetExists: The target exists. It was not changed.
-        Cancelled: `should_stop` returned true.
+        Cancelled: `should_stop` returned True.
         OSError: The target cannot be written. The error names it.
     """
     with files.trouble(path):
@@ -106,7 +106,7 @@ def pack(
 
     Raises:
         NoSuchFile, UnusableFile, StoreAccess, NotSupported: A file cannot be read, or does not fit into a tar.
-        Cancelled: `should_stop` returned true.
+        Cancelled: `should_stop` returned True.
     """
     done = 0
     with files.trouble(path):

@@ -208,7 +208,7 @@ class LayerFiles:
         or passes it to `on_error` and goes on. With vfs, `layer` and `below` are None.
 
         Raises:
-            Cancelled: `should_stop` returned true.
+            Cancelled: `should_stop` returned True.
         """
         with self.trouble(path):
             top = self.union.resolve(path)

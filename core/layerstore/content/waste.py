@@ -98,7 +98,7 @@ def waste(
     Raises:
         StoreAccess, UnusableFile: A folder cannot be read.
         NotSupported: A file or folder was moved by an overlay with redirect_dir or metacopy. The error names it.
-        Cancelled: `should_stop` returned true.
+        Cancelled: `should_stop` returned True.
     """
     walk = _CopiesWalk(stack, older) if stack.whiteouts is None else _DiffsWalk(stack, stack.whiteouts)
     return walk.run(progress, should_stop)

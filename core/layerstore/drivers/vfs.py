@@ -73,7 +73,7 @@ class VfsDriver(NaiveDiffs):
             NotSupported: Options were given, and this driver has none.
             FileNotFoundError: The parent has no folder.
             FileExistsError: The layer already has a folder, which was not touched.
-            Cancelled: `should_stop` returned true.
+            Cancelled: `should_stop` returned True.
         """
         del writable, mount_label  # files lie on disk the same way in either case
         if options:
@@ -86,7 +86,7 @@ class VfsDriver(NaiveDiffs):
         Raises:
             FileNotFoundError: `layer_id` has no folder.
             FileExistsError: `new_id` already has a folder, which was not touched.
-            Cancelled: `should_stop` returned true.
+            Cancelled: `should_stop` returned True.
         """
         self._make(new_id, layer_id, NO_MAPS, should_stop)
 

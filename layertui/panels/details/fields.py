@@ -25,7 +25,7 @@ from layertui.widgets.line_view import LineView
 _LABEL = 10
 _BELOW = 2  # indentation of a path that is written below its label
 _MOST_LINES = 8
-_ROOMY = 12  # height of the panel from which a blank line separates groups
+_ROOMY = 12  # the least height of a panel with blank lines between groups
 _HEADING = -1
 
 

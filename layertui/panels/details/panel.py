@@ -21,7 +21,7 @@ class DetailsPanel(Panel):
         self._failed: set[str] = set()
         self._shown = ""
         self._stale = ""
-        """The layer that is looked up again, and shown as it was until then."""
+        """The layer that is being looked up again. Its old values are shown until then."""
         self._job: Job[Places] | None = None
 
     def compose(self) -> ComposeResult:

@@ -47,7 +47,7 @@ class FilesPanel(Panel):
         self._row: LayerRow | None = None
         self._known: OrderedDict[str, dict[str, Folder]] = OrderedDict()
         self._stale: set[str] = set()
-        """Layers whose folders are read again, and shown as they were until then."""
+        """Layers whose folders must be read again. The old ones are shown until then."""
         self._numbers = count(1)
         self._loads: list[Job[jobs.Folders]] = []
         self._search: Job[Found] | None = None

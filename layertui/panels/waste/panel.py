@@ -26,7 +26,7 @@ from layertui.widgets.tree.tree import VirtualTree
 _CACHED = 16
 _MOST_ROWS = 500_000
 _POLL = 0.1  # seconds between two updates of the progress
-_LOW = 9  # height of the panel up to which the explanation is hidden
+_LOW = 9  # the greatest height of a panel without the explanation
 
 NOTHING = (
     "Nothing is wasted: every byte of this layer and its ancestors is visible in the final image.\n\n"

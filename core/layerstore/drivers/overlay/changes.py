@@ -36,7 +36,7 @@ def upper_changes(
 
     Raises:
         NotSupported: A folder was moved by an overlay with `redirect_dir`. The error names it.
-        Cancelled: `should_stop` returned true.
+        Cancelled: `should_stop` returned True.
         OSError: A folder cannot be read.
     """
     with FolderStack(upper) as stack:

@@ -286,7 +286,7 @@ class _LinkSurvey(Links):
     # Repairs, each of which needs the store's write lock
 
     def write_name(self, layer_id: str, children: list[str]) -> None:
-        """Give the layer the short name by which others know it, or a new one.
+        """Give the layer the short name that other layers use for it, or a new one.
 
         `children` are layers based on it. The first name in a child's list is the name of its parent.
         """

@@ -158,7 +158,7 @@ class OverlayDriver(NaiveDiffs):
         Raises:
             FileNotFoundError: `layer_id` has no folder.
             FileExistsError: `new_id` already has a folder, which was not touched.
-            Cancelled: `should_stop` returned true.
+            Cancelled: `should_stop` returned True.
         """
         from layerstore.drivers.copytree import copy_tree
 

@@ -48,7 +48,7 @@ def _tidy(home: Path) -> None:
 
 
 def is_flagged(home: Path) -> bool:
-    """Return whether containers/storage has noted that a program mounts the layers below `home`."""
+    """Return whether the store is marked as one whose layers a program mounts."""
     try:
         return (home / _FLAG).read_bytes().strip() == b"true"
     except FileNotFoundError:
@@ -56,13 +56,13 @@ def is_flagged(home: Path) -> bool:
 
 
 def flag(home: Path) -> None:
-    """Note that a program mounts the layers below `home` from now on."""
+    """Mark the store as one whose layers a program mounts."""
     if not is_flagged(home):
         write_file(str(home / _FLAG), b"true")
 
 
 def flag_file(home: Path) -> Path:
-    """Return the file that holds this note."""
+    """Return the file that is this mark."""
     return home / _FLAG
 
 
@@ -116,7 +116,7 @@ def make_folder(folder: Path, mode: int, owner: tuple[int, int]) -> None:
 
 
 def forget_volatile(work: Path) -> None:
-    """Delete the mark by which the kernel refuses to mount again after a volatile mount that a crash ended."""
+    """Delete the mark of a volatile mount that a crash ended, because the kernel would refuse to mount again."""
     try:
         folder = os.open(work / "work" / "incompat", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except FileNotFoundError:

@@ -46,7 +46,7 @@ def _choose(browser: Browser, row: LayerRow, inside: str) -> None:
 
 
 def _run(browser: Browser, row: LayerRow, mount: ShellMount, *, inside: str) -> None:
-    """Hand the terminal to the shell, take it back, and deal with the mount."""
+    """Hand the terminal to the shell, take it back, and unmount the layer or ask about it."""
     from layertui.jobs import shell  # noqa: PLC0415 - late, to keep startup fast
 
     call = shell.ShellCall(row.id, browser.title_of(row.id), mount.path, inside)
@@ -67,7 +67,7 @@ def _run(browser: Browser, row: LayerRow, mount: ShellMount, *, inside: str) -> 
 
 
 def _ask_to_unmount(browser: Browser, row: LayerRow, problem: str) -> None:
-    """Ask whether to unmount what was mounted for a shell, and report a problem with that shell."""
+    """Ask whether to unmount a layer that was mounted for a shell, and report a problem with the shell."""
     from layertui.dialogs.confirm import ConfirmDialog  # noqa: PLC0415 - late, to keep startup fast
 
     def go(agreed: bool) -> None:
