@@ -43,7 +43,7 @@ def _compare(browser: Browser, layer: LayerRow, base: LayerRow) -> None:
     browser.go_to_layer(layer.id)
     browser.show_panel(CHANGES.id)
     browser.show_layer()
-    keys = with_keys("{layer.swap} swaps them, {layer.compare-from} stops")
+    keys = with_keys("{layer.swap} swaps them, {layer.compare-from} stops comparing")
     browser.say(f"{layer.title} against {base.title}: {keys}")
 
 
