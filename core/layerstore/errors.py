@@ -1,8 +1,8 @@
 """The errors that this package raises.
 
-Every error is a `LayerStoreError` and also the builtin exception that fits it best, so `except FileNotFoundError`
-works as well as `except StoreMissing`. The text says what is wrong and, where there is a way out, how to fix it; the
-facts behind the text are attributes. Errors keep their attributes, text and notes when they are copied or pickled.
+Every error is a `LayerStoreError` and also the built-in exception that fits best, so `except FileNotFoundError` works
+as well as `except StoreMissing`. The text says what is wrong and, where possible, how to fix it. The facts behind the
+text are attributes. Errors keep their attributes, text and notes when they are copied or pickled.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class LayerStoreError(Exception):
     """Base class of all errors of this package."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # The default calls the class with `args`, which here hold the text and not what `__init__` takes.
+        # The default calls the class with `args`, which here hold the text and not the arguments of `__init__`.
         return _restore, (type(self), self.args, self.__dict__)
 
 

@@ -2,8 +2,7 @@
 
 The files of a layer whose record has a `uidmap` or `gidmap` belong to host IDs on disk. Tars of the layer, and the
 containers that use it, have container IDs. The rules are those of containers/storage's pkg/idtools, with one
-exception: containers/storage leaves a file whose owner is not mapped out of a tar, and here it is an error wherever a
-wrong owner would be written.
+exception: where containers/storage leaves a file whose owner is not mapped out of a tar, this module raises an error.
 """
 
 from __future__ import annotations

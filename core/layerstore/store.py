@@ -485,7 +485,7 @@ class LayerStore:
             return mount.mount(tx, tx.records.find(ref), mount_label)
 
     def unmount(self, ref_or_path: str | os.PathLike[str], *, force: bool = False) -> bool:
-        """Count one user less, and unmount the layer after the last one (Unmount).
+        """Count one user fewer, and unmount the layer after the last one (Unmount).
 
         Unmounting a layer that is not mounted is not an error. A stale count is removed.
 
@@ -607,7 +607,7 @@ class LayerStore:
     # Reading files
 
     def files(self, ref: str) -> LayerFiles:
-        """Return a view of the whole file system of a layer, which is not mounted for this.
+        """Return a view of the whole file system of a layer, without mounting it.
 
         Raises:
             LayerUnknown: There is no such layer.
@@ -625,7 +625,7 @@ class LayerStore:
     def waste(
         self, ref: str, *, progress: Progress | None = None, should_stop: ShouldStop | None = None
     ) -> WasteReport:
-        """Return the bytes in a layer and its ancestors that the final file system does not show. Takes no lock.
+        """Return the bytes in a layer and its ancestors that are not visible in the final file system. Takes no lock.
 
         Args:
             ref: The layer.
@@ -841,10 +841,10 @@ class LayerStore:
     def locked(self, *, write: bool = False, timeout: float | None = None) -> Iterator[None]:
         """Hold the layers lock over several calls in this thread (Lock, Unlock).
 
-        In a read lock, a method that needs the write lock raises `RuntimeError`.
+        While a read lock is held, a method that needs the write lock raises `RuntimeError`.
 
         Args:
-            write: Take the write lock and not a read lock.
+            write: Take the write lock instead of a read lock.
             timeout: Seconds to wait for the lock, by default the `lock_timeout` of the store.
         """
         guard: AbstractContextManager[Any]

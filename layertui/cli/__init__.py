@@ -85,8 +85,8 @@ def _add_command(
 def _add_store_options(parser: argparse.ArgumentParser, *, after_command: bool = False) -> None:
     """Add the options that select the store.
 
-    The parser of a command gets them too, `after_command`, so that they may stand before or after the command. There
-    they have no default, which would replace the value given before the command.
+    The parser of a command gets them too, with `after_command`, so that they can be given before or after the command.
+    There they have no default, because it would replace a value given before the command.
     """
     default = argparse.SUPPRESS if after_command else None
     parser.add_argument("--root", metavar="DIR", default=default, help="the graph root, as in `podman --root`")

@@ -39,7 +39,7 @@ def check(
 ) -> int:
     """Check a store, write each finding as soon as it is known, and return the exit status.
 
-    A store that cannot be opened because one of its files does not parse has that as its only finding. The status is
+    If the store cannot be opened because one of its files cannot be parsed, that is the only finding. The status is
     `NOT_CHECKED` if the only findings are layers that could not be checked, or if the check ended early; the reason
     then goes to standard error.
     """

@@ -1,4 +1,4 @@
-"""From parsed options to a place, an open store and the settings. Imports no Textual until settings are read."""
+"""Turns parsed options into a place, an open store and the settings. Imports Textual only to read settings."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def find_place(options: argparse.Namespace) -> StorePlace:
 def with_existing_driver(place: StorePlace, asked: str | None) -> StorePlace:
     """Return the place without the driver from storage.conf if only other drivers have a store there.
 
-    A driver that the user `asked` for stays.
+    A driver that the user `asked` for is kept.
     """
     if asked is not None or place.driver is None or place.driver in drivers_in(place.graph_root):
         return place

@@ -1,1 +1,1 @@
-"""The dialogs. None of them talks to a store: they return what the user decided."""
+"""The dialogs. None of them calls a store: they return what the user decided."""

@@ -178,13 +178,13 @@ class DeleteDialog(Dialog[DeleteRequest]):
         self._show_agreement()
 
     def take_size(self, layer_ids: tuple[str, ...], size: int) -> None:
-        """Show the bytes that these layers take on disk, unless the plan has changed meanwhile."""
+        """Show the bytes that these layers use on disk, unless the plan has changed in the meantime."""
         if layer_ids == self._plan.ids:
             self._on_disk = size
             self._show_advice()
 
     def take_inhabitants(self, layer_ids: tuple[str, ...], living: tuple[tuple[str, str], ...]) -> None:
-        """Refuse while processes run in these layers, unless the plan has changed meanwhile."""
+        """Refuse while processes run in these layers, unless the plan has changed in the meantime."""
         if layer_ids == self._plan.ids and living != self._living:
             self._living = living
             self._show_advice()

@@ -1,7 +1,7 @@
 """Explanations of errors for the user: a headline, the facts, and the remedy.
 
-Errors of the store carry what they are about as fields; one table turns each kind into words. An error that is not in
-the table, and no `OSError`, is a bug and is called one. This module imports no Textual.
+Errors of the store carry the facts as attributes, and one table turns each kind into words. An error that is neither in
+the table nor an `OSError` is reported as a bug. This module imports no Textual.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ _TABLE: tuple[tuple[type[layerstore.LayerStoreError], str, Facts, str], ...] = (
         layerstore.DamagedLayer,
         "Layer damaged",
         _damage,
-        "Pull the image again to repair it. An export from another layer than the parent takes the files as they are.",
+        "Pull the image again to repair it. To export the files as they are, export the changes from another layer.",
     ),
     (
         layerstore.NoSuchFile,
@@ -187,7 +187,7 @@ _SYSTEM_REMEDIES = {
     errno.EACCES: "Choose a path that this user may write to, or run layertui as root.",
     errno.EPERM: "Choose another path, or run layertui as root.",
     errno.ENOENT: "The path does not exist or cannot be created. Reload ({store.reload}), or choose another path.",
-    errno.EIO: "The disk reports an error: check the system log before you write to it again.",
+    errno.EIO: "The disk reported an error: check the system log before you write to it again.",
 }
 """Remedies for operating system errors, by their number."""
 

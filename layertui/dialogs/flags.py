@@ -84,7 +84,7 @@ class FlagsDialog(ListEditor[FlagChanges]):
         return changes_between(self._layer.flags, self._flags)
 
     def rows(self) -> Iterable[Content]:
-        """Yield one line per flag, with a star for those that saving sets."""
+        """Yield one line per flag, with a star for those that saving would set."""
         changed = self._changes.set
         for name, value in self._flags.items():
             mark = ("* ", "bold $text-warning") if name in changed else "  "

@@ -31,7 +31,7 @@ _MAX_ACTION = 14
 _MIN_DESCRIPTION = 20
 _WIDE = 1000
 _TALL = 30
-"""Height of a screen from which on the dialog has buttons and padding."""
+"""The least height of a screen on which the dialog has buttons and padding."""
 
 
 class HelpLines(LinesView):
@@ -78,7 +78,7 @@ class HelpScreen(Dialog[None]):
     """
 
     AUTO_FOCUS = "#lines"
-    VERTICAL_BREAKPOINTS = [(0, "-low"), (_TALL, "-tall")]  # noqa: RUF012 - Textual types it so
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (_TALL, "-tall")]  # noqa: RUF012 - typed so by Textual
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,question_mark", "cancel", "Close", key_display="esc", id="help.close"),

@@ -208,7 +208,7 @@ class ListEditor(Dialog[ResultT], Generic[ResultT]):
             self.save()
 
     def action_cancel(self) -> None:
-        """Leave the fields if a line is being edited, else close the dialog after a confirmation."""
+        """Leave the fields if a line is being edited, or else close the dialog after a confirmation."""
         if self._editing is None:
             close_or_ask(self, edited=self.edited)
         else:

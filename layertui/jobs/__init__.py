@@ -1,1 +1,1 @@
-"""Jobs: one store call in a thread each, and the message it returns."""
+"""Jobs: each makes one store call in a thread and returns its result."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from layerstore import Finding, LayerStore, RepairResult, RepairStep
 
 FoundHandler = Callable[[tuple["Finding", ...]], object]
-"""Takes findings as they come; called from the thread of the job."""
+"""A callback that receives findings as they come, in the thread of the job."""
 
 
 class _Batches:
@@ -62,10 +62,10 @@ class RepairPlan:
     """A plan to repair findings.
 
     Attributes:
-        findings: the findings to repair.
-        steps: the steps of the repair, in order.
-        force: whether layers in use are included.
-        measured: whether the steps tell how much disk space they free.
+        findings: The findings to repair.
+        steps: The steps of the repair, in order.
+        force: Whether layers in use are included.
+        measured: Whether the steps include how much disk space they free.
     """
 
     findings: tuple[Finding, ...]
@@ -77,7 +77,7 @@ class RepairPlan:
 def plan_repair_job(
     store: LayerStore, findings: Sequence[Finding], *, force: bool, sizes: bool = False
 ) -> Job[RepairPlan]:
-    """Plan a repair; with `sizes` also measure what it frees, which takes longer."""
+    """Plan a repair. With `sizes`, also measure what it frees, which takes longer."""
 
     def work(job: Job[RepairPlan]) -> RepairPlan:
         steps = store.repair_plan(findings, force=force, sizes=sizes, should_stop=job.should_stop)

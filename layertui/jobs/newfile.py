@@ -13,10 +13,10 @@ class NewFile:
     """A new file that is complete after `commit`, and leaves nothing behind if its `with` block ends without one.
 
     Without `overwrite`, entering the block creates an empty file under the name. So an existing file is noticed before
-    the work begins, and no other process can take the name meanwhile.
+    the work begins, and no other process can take the name in the meantime.
 
     Raises:
-        FileExistsError: on entering, if the file exists and `overwrite` is False.
+        FileExistsError: On entering, if the file exists and `overwrite` is False.
     """
 
     def __init__(self, path: Path, *, overwrite: bool) -> None:

@@ -1,4 +1,4 @@
-"""Jobs of the first screen. Their threads import what reads a store, so the first frame does not wait for it."""
+"""Jobs of the first screen. Their threads import the modules that read a store, to keep the first frame fast."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from layertui.model.query import Listing
 
 OpenStore = Callable[[], "LayerStore"]
-"""Opens the store; called in a thread."""
+"""A function that opens the store, called in a thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +21,10 @@ class DriverChoice:
     """A graph root that may hold stores of several drivers.
 
     Attributes:
-        graph_root: the folder.
-        open: opens the store of a driver.
-        named: the driver that the configuration names.
-        ask: whether to ask which store to open; False where the user has named a driver.
+        graph_root: The folder.
+        open: Opens the store of a driver.
+        named: The driver that the configuration names.
+        ask: Whether to ask which store to open. False if the user has named a driver.
     """
 
     graph_root: str

@@ -106,7 +106,7 @@ def inhabitants_job(store: LayerStore, layer_ids: tuple[str, ...]) -> Job[Inhabi
 
 
 def mount_users_job(store: LayerStore, rows: Sequence[LayerRow]) -> Job[Mapping[str, MountUsers]]:
-    """Find what uses the mounts of layers, by layer ID."""
+    """Find the users of the mounts of layers, by layer ID."""
 
     def work(job: Job[Mapping[str, MountUsers]]) -> Mapping[str, MountUsers]:
         del job
@@ -149,7 +149,7 @@ class Exported:
 def export_job(
     store: LayerStore, row: LayerRow, from_id: str | None, compression: Compression, path: Path, *, overwrite: bool
 ) -> Job[Exported]:
-    """Write a layer's diff to a file, all or nothing. The job does not wait for writes: it only reads the store."""
+    """Write a layer's diff to a file, or nothing. The job only reads the store, so it does not wait for writes."""
 
     def work(job: Job[Exported]) -> Exported:
         with (

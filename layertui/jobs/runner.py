@@ -1,4 +1,4 @@
-"""Runs jobs: the only place where the browser starts threads.
+"""Runs jobs: the only place where the browser calls the store from threads.
 
 A job is one callable that makes one store call and returns its result. Reads run side by side, a few at a time; writes
 run one after another, in the order in which they were submitted. The threads are daemons: a read that hangs on a dead
@@ -53,7 +53,7 @@ class JobState(Enum):
 
     @property
     def ended(self) -> bool:
-        """Whether the job is over, one way or another."""
+        """Whether the job has ended, whatever the outcome."""
         return self not in (JobState.WAITING, JobState.RUNNING)
 
 
@@ -61,16 +61,16 @@ class Target(Protocol):
     """What submits a job and gets its result: a widget, a screen or the app."""
 
     def post_message(self, message: Message) -> bool:
-        """Queue a message; may be called from any thread."""
+        """Queue a message. May be called from any thread."""
         ...
 
     @property
     def going(self) -> bool:
-        """Whether it is being closed, so that parts of it may be gone already."""
+        """Whether it is being closed, so that parts of it may be missing already."""
         ...
 
     def call_later(self, callback: Callable[..., Any], *args: Any) -> bool:
-        """Queue a call; may be called from any thread."""
+        """Queue a call. May be called from any thread."""
         ...
 
 
@@ -79,13 +79,13 @@ class Job(Generic[Result]):
     """One store call, to be run in a thread.
 
     Attributes:
-        title: what the screen calls the job.
-        work: makes the call and returns its result; it is passed the job, for `progress` and `should_stop`.
-        writes: whether the job belongs in the queue of writes.
-        quiet: whether the screen leaves the job out of its list.
-        key: a new job cancels the one before it that has the same key, and a cancelled job with a key delivers nothing.
-        unit: what progress counts, such as "layer"; bytes if it is empty.
-        outcome: one line about what was done, which `work` may set.
+        title: What the screen calls the job.
+        work: Makes the call and returns its result. It gets the job, for `progress` and `should_stop`.
+        writes: Whether the job belongs in the queue of writes.
+        quiet: Whether the screen leaves the job out of its list.
+        key: A new job cancels the previous one with the same key, and a cancelled job with a key delivers nothing.
+        unit: What progress counts, such as "layer", or "" for bytes.
+        outcome: One line about what was done, which `work` may set.
     """
 
     title: str
@@ -192,14 +192,14 @@ class JobRunner:
         """Start a job, or queue it if it writes.
 
         Args:
-            job: the job.
-            target: what the result is for. `then` and `failed` are called in its message loop, and not at all once it
-                is closed. It is also posted `JobChanged`, unless the job is quiet.
-            then: takes the result.
-            failed: takes the error; by default `target` is posted `JobFailed`.
+            job: The job.
+            target: What the result is for. `then` and `failed` are called in its message loop, and not at all once it
+                is closed. `JobChanged` is also posted to it, unless the job is quiet.
+            then: Takes the result.
+            failed: Takes the error. By default, `JobFailed` is posted to `target`.
 
         Returns:
-            The job, which has been cancelled if the runner is closed.
+            The job, which is cancelled if the runner is closed.
         """
         if self._closed:
             job.state = JobState.CANCELLED
@@ -223,7 +223,7 @@ class JobRunner:
         return job
 
     def cancel(self, job: Job[Any]) -> None:
-        """Ask a job to stop; one that has not started ends here."""
+        """Ask a job to stop. One that has not started yet ends at once."""
         job.stop_event.set()
         with self._lock:
             waiting = job.state is JobState.WAITING
@@ -309,7 +309,7 @@ def _hand_over(target: Target, take: Callable[[Result], object], value: Result) 
 
 
 def _record(job: Job[Any], error: Exception) -> None:
-    """Log an error. One that the store did not raise on purpose is a bug, and is logged with its traceback."""
+    """Log an error, with its traceback if it is a bug: neither an error of the store nor of the operating system."""
     if isinstance(error, (LayerStoreError, OSError)):
         _log.info("%s failed: %s", job.title, error)
     else:

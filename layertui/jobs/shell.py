@@ -31,10 +31,10 @@ class ShellCall:
     """A shell to run.
 
     Attributes:
-        layer_id: the full ID of the layer.
-        title: what the banner calls the layer.
-        path: where the layer is mounted, and the shell starts.
-        inside: the path of the layer's own shell, run with chroot; "" for the host's shell.
+        layer_id: The full ID of the layer.
+        title: What the banner calls the layer.
+        path: Where the layer is mounted, and the shell starts.
+        inside: The path of the layer's own shell, run with chroot; "" for the host's shell.
     """
 
     layer_id: str
@@ -85,7 +85,7 @@ def run(call: ShellCall, *, no_color: bool) -> str:
     Call this from the main thread, which signal handlers need.
 
     Raises:
-        OSError: the program cannot be run, or the folder cannot be entered.
+        OSError: The program cannot be run, or the folder cannot be entered.
     """
     out = sys.__stdout__
     if out is not None:
@@ -94,7 +94,7 @@ def run(call: ShellCall, *, no_color: bool) -> str:
     began = time.monotonic()
     with _ignoring(signal.SIGINT, signal.SIGQUIT):
         try:
-            status = subprocess.run(  # noqa: S603 - the user asked for this very shell
+            status = subprocess.run(  # noqa: S603 - the user chose this shell
                 call.command,
                 cwd=call.path,
                 env=call.environment(os.environ, no_color=no_color),
@@ -119,7 +119,7 @@ def _ignoring(*signals: signal.Signals) -> Iterator[None]:
 
 
 def _take_terminal_back() -> None:
-    """Become the foreground process group again; a shell that was killed does not give the terminal back."""
+    """Become the foreground process group again, because a killed shell does not give the terminal back."""
     before = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
     try:
         with suppress(OSError):

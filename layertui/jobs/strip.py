@@ -23,8 +23,8 @@ _BAR = 20
 _MOST = 4
 _TITLE = 36
 _GRACE = 0.2  # seconds before a job is shown; one that ends sooner without an outcome never is
-_LINGER = 12.0  # seconds that a result stays
-_SLOW = 0.3  # seconds from which a result includes the time it took
+_LINGER = 12.0  # seconds that a result is shown
+_SLOW = 0.3  # seconds; a result of a slower job includes the time it took
 
 
 class JobsStrip(Widget):
@@ -58,7 +58,7 @@ class JobsStrip(Widget):
             """The strip."""
             return self.strip
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - as in Textual
         super().__init__(id=id)
         self._jobs: list[Job[Any]] = []
         self._known: set[Job[Any]] = set()
@@ -111,7 +111,7 @@ class JobsStrip(Widget):
             self._timer = None
         self.refresh(layout=True)
 
-    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: ARG002 - Textual's form
+    def get_content_height(self, container: Size, viewport: Size, width: int) -> int:  # noqa: ARG002 - as in Textual
         """Return one line for each job, up to a maximum."""
         return min(len(self._jobs), _MOST)
 

@@ -17,7 +17,7 @@ from typing import Any, Generic, TypeVar
 from textual.binding import Binding, BindingType
 
 NO_KEY = "no-key-"
-"""The start of the key of an action that has none. No terminal sends it."""
+"""The prefix of the placeholder for a missing key. No terminal sends it."""
 
 Context = TypeVar("Context")
 
@@ -41,18 +41,18 @@ class Action(Generic[Context]):
     """What a key does.
 
     Attributes:
-        id: the name of the action in users' settings, such as "layer.mount".
-        keys: its keys as Textual names them, with commas between them; "" for an action that only the palette offers.
-        label: the name of the action in the key bar and the palette.
-        help: one sentence for the help.
-        run: what it does: a function of the context, or the name of an action method of the widget or screen, with its
+        id: The name of the action in users' settings, such as "layer.mount".
+        keys: Its keys as Textual names them, separated by commas, or "" for an action that only the palette offers.
+        label: The name of the action in the key bar and the palette.
+        help: One sentence for the help.
+        run: What it does: a function of the context, or the name of an action method of the widget or screen, with its
             arguments, such as "move(-1)".
-        needs: what it is refused without; only for actions of the main screen.
-        refusal: returns why the action makes no sense now, "" if it does.
-        verb: completes "cannot ...", such as "mount".
-        shown: whether the key bar shows the action.
-        written: how the key bar writes the key, where Textual's own form is unusual.
-        everywhere: whether the key works in dialogs as well.
+        needs: What it is refused without. Only for actions of the main screen.
+        refusal: Returns why the action is not possible now, "" if it is.
+        verb: Completes "cannot ...", such as "mount".
+        shown: Whether the key bar shows the action.
+        written: How the key bar writes the key, where Textual's own form is unusual.
+        everywhere: Whether the key works in dialogs as well.
     """
 
     id: str
@@ -102,7 +102,7 @@ WAYS_OUT = {
     "check.cancel": "stops the check",
     "check.close": "goes back to the layers",
 }
-"""Actions that can be given another key but not none, and what they do: without them a user would be stuck."""
+"""Actions that must keep a key, because a user would be stuck without them, and what they do."""
 
 
 TREE_ACTIONS: Actions = (

@@ -96,7 +96,7 @@ def spoken(key: str) -> str:
 
 
 class UnknownKey(ValueError):
-    """No terminal sends a key of this name; `nearest` is a similar name that exists, or ""."""
+    """No terminal sends a key of this name. `nearest` is a similar name that exists, or ""."""
 
     def __init__(self, name: str, nearest: str = "") -> None:
         self.name = name
@@ -105,10 +105,10 @@ class UnknownKey(ValueError):
 
 
 def read_keys(text: str) -> str:
-    """Return keys under Textual's names: `m`, `/`, `f5`, `ctrl+shift+left`, `question_mark`, with commas between them.
+    """Return keys such as `m`, `/`, `f5` or `ctrl+shift+left` under Textual's names, separated by commas.
 
     Raises:
-        UnknownKey: for the first name that no terminal sends; its name is "" if there is nothing between two commas.
+        UnknownKey: No terminal sends a key of this name, or there is nothing between two commas ("").
     """
     return ",".join(_read_key(part.strip()) for part in text.split(","))
 
@@ -148,7 +148,7 @@ def _nearest(text: str) -> str:
 def clashes(keymap: Keymap) -> Iterator[tuple[str, str, str, str]]:
     """Yield each key that two actions would have in one place: the key, the place and the IDs of both actions.
 
-    If two actions share a key by default, as `y` in Summary and in the list, that is no clash: the nearer one wins.
+    Two actions that share a key by default, like `y` in Summary and in the list, do not clash: the nearer one wins.
     """
     seen: set[tuple[str, str]] = set()
     for place, groups in _places.items():

@@ -1,7 +1,7 @@
 """Type-ahead: each key waits until whatever the key before it opens is there.
 
 Textual itself sends keys to the old focus until the action of an earlier key has run. If `/web` arrives in one go, the
-list would take `w`, `e` and `b` for commands.
+list would treat `w`, `e` and `b` as commands.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from textual.screen import Screen, ScreenResultType
 if TYPE_CHECKING:
     from textual.app import App
 
-_POLL = 0.02  # seconds between two checks whether the screen takes keys again
+_POLL = 0.02  # seconds between two checks of whether the screen accepts keys again
 _LOST = 3.0  # seconds after which an unfinished key stops delaying others
 
 Typed = events.Key | events.Paste
@@ -68,11 +68,11 @@ class KeyQueue:
         self._closed = False
 
     def forget(self) -> None:
-        """Drop all waiting keys: the screen that they were meant for will not open."""
+        """Drop all waiting keys, because the screen that they were meant for will not open."""
         self._waiting.clear()
 
     def close(self) -> None:
-        """Take no more keys: the program is ending."""
+        """Stop accepting keys, because the program is ending."""
         self._closed = True
         self.forget()
 

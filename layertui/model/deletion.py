@@ -1,4 +1,4 @@
-"""Plans of deletions: which layers, in which order, and what prevents it.
+"""Deletion plans: which layers to delete, in which order, and what prevents it.
 
 A plan is a preview made from rows that were read before. It holds no lock, so the store checks everything again when it
 deletes.

@@ -35,7 +35,7 @@ def _about(users: MountUsers, *, force: bool) -> str:
         return ""  # the store itself refuses mounts in other namespaces, with a better message
     lines = []
     if state.count > 1:
-        lines.append(f"It was mounted {plural(state.count, 'time')}; this unmounts it for all users.")
+        lines.append(f"It is mounted {plural(state.count, 'time')}. This unmounts it for all users.")
     living = [process for process in users.processes if process.how == "root"]
     others = [process for process in users.processes if process.how != "root"]
     lines += _some([f"Container {name} uses this mount." for name in users.containers])

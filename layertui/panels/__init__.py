@@ -1,4 +1,4 @@
-"""The panels beside the list of layers. A new panel is a folder and a line here."""
+"""The panels beside the list of layers. To add one, create its folder and add a line here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What panels have in common: `Panel`, its line in `PANELS`, and the `Browser` that panels and actions work with."""
+"""The base of all panels: `Panel`, its entry in `PANELS`, and the `Browser` that panels and actions use."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from layertui.widgets.filter_bar import FilterBar
 
     class LayerList(Protocol):
-        """The list of layers, as far as actions and panels work with it."""
+        """The part of the list of layers that actions and panels use."""
 
         now: datetime
         """The time that ages are counted from."""
@@ -101,20 +101,20 @@ class Sign(NamedTuple):
     meaning: str
 
 
-@dataclass(frozen=True, slots=True, eq=False, repr=False)  # both would take time at the start
+@dataclass(frozen=True, slots=True, eq=False, repr=False)  # both would slow down startup
 class PanelInfo:
     """A panel of the main screen.
 
-    Nothing here imports the panel's widget, so the first frame does not wait for it.
+    The panel's widget is imported by `load` only, to keep the first frame fast.
 
     Attributes:
-        id: the panel's ID, also in the settings and the session.
-        title: its title.
-        key: the key that shows it.
-        help: one sentence for the help.
-        load: imports and returns its widget.
-        places: its actions, by the places in it that can have the focus, the main one first.
-        legend: the signs that it draws.
+        id: The panel's ID, also in the settings and the session.
+        title: Its title.
+        key: The key that shows it.
+        help: One sentence for the help.
+        load: Imports and returns its widget.
+        places: Its actions, by the places in it that can have the focus, the main one first.
+        legend: The signs that it draws.
     """
 
     id: str
@@ -151,8 +151,8 @@ class Panel(Vertical):
         """Show the layer under the cursor.
 
         The screen calls this while the panel is visible: when it becomes visible, when the cursor rests on another
-        layer, and when the store, the sizes or the layer to compare with have changed. A panel that shows all of that
-        already does nothing.
+        layer, and when the store, the sizes or the layer to compare with have changed. A panel that is up to date does
+        nothing.
         """
         raise NotImplementedError
 
@@ -162,7 +162,7 @@ class Panel(Vertical):
         return not self.is_attached or bool(getattr(self.screen, "going", False))
 
     def hide(self) -> None:
-        """Stop looking things up: the panel is not visible any more, or the cursor is on another layer."""
+        """Cancel running jobs, because the panel is no longer visible or the cursor is on another layer."""
 
     def forget(self) -> None:
         """Drop everything that is cached. What is visible stays until it is replaced."""
@@ -194,11 +194,11 @@ class Panel(Vertical):
         return next(widget for widget in self.query("*").results(Widget) if widget.focusable)
 
     def toggle_order(self) -> bool:
-        """Sort in the next order; return False if the panel has only one."""
+        """Sort in the next order, and return whether the panel has more than one."""
         return False
 
     def back(self) -> bool:
-        """Undo one step inside the panel; return False if there is nothing to undo."""
+        """Undo one step inside the panel, and return whether there was anything to undo."""
         return False
 
 
@@ -206,10 +206,10 @@ Severity = Literal["information", "warning", "error"]
 Result = TypeVar("Result")
 
 BRIEF = 36
-"""Characters of a message that is read at a glance, and takes one line of a narrow terminal."""
+"""The length of a message that can be read at a glance and fits on one line of a narrow terminal."""
 
 _BRIEF_SECONDS = 3.5
-_LONGEST = 75  # characters of a message about what was copied
+_LONGEST = 75  # characters of the longest message about a copied text
 
 
 class Browser:
@@ -224,7 +224,7 @@ class Browser:
         self.mount_note = ""
         """Which processes see a mount made from here, "" if all do."""
         self.why_read_only = ""
-        """Why this user can only read the store, and what to do about it; "" if the store was opened read-only."""
+        """Why this user can only read the store, and how to fix that, or "" if read-only access was requested."""
         self.asking: Job[Any] | None = None
         """The look-up whose result may open a dialog."""
 
@@ -294,7 +294,7 @@ class Browser:
         return self._host.filter_has_focus
 
     def title_of(self, layer_id: str) -> str:
-        """Return what to call a layer: a name, or the beginning of its ID."""
+        """Return a title for a layer: a name, or the beginning of its ID."""
         row = self.view.get(layer_id)
         return row.title if row is not None else layer_id[:12]
 
@@ -337,13 +337,13 @@ class Browser:
 
     def show_error(self, error: BaseException) -> None:
         """Show an error in a dialog."""
-        from layertui.dialogs.error import ErrorDialog  # noqa: PLC0415 - late: starting up does not wait for it
+        from layertui.dialogs.error import ErrorDialog  # noqa: PLC0415 - late, to keep startup fast
         from layertui.log import log_file  # noqa: PLC0415
 
         self._screen.app.push_screen(ErrorDialog(error, log_file()))
 
     def ask(self, dialog: Screen[Result], then: Callable[[Result], object] | None = None) -> None:
-        """Show a dialog, and call `then` with what was decided; not if the dialog was left without a decision."""
+        """Show a dialog, and call `then` with the decision, unless the dialog is closed without one."""
 
         def closed(result: Result | None) -> None:
             if result is not None and then is not None:
@@ -373,11 +373,11 @@ class Browser:
         then: Callable[[Result], object] | None = None,
         failed: Callable[[Exception], object] | None = None,
     ) -> Job[Result]:
-        """Start a job for the main screen. `then` takes its result; an error goes to `failed`, or is shown."""
+        """Start a job for the main screen. `then` takes its result. An error goes to `failed`, or is shown."""
         return self.jobs.submit(job, self._screen, then, failed)
 
     def look_up(self, job: Job[Result], then: Callable[[Result], object]) -> None:
-        """Start a job whose result may open a dialog: keys typed meanwhile wait for it a moment."""
+        """Start a job whose result may open a dialog, for which keys typed ahead wait a moment."""
 
         def found(result: Result) -> None:
             self.asking = None
@@ -407,18 +407,18 @@ class Browser:
         self._host.show_layer()
 
     def suspended(self, run: Callable[[bool], str]) -> str:
-        """Give the terminal to `run` and take it back; return its result, or why that is impossible.
+        """Give the terminal to `run`, take it back, and return the result of `run`, or why that is impossible.
 
-        `run` takes whether colours are off.
+        The argument of `run` is whether colours are off.
 
         Raises:
-            OSError: from `run`.
+            OSError: From `run`.
         """
-        from textual.app import SuspendNotSupported  # noqa: PLC0415 - late: starting up does not wait for it
+        from textual.app import SuspendNotSupported  # noqa: PLC0415 - late, to keep startup fast
 
         app = self._screen.app
         try:
             with app.suspend():
                 return run(app.no_color)
         except SuspendNotSupported:
-            return "This terminal cannot be handed to a shell"
+            return "A shell cannot run in this terminal"

@@ -1,1 +1,1 @@
-"""The screens and dialogs, one a file."""
+"""The main screen, the check screen and the opening screen."""

@@ -1,6 +1,6 @@
 """All actions of the program, by the places that can have the focus.
 
-Importing this module declares them; see `layertui.keys.keymap`.
+Importing this module registers them (see `layertui.keys.keymap`).
 """
 
 from __future__ import annotations
@@ -18,6 +18,6 @@ PLACES: dict[str, tuple[Actions, ...]] = {
     "check": (FINDINGS_ACTIONS, TREE_ACTIONS, CHECK_ACTIONS, APP_ACTIONS),
     "filter": (FILTER_ACTIONS, MAIN_ACTIONS, APP_ACTIONS),
 }
-"""The actions of each place, the nearest first: where two have the same key, the nearer one gets it."""
+"""The actions of each place, the nearest first: if two have the same key, the nearer one gets it."""
 
 declare(PLACES)

@@ -10,8 +10,8 @@ from layertui.panels.base import Sign
 from layertui.panels.layers.legend import SIGNS
 
 _EVERYWHERE = (
-    Sign("\\x1b", "$text-warning", "a character of a name that a terminal would obey or not show"),
-    Sign("$'a\\nb'", "", "such a name when copied: one word for a shell, which runs nothing in it"),
+    Sign("\\x1b", "$text-warning", "a control character or an invisible character in a name"),
+    Sign("$'a\\nb'", "", "such a name when copied: quoted as one word for a shell"),
 )
 
 

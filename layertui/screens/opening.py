@@ -86,7 +86,7 @@ class OpeningScreen(TypedScreen):
         self.call_after_refresh(self.action_retry)
 
     def holds(self, key: str, *, behind: bool) -> bool:
-        """Let keys wait for the main screen, except the one that quits once opening takes long."""
+        """Delay keys until the main screen opens, except the one that quits once opening takes long."""
         if self.has_class("-failed"):
             return False
         active = self.active_bindings.get(key)
@@ -94,7 +94,7 @@ class OpeningScreen(TypedScreen):
         return not quits or (behind and not self._slow)
 
     def refusal(self, action_id: str) -> str:
-        """Return why an action makes no sense now, "" if it does."""
+        """Return why an action is not possible now, "" if it is."""
         return "" if action_id != "opening.retry" or self.has_class("-failed") else "The store is being opened"
 
     def action_retry(self) -> None:
@@ -116,8 +116,8 @@ class OpeningScreen(TypedScreen):
         if sum(store.known for store in stores) < 2:
             self._open(self._open_store)
             return
-        from layerstore import preferred_driver as preferred  # noqa: PLC0415 - few have several
-        from layertui.dialogs.drivers import DriverDialog  # noqa: PLC0415 - few have several
+        from layerstore import preferred_driver as preferred  # noqa: PLC0415 - late, because it is rarely needed
+        from layertui.dialogs.drivers import DriverDialog  # noqa: PLC0415 - late, because it is rarely needed
 
         def chosen(driver: str | None) -> None:
             if driver is None:

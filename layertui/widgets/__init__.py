@@ -1,1 +1,1 @@
-"""Widgets that know nothing of layers: they are given data and post messages about what the user does."""
+"""Widgets that know nothing about layers: they get data and post messages about what the user does."""

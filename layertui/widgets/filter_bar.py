@@ -55,7 +55,7 @@ class FilterBar(Horizontal):
             """The bar."""
             return self.bar
 
-    def __init__(self, placeholder: str, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+    def __init__(self, placeholder: str, *, id: str | None = None) -> None:  # noqa: A002 - as in Textual
         super().__init__(id=id)
         self._placeholder = placeholder
         self._timer: Timer | None = None

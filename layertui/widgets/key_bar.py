@@ -16,8 +16,8 @@ from layertui.widgets.spots import Spot, SpotLine
 class KeyBar(SpotLine):
     """Shows the active bindings of the screen, those of the focused widget first. A click presses the key.
 
-    `refusal` returns why an action, by its ID, makes no sense now, and "" if it does; refused actions are left out.
-    `offered` returns the label of an action that is shown now though usually it is not, "" for all others.
+    `refusal` returns why the action with an ID is not possible now, "" if it is. Refused actions are left out.
+    `offered` returns the label of an action that is shown now although it usually is not, "" for all others.
     """
 
     DEFAULT_CSS = """

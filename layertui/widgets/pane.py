@@ -12,7 +12,7 @@ from textual.geometry import Region
 class Pane(Vertical):
     """A pane that redraws only its top border when its title changes."""
 
-    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002 - Textual's word
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002 - as in Textual
         super().__init__(id=id, classes=classes)
         self._title = ""
         self._titling = False

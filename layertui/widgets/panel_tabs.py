@@ -59,7 +59,7 @@ class PanelTabs(SpotLine):
             """The tabs."""
             return self.tabs
 
-    def __init__(self, tabs: Sequence[PanelTab], *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+    def __init__(self, tabs: Sequence[PanelTab], *, id: str | None = None) -> None:  # noqa: A002 - as in Textual
         super().__init__(id=id)
         self._tabs = tuple(tabs)
 

@@ -1,4 +1,4 @@
-"""A field for a path with completion, a file picker, and a description of what is at the path."""
+"""A field for a path with completion, a file picker, and a description of the file at the path."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class SpotLine(OneLine):
 
     GAP = 2
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - as in Textual
         super().__init__(id=id)
         self._places: list[tuple[int, int, Spot]] = []
 

@@ -1,4 +1,4 @@
-"""Private names of Textual that the browser uses, in one place.
+"""The private names of Textual that the browser uses.
 
 Each function says why no public name will do. A test fails when one of the names disappears from Textual.
 """
@@ -20,7 +20,7 @@ def update_scrollbars(view: ScrollView, virtual_size: Size) -> None:
 
 
 class CrashingApp(App[ReturnType]):
-    """An app that decides itself what is left on the terminal after an unexpected error.
+    """An app that chooses the text left on the terminal after an unexpected error.
 
     Textual prints a traceback with the values of all variables, and has no public hook for it.
     """

@@ -42,7 +42,7 @@ class Header:
     records: dict[bytes, bytes] = field(default_factory=dict)
 
     def encode(self) -> bytes:
-        """Return the blocks of the header, preceded by those of its PAX header if it needs one.
+        """Return the blocks of the header, after those of its PAX header if it needs one.
 
         Raises:
             ValueError: A value does not fit into any header. The text says which.

@@ -1,4 +1,4 @@
-"""The deep check: whether the files of a layer match the tar from which it was made.
+"""The deep check: whether the files of a layer match the tar that it was created from.
 
 The tar is reassembled from tar-split and files, without writing it, and its digest is compared. What the digest does
 not cover is checked separately: owners, modes and times of the files on disk, and files that the tar does not have.
@@ -39,10 +39,10 @@ def can_check(backend: Backend, layer: Layer) -> bool:
 def check_content(backend: Backend, layer: Layer, *, told: Told, should_stop: ShouldStop | None) -> list[Finding]:
     """Return what is wrong inside a layer, without the images and containers that are affected.
 
-    Takes no lock. The caller makes sure that the layer did not change meanwhile.
+    Takes no lock. The caller checks that the layer did not change in the meantime.
 
     Raises:
-        Cancelled: `should_stop` returned true.
+        Cancelled: `should_stop` returned True.
     """
     checker = _Checker(backend, layer, told, should_stop)
     try:
@@ -95,7 +95,7 @@ class _Checker:
         return []
 
     def tree(self, folders: list[Path], found: list[Finding]) -> list[Finding]:
-        """Compare the headers of the tar with the files on disk; `found` is what reading the tar found.
+        """Compare the headers of the tar with the files on disk, given what reading the tar `found`.
 
         A copy that containers/storage made for other owners has its files in several folders, and is skipped.
         """

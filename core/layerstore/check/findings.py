@@ -11,7 +11,7 @@ _SHORT = 12
 
 
 class Severity(StrEnum):
-    """How bad a finding is: something is lost or wrong, something only uses disk space, or it is worth knowing."""
+    """How bad a finding is: damage, something that only uses disk space, or something worth knowing."""
 
     DAMAGE = "damage"
     LEFTOVER = "leftover"
@@ -19,9 +19,9 @@ class Severity(StrEnum):
 
 
 class Kind(StrEnum):
-    """What a finding is about. Scripts rely on the values, so these stay."""
+    """What a finding is about. The values never change, because scripts rely on them."""
 
-    UNREADABLE = "unreadable"  # a file of records that does not parse
+    UNREADABLE = "unreadable"  # a file of records that cannot be parsed
     IMAGE_STORE = "image-store"  # an additional image store that cannot be read
     NO_PARENT = "no-parent"
     CIRCLE = "circle"
@@ -90,7 +90,7 @@ class Finding:
 
     @property
     def key(self) -> tuple[Kind, str, str]:
-        """What identifies the finding across checks."""
+        """The identity of the finding across checks."""
         return self.kind, self.layer, self.path
 
 
@@ -100,5 +100,5 @@ def short(layer_id: str) -> str:
 
 
 def unreadable(error: StoreCorrupt) -> Finding:
-    """Return the finding for a file of the store that does not parse. It is evidence, so it is never repaired."""
+    """Return the finding for a file that cannot be parsed. It is evidence, so it is never repaired."""
     return Finding(Kind.UNREADABLE, "", Severity.DAMAGE, str(error), error.file)

@@ -57,7 +57,7 @@ def with_descendants(scene: Scene, layer_id: str) -> list[str]:
 
 def name_twice(layer_id: str) -> Finding:
     """Return the finding for a layer whose name a later layer has too."""
-    text = f"layer {short(layer_id)} has a name in its record that a later layer has too; the later layer gets it"
+    text = f"layer {short(layer_id)} has a name in its record that a later layer has too; the later layer keeps it"
     repair = "remove the name from the earlier record"
     return Finding(Kind.NAME_TWICE, layer_id, Severity.LEFTOVER, text, repair=repair)
 

@@ -1,7 +1,7 @@
-"""Repair of what a check found: first a plan that says what will be done, then the chosen steps.
+"""Repair what a check found: first make a plan that says what will be done, then run the chosen steps.
 
 Each step takes the write lock and finds its fault again before it changes something. Nothing outside the plan is
-changed, and a file that does not parse is never written. A step is atomic, as `delete` is.
+changed, and a file that cannot be parsed is never written. A step is atomic, as `delete` is.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class RepairStep:
     """One step of a repair.
 
     `finding` is what it repairs. `layer` is the layer that it changes, which may be based on the finding's. `text` says
-    what it will do, and `loses` what is lost, "" if nothing is. `frees` is the disk space that it frees, None if that
+    what it will do, and `loses` the loss, "" for none. `frees` is the disk space that it frees, None if that
     was not measured. A `forced` step is done although images or containers need the layer.
     """
 
@@ -94,7 +94,7 @@ def plan(
     sizes: bool = False,
     should_stop: ShouldStop | None = None,
 ) -> list[RepairStep]:
-    """Return the steps of a repair in the order in which they must be done; see `LayerStore.repair_plan`."""
+    """Return the steps of a repair in the order in which to run them (see `LayerStore.repair_plan`)."""
     with backend.reading() as records:
         scene = Scene(backend, records)
         steps = [step for finding in findings for step in _steps(scene, finding, force=force)]
@@ -123,7 +123,7 @@ def freed(backend: Backend, step: RepairStep, *, should_stop: ShouldStop | None 
     """Return the disk space that a step frees, None if it deletes nothing. Visits every file, without a lock.
 
     Raises:
-        Cancelled: `should_stop` returned true.
+        Cancelled: `should_stop` returned True.
     """
     path = step.finding.path
     if step.finding.kind in _CHAIN:
@@ -146,7 +146,7 @@ def repair(
     progress: StepProgress | None = None,
     should_stop: ShouldStop | None = None,
 ) -> list[RepairResult]:
-    """Do the steps, each under its own write lock; see `LayerStore.repair`."""
+    """Run the steps, each under its own write lock (see `LayerStore.repair`)."""
     if backend.read_only:
         raise StoreReadOnly(backend.layout.graph_root, "repair it")
     wanted = list(steps)
@@ -175,7 +175,7 @@ def _one(backend: Backend, step: RepairStep) -> RepairResult:
     return RepairResult(step, Outcome.DONE)
 
 
-# What to do
+# Planning
 
 
 def _steps(scene: Scene, finding: Finding, *, force: bool) -> Iterator[RepairStep]:
@@ -197,7 +197,7 @@ def _steps(scene: Scene, finding: Finding, *, force: bool) -> Iterator[RepairSte
 
 
 def _chain_steps(scene: Scene, finding: Finding, *, force: bool) -> Iterator[RepairStep]:
-    """Yield a step for each layer to remove, children first; none if one of them is needed."""
+    """Yield a step for each layer to remove, children first, or none if one of them is needed."""
     if finding.layer not in scene.records.by_id:
         return
     doomed = with_descendants(scene, finding.layer)
@@ -215,11 +215,11 @@ def _chain_steps(scene: Scene, finding: Finding, *, force: bool) -> Iterator[Rep
         yield RepairStep(finding, layer_id, f"remove layer {short(layer_id)}{why}", loses, forced=bool(who))
 
 
-# Finding it again
+# Checking that the finding still exists
 
 
 def _again(scene: Scene, step: RepairStep) -> Finding | None:
-    """Return the finding of a step as it is now, None if it no longer exists."""
+    """Check again for the finding of a step, and return it as it is now, or None if it is gone."""
     finding = step.finding
     kind, name = finding.kind, os.path.basename(finding.path)
     if kind in _CHAIN:
@@ -259,7 +259,7 @@ def _broken_again(scene: Scene, step: RepairStep) -> Finding | None:
     return None
 
 
-# Doing it
+# Repairing
 
 
 def _remove_layer(tx: Transaction, scene: Scene, step: RepairStep, now: Finding) -> None:

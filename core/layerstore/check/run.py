@@ -1,8 +1,8 @@
 """The integrity check: whether a store is consistent and, on request, whether its layers match their tars.
 
 Cheap checks run first: the records, the names of files, and on request the contents of files. Checking a store changes
-nothing. The check finds what that of containers/storage (check.go) finds. It also finds faults of the driver's links,
-leftovers, and whether the content or only the time of a file has changed.
+nothing. The check finds everything that containers/storage (check.go) finds. It also finds faults of the driver's
+links, leftovers, and whether the content or only the time of a file has changed.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def check(
     progress: Progress | None = None,
     should_stop: ShouldStop | None = None,
 ) -> Iterator[Finding]:
-    """Yield what is wrong with a store; see `LayerStore.check`."""
+    """Yield what is wrong with a store (see `LayerStore.check`)."""
     chosen: frozenset[str] | None = None
     try:
         if refs is not None:
@@ -114,7 +114,7 @@ def _deep(
 
 
 def _one_deep(backend: Backend, layer: Layer, told: Told, should_stop: ShouldStop | None) -> list[Finding]:
-    """Return what is wrong inside a layer, and check again if the layer was changed meanwhile."""
+    """Return what is wrong inside a layer, checking again if the layer was changed in the meantime."""
     from layerstore.check.content import can_check, check_content
 
     found: list[Finding] = []

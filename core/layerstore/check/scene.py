@@ -54,16 +54,16 @@ class Scene:
 
     @cached_property
     def images(self) -> UsersOfLayers:
-        """The images of the store; none if they cannot be read."""
+        """The images of the store, or none if they cannot be read."""
         return self._tried(self.backend.reference_files.load_images)
 
     @cached_property
     def containers(self) -> UsersOfLayers:
-        """The containers of the store; none if they cannot be read."""
+        """The containers of the store, or none if they cannot be read."""
         return self._tried(self.backend.reference_files.load_containers)
 
     def look_for_users(self) -> None:
-        """Read who uses layers, so that `trouble` has all of these files that cannot be read."""
+        """Read who uses layers, so that `trouble` lists all files of users that cannot be read."""
         for _ in (self.images, self.containers, self.transient):
             pass
 
@@ -78,7 +78,7 @@ class Scene:
 
     @cached_property
     def below_run_root(self) -> Transient:
-        """The containers and layers of a store with `transient_store`; none if they cannot be read."""
+        """The containers and layers of a store with `transient_store`, or none if they cannot be read."""
         try:
             return self.backend.reference_files.load_transient()
         except StoreCorrupt as error:
@@ -134,12 +134,12 @@ class Scene:
 
     @cached_property
     def _mapped(self) -> frozenset[str]:
-        """The layers whose files have other owners than in their images."""
+        """The layers whose files have different owners than in their images."""
         return frozenset(layer.id for layer in self.records.layers if layer.uidmap or layer.gidmap)
 
     @cached_property
     def references(self) -> References:
-        """Who needs which layers, including layers without a record, whose folders may tell their parents."""
+        """Who needs which layers, including layers without a record, whose folders may name their parents."""
         table = self.records.layers
         parents = {layer_id: table.parent_of(position) for position, layer_id in enumerate(table.ids)}
         parents.update(self._parents_of_orphans())

@@ -45,13 +45,16 @@ _WORDS = {
 class Rules:
     """What to expect of the files.
 
-    owners, devices: whether owners were set and devices created, which needs root. `devices` includes capabilities.
-    uidmap, gidmap: the maps by which owners may have been changed.
-    whiteouts: how the layer marks what it hides, None if it has a full copy.
-    below: the folder of the parent's files, if the layer has a copy of them.
-    added: whether to look for files that the tar does not have.
-    times: whether times were kept. containers/storage does not keep all of them when it changes owners.
-    may_chmod: as for `Root`.
+    Attributes:
+        owners: Whether owners were set, which needs root.
+        devices: Whether devices and capabilities were created, which needs root.
+        uidmap: The map by which UIDs may have been changed.
+        gidmap: The map by which GIDs may have been changed.
+        whiteouts: How the layer marks what it hides, or None if it is a full copy.
+        below: The folder of the parent's files, if the layer has a copy of them.
+        added: Whether to look for files that the tar does not have.
+        times: Whether times were kept. containers/storage does not keep all of them when it changes owners.
+        may_chmod: See `Root`.
     """
 
     owners: bool
@@ -77,7 +80,7 @@ class Faults:
 
     @property
     def first(self) -> list[tuple[str, str]]:
-        """Paths from the layer's root, each with what is wrong, or "" if that is obvious."""
+        """Paths from the layer's root, each with the reason, or "" if that is obvious."""
         return list(self._last)
 
     def add(self, path: bytes, reason: str = "") -> None:
@@ -128,7 +131,7 @@ def compare(
 
     Raises:
         StoreCorrupt, BadArchive: The tar-split is damaged.
-        Cancelled: `should_stop` returned true.
+        Cancelled: `should_stop` returned True.
         OSError: A folder cannot be read.
     """
     expected = _Expected()
@@ -146,7 +149,7 @@ def compare(
 
 
 class _Expected:
-    """The result of unpacking a tar, by path; None stands for a whiteout."""
+    """The result of unpacking a tar, by path, where None stands for a whiteout."""
 
     def __init__(self) -> None:
         self.nodes: dict[bytes, _Node | None] = {}
@@ -205,7 +208,7 @@ class _Comparison:
         self._seen: set[tuple[int, bytes]] = set()
         """The inode of a folder and a name in it, for every path of the tar."""
         self._used: set[int] = set()
-        """The inodes of folders of which the tar has content. The folders themselves need not be in the tar."""
+        """The inodes of folders that have content in the tar. The folders themselves need not be in the tar."""
 
     def look(self, root: Root, name: bytes, node: _Node | None) -> None:
         """Compare one name."""
@@ -309,13 +312,13 @@ class _Comparison:
         return self._rules.whiteouts is not None and self._rules.whiteouts.is_whiteout(found)
 
     def _inherited(self, path: bytes) -> bool:
-        """Return whether the layer has the name from its parent, of which it holds a copy."""
+        """Return whether the layer has the name only because it holds a copy of its parent."""
         below = self._rules.below
         return below is not None and os.path.lexists(os.path.join(os.fsencode(below), path))
 
 
 class _Level:
-    """A folder on the path of the walk; `known` tells that it belongs there."""
+    """A folder on the path of the walk. `known` is true if the folder belongs there."""
 
     __slots__ = ("known", "path", "pending")
 

@@ -51,9 +51,9 @@ def driver_stores(graph_root: str | os.PathLike[str]) -> list[DriverStore]:
 
 
 def mount_limits(graph_root: str | os.PathLike[str], options: Mapping[str, str]) -> dict[str, str]:
-    """Return why an ordinary user outside a user namespace cannot mount layers, "" if they can, for each driver.
+    """Return by driver why an ordinary user outside a user namespace cannot mount layers, "" if they can.
 
-    These are the drivers that have a store at `graph_root` and whose layers must be mounted.
+    Only drivers that have a store at `graph_root` and whose layers must be mounted are included.
     """
     found = {name: DRIVERS[name].load() for name in known_drivers_in(graph_root)}
     return {name: driver.why_not(parse_options(name, options)) for name, driver in found.items() if driver.takes_mounts}

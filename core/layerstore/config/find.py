@@ -24,7 +24,7 @@ ROOTFUL_GRAPH_ROOT = "/var/lib/containers/storage"
 ROOTFUL_RUN_ROOT = "/run/containers/storage"
 
 _RUN_FOLDERS = ("storage-run-{}/containers", "podman-run-{}/containers", "containers-user-{}/containers")
-"""The run roots of users without XDG_RUNTIME_DIR: current, Podman before 5, containers/storage before 2023."""
+"""The run roots of users without XDG_RUNTIME_DIR: current, before Podman 5, before containers/storage of 2023."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +250,7 @@ def _options(settings: Settings, uid: int) -> list[str]:
                 value = _without_metacopy(value)
             elif not value:
                 continue
-            # What only one driver understands is for that driver.
+            # An option that only one driver has is meant for that driver.
             prefix = owner or (owners[0] if len(owners) == 1 else "")
             found.append(f"{prefix}.{key}={value}" if prefix else f"{key}={value}")
     return found

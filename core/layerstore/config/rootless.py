@@ -189,7 +189,7 @@ def _open_handle(handle: bytes) -> int:
 
 
 def _is_ours(users: int, mounts: int, uid: int) -> bool:
-    """Return whether a user namespace is not ours, was created by this user, and owns the mount namespace."""
+    """Return whether a user namespace is a different one, was created by this user, and owns the mount namespace."""
     buffer = bytearray(4)
     fcntl.ioctl(users, _OWNER_OF, buffer)
     if int.from_bytes(buffer, "little" if struct.pack("=H", 1) == b"\1\0" else "big") != uid:
@@ -218,7 +218,7 @@ def _join(descriptors: tuple[int, int]) -> None:
         os.chdir(here)
 
 
-# Making
+# Creating
 
 
 def _new(uid: int, gid: int, stack: contextlib.ExitStack) -> tuple[int, int]:
@@ -352,5 +352,5 @@ def _refused(number: int) -> _Unavailable:
     hint += "kernel.apparmor_restrict_unprivileged_userns; in a container, give it more privileges"
     word = os.strerror(number) if number > 0 else "the child process died"
     if number == errno.ENOSPC:
-        word = "the limit of namespaces is reached"
+        word = "the maximum number of namespaces is reached"
     return _Unavailable(f"this system does not let ordinary users create a user namespace ({word})", hint)

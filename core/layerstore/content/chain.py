@@ -34,7 +34,7 @@ class Comparison:
 
     @classmethod
     def of(cls, records: Records, layer: Layer, from_: str | None) -> Comparison:
-        """Compare a layer with `from_`, or with its parent if None, or with nothing if "".
+        """Compare a layer with `from_`, its parent if that is None, or nothing if it is "".
 
         Raises:
             LayerUnknown: `from_` is not a layer.

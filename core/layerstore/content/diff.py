@@ -66,27 +66,27 @@ class DiffReader(io.RawIOBase):
 
     @property
     def size(self) -> int:
-        """The number of bytes of the stream, 0 before its end was read."""
+        """The size of the stream in bytes, 0 until its end has been read."""
         return self._stream.size
 
     @property
     def digest(self) -> str:
-        """The digest of the stream, "" before its end was read."""
+        """The digest of the stream, "" until its end has been read."""
         return self._stream.digest
 
     @property
     def diff_size(self) -> int:
-        """The size of the uncompressed tar, 0 before its end was read."""
+        """The size of the uncompressed tar in bytes, 0 until its end has been read."""
         return self._stream.diff_size
 
     @property
     def diff_digest(self) -> str:
-        """The digest of the uncompressed tar, "" before its end was read."""
+        """The digest of the uncompressed tar, "" until its end has been read."""
         return self._stream.diff_digest
 
     @property
     def verified(self) -> bool:
-        """Whether the end was read and the uncompressed tar has the digest on record.
+        """Whether the end has been read and the digest of the uncompressed tar is the one on record.
 
         It stays False for a tar that was made by comparing files. It also stays False for a layer that was pulled
         partially and has no digest: each file was compared with its checksum in the tar-split, but nothing verifies the
@@ -104,7 +104,7 @@ class DiffReader(io.RawIOBase):
         Raises:
             DamagedLayer: The layer's files do not match its original tar.
             StoreCorrupt: The layer's tar-split is damaged.
-            Cancelled: `should_stop` returned true.
+            Cancelled: `should_stop` returned True.
             OSError: A file cannot be read.
             ValueError: The reader is closed.
         """
@@ -117,20 +117,20 @@ class DiffReader(io.RawIOBase):
         return count
 
     def readall(self) -> bytes:
-        """Return the rest of the stream; raises what `readinto` does."""
+        """Return the rest of the stream. Raises the same errors as `readinto`."""
         return b"".join(self.chunks())
 
     def chunks(self) -> Iterator[Piece]:
         """Yield the rest of the stream in pieces of about 1 MiB, which is the fastest way to read.
 
-        Raises what `readinto` does.
+        Raises the same errors as `readinto`.
         """
         while piece := self._rest or self._next():
             self._rest = memoryview(b"")
             yield piece
 
     def copy_to(self, file: BinaryIO) -> int:
-        """Write the rest of the stream to a file, and return its size. Raises what `readinto` does."""
+        """Write the rest of the stream to a file, and return its size. Raises the same errors as `readinto`."""
         total = 0
         for piece in self.chunks():
             _write_all(file, memoryview(piece))
@@ -138,7 +138,7 @@ class DiffReader(io.RawIOBase):
         return total
 
     def close(self) -> None:
-        """End the work and release the lock. Does nothing if the reader is closed."""
+        """End the work and release the lock. Does nothing if the reader is already closed."""
         if self.closed:
             return
         super().close()
@@ -233,7 +233,7 @@ class Files(Protocol):
     """The files of a layer: a `Root`, or several."""
 
     def open_file(self, name: bytes, /) -> int:
-        """Open a regular file for reading; see `Root.open_file`."""
+        """Open a regular file for reading (see `Root.open_file`)."""
         ...
 
     def close(self) -> None:

@@ -35,7 +35,7 @@ _NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """A file that was not extracted; `path` is that in the layer."""
+    """A file that was not extracted. `path` is its path in the layer."""
 
     path: str
     reason: str
@@ -82,7 +82,7 @@ def extract(
     Raises:
         NoSuchFile, UnusableFile, StoreAccess: The layer does not have the file, or it cannot be read.
         TargetExists: The target exists. It was not changed.
-        Cancelled: `should_stop` returned true.
+        Cancelled: `should_stop` returned True.
         OSError: The target cannot be written. The error names it.
     """
     with files.trouble(path):
@@ -106,7 +106,7 @@ def pack(
 
     Raises:
         NoSuchFile, UnusableFile, StoreAccess, NotSupported: A file cannot be read, or does not fit into a tar.
-        Cancelled: `should_stop` returned true.
+        Cancelled: `should_stop` returned True.
     """
     done = 0
     with files.trouble(path):
@@ -130,7 +130,7 @@ def extract_tar(
     progress: Progress | None = None,
     should_stop: ShouldStop | None = None,
 ) -> int:
-    """Write what `pack` yields to a file atomically, and return its size. Raises what `extract` and `pack` do."""
+    """Write what `pack` yields to a file atomically, and return its size. Raises the errors of `extract` and `pack`."""
     size = 0
     with _aside(target, overwrite=overwrite) as (parent, temporary):
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666, dir_fd=parent)

@@ -63,7 +63,7 @@ class FileEntry(msgspec.Struct, frozen=True, gc=False):
     minor) of a device. `links` is the number of hard links in the layer that has the file.
 
     `layer` is the ID of the topmost layer that has the file, or for a folder of the topmost layer that has something in
-    it or changed it. `below` tells whether a lower layer has the name too. Both can be None for vfs, where finding out
+    it or changed it. `below` is true if a lower layer has the name too. Both can be None for vfs, where finding out
     may take long; `LayerFiles.stat` always does.
     """
 
@@ -82,13 +82,13 @@ class FileEntry(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def name(self) -> str:
-        """The last part of the path; "/" for the root."""
+        """The last part of the path, or "/" for the root."""
         return self.path.rpartition("/")[2] or "/"
 
 
 @dataclass(frozen=True, slots=True)
 class Occurrence:
-    """A layer that adds, modifies or deletes a path; `size` and `mode` as in `FileEntry`, 0 for a deletion."""
+    """A layer that adds, modifies or deletes a path. `size` and `mode` are as in `FileEntry`, or 0 for a deletion."""
 
     layer: str
     kind: ChangeKind
@@ -99,7 +99,7 @@ class Occurrence:
 class LayerFiles:
     """The files of one layer. It is a snapshot of the chain of layers, not of their files.
 
-    Nothing is locked, kept open or cached, so every call sees the current files. If the layer was deleted meanwhile, it
+    Nothing is locked, kept open or cached, so every call sees the current files. If the layer has been deleted, it
     raises an error. The methods are thread-safe. Paths are resolved as by a process with this root: symbolic links and
     ".." never lead out of it.
 
@@ -208,7 +208,7 @@ class LayerFiles:
         or passes it to `on_error` and goes on. With vfs, `layer` and `below` are None.
 
         Raises:
-            Cancelled: `should_stop` returned true.
+            Cancelled: `should_stop` returned True.
         """
         with self.trouble(path):
             top = self.union.resolve(path)
@@ -262,7 +262,7 @@ class LayerFiles:
             union.close()
 
     def trouble(self, path: str) -> AbstractContextManager[None]:
-        """Turn an `OSError` of a block into an error that names the path and the layer."""
+        """Turn an `OSError` of the block into an error that names the path and the layer."""
         return trouble(self.layer, self.union.folders[0], path)
 
     def _children(self, folder: Node) -> Sequence[tuple[Node, FileEntry]]:
@@ -323,7 +323,7 @@ class LayerFiles:
         return {**found, **dict.fromkeys(left, (layer, False))}
 
     def _look(self, folder: Place, names: Iterable[str]) -> dict[str, os.stat_result | None]:
-        """Return the status of names in one folder of a layer's copy."""
+        """Return the status of names in a folder of one layer's copy."""
         found: dict[str, os.stat_result | None] = dict.fromkeys(names)
         with suppress(FileNotFoundError, NotADirectoryError), self._copies.opened(folder) as descriptor:
             for name in found:

@@ -41,7 +41,7 @@ class Node:
     """A file as the union shows it.
 
     `path` starts with "/" and has no symbolic link before its last part. `status` is that of the topmost place. All
-    `places` of a folder are merged. The last place of a file has its content. `below` tells whether a lower layer has
+    `places` of a folder are merged. The last place of a file has its content. `below` is true if a lower layer has
     the name too. `seen` are the folders in which `scan` found the name, the topmost first.
     """
 
@@ -105,7 +105,7 @@ class Union:
 
     @contextmanager
     def holder(self, place: Place) -> Iterator[tuple[int, str]]:
-        """Open the parent of a place until the block ends; yield it and the last part of the path ("." for a root)."""
+        """Yield the open parent of a place, and the last part of the path ("." for a root), until the block ends."""
         above, _, name = place.path.rpartition("/")
         with self.opened(Place(place.depth, above)) as descriptor:
             yield descriptor, name or "."
@@ -116,7 +116,7 @@ class Union:
             return os.readlink(name, dir_fd=folder)
 
     def resolve(self, path: str, *, follow: bool = True) -> Node:
-        """Look a path up as a process with this root would: links and ".." stay inside.
+        """Look up a path as a process with this root would: links and ".." never lead outside.
 
         Raises:
             OSError: ENOENT, ENOTDIR, EACCES, or ELOOP after 40 links.
@@ -224,14 +224,14 @@ class Union:
         return list(found.values())
 
     def children(self, folder: Node) -> list[Node]:
-        """Return the content of a folder, folders first and sorted by the bytes of the names; see `scan`."""
+        """Return what `scan` does, folders first and sorted by the bytes of the names."""
         return sorted(self.scan(folder), key=lambda node: (not node.is_folder, os.fsencode(node.path)))
 
     def open(self, node: Node) -> int:
-        """Return a descriptor of a regular file's content. The caller closes it.
+        """Return a descriptor for the content of a regular file. The caller closes it.
 
         Raises:
-            OSError: The file cannot be read; EIO if its content should be in a layer that does not have it.
+            OSError: The file cannot be read. EIO means that its content is missing from the layer that should have it.
         """
         with self.holder(node.places[-1]) as (folder, name):
             descriptor = open_regular(folder, name, may_chmod=self._may_chmod)
@@ -241,7 +241,7 @@ class Union:
         return descriptor
 
     def whole(self, folder: Node, node: Node) -> Node:
-        """Return a node of `scan` with all its places; `folder` is the folder that was scanned."""
+        """Return a node that `scan` of `folder` returned, with all its places."""
         status = node.status
         if self.whiteouts is None or (len(folder.places) == 1 and folder.places[0].depth == len(self.folders) - 1):
             return node
@@ -249,7 +249,7 @@ class Union:
             return node
         found = self.find(folder, node.path.rpartition("/")[2], node.seen or None)
         if found is None:
-            raise FileNotFoundError(errno.ENOENT, "it was deleted just now")
+            raise FileNotFoundError(errno.ENOENT, "it was just deleted")
         found.below = node.below
         return found
 
@@ -355,7 +355,7 @@ def _may_be_metacopy(status: os.stat_result) -> bool:
 
 
 def _is_there(folder: int, path: str) -> bool:
-    """Return whether a file exists; `path` may go through a folder that exists."""
+    """Return whether a file exists. The folders in `path` need not exist."""
     try:
         os.stat(path, dir_fd=folder, follow_symlinks=False)
     except (FileNotFoundError, NotADirectoryError):

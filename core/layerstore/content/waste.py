@@ -37,7 +37,7 @@ class Copy:
 
 @dataclass(frozen=True, slots=True)
 class WasteEntry:
-    """A path with wasted bytes; `copies` are what the layers did to it, the lowest layer first."""
+    """A path with wasted bytes. `copies` are what the layers did to it, the lowest layer first."""
 
     path: str
     wasted: int
@@ -69,7 +69,7 @@ class WasteReport:
 
     @property
     def efficiency(self) -> float:
-        """The part of the bytes that is visible in the top layer: 1 - wasted / total, or 1 if there are no bytes."""
+        """The share of the bytes that are visible in the top layer: 1 - wasted / total, or 1 if there are no bytes."""
         return 1 - self.wasted / self.total if self.total else 1.0
 
 
@@ -98,14 +98,14 @@ def waste(
     Raises:
         StoreAccess, UnusableFile: A folder cannot be read.
         NotSupported: A file or folder was moved by an overlay with redirect_dir or metacopy. The error names it.
-        Cancelled: `should_stop` returned true.
+        Cancelled: `should_stop` returned True.
     """
     walk = _CopiesWalk(stack, older) if stack.whiteouts is None else _DiffsWalk(stack, stack.whiteouts)
     return walk.run(progress, should_stop)
 
 
 class _Found(NamedTuple):
-    """A name in the folder of one layer. `depth` counts from the top; `hidden` is the depth that hides it, or -1."""
+    """A name in the folder of one layer. `depth` counts from the top. `hidden` is the depth that hides it, or -1."""
 
     depth: int
     status: os.stat_result
@@ -187,7 +187,7 @@ class _Walk:
 
     @contextmanager
     def _there(self, place: Place) -> Iterator[None]:
-        """Ignore that a running container deletes a folder, but not that the layer is deleted."""
+        """Ignore a folder that a running container deletes, but not the deletion of the layer."""
         try:
             with trouble(self._ids[place.depth], self._union.folders[place.depth], f"/{place.path}"):
                 yield
@@ -242,7 +242,7 @@ class _Walk:
             yield LayerWaste(layer, *sums)
 
     def _story(self, copies: list[_Copy]) -> Iterator[Copy]:
-        """Yield what happened to a path, the lowest layer first."""
+        """Yield what each layer did to a path, the lowest layer first."""
         hidden_by = -1
         for copy in sorted(copies, key=lambda copy: -copy.depth):
             if hidden_by > copy.depth:

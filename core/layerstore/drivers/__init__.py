@@ -1,7 +1,7 @@
 """Graph drivers: how the files of layers lie on disk.
 
-To add a driver, write a subclass of `base.Driver` and add its `DriverInfo` to `DRIVERS`. The module of a driver is
-imported with every store that is opened, so it imports late what only some of its methods need.
+To add a driver, write a subclass of `base.Driver` and add its `DriverInfo` to `_INFOS`. Opening a store imports the
+module of its driver, which therefore imports late what only some of its methods need.
 """
 
 from __future__ import annotations

@@ -93,7 +93,7 @@ class Driver(ABC):
 
     @classmethod
     def works(cls, graph_root: str | os.PathLike[str]) -> bool:
-        """Return whether this user can keep and mount layers below `graph_root`. Leaves nothing behind."""
+        """Return whether this user can store and mount layers below `graph_root`. Leaves nothing behind."""
         del graph_root
         return True
 
@@ -135,7 +135,7 @@ class Driver(ABC):
         """Delete the files of a layer, if there are any.
 
         They are renamed aside first, so a crash leaves the whole layer or none of it; `cleanup` deletes what is left
-        aside. If the disk is too full to rename, a crash can leave part of the layer: mark it incomplete before.
+        aside. If the disk is too full to rename, a crash can leave part of the layer, so mark it incomplete first.
         """
 
     @abstractmethod
@@ -170,7 +170,7 @@ class Driver(ABC):
 
     @abstractmethod
     def place_of(self, layer_id: str) -> Place:
-        """Return where processes that use the layer would be."""
+        """Return the place to look for processes that use the layer."""
 
     # Diffs
 
@@ -186,7 +186,7 @@ class Driver(ABC):
     ) -> int:
         """Unpack a diff into the layer and return the bytes of its files. A failure leaves the layer incomplete.
 
-        The entries have the owners that containers see. On disk, files get the owners to which `maps` maps these.
+        The entries have the owners that containers see. On disk, files get the owners that `maps` translates them to.
         """
 
     @abstractmethod
@@ -281,19 +281,19 @@ class Driver(ABC):
 
     @property
     def whiteouts(self) -> WhiteoutFormat | None:
-        """How layers mark what they hide; None if they hide nothing because each has a full copy."""
+        """How layers mark what they hide, or None if each is a full copy and hides nothing."""
         return None
 
     @property
     def privileged(self) -> bool:
-        """Whether layers keep devices and capabilities; see `is_privileged`."""
+        """Whether layers keep devices and capabilities (see `is_privileged`)."""
         return is_privileged(self.home)
 
     # Facts and checks
 
     @abstractmethod
     def status(self) -> list[tuple[str, str]]:
-        """Return facts about the driver for people."""
+        """Return facts about the driver, for people to read."""
 
     @property
     def temporary_folder(self) -> Path:

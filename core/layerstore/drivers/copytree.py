@@ -23,7 +23,7 @@ def copy_tree(
     Owners and devices are copied only as root. Sockets are copied too. After an error, `target` holds a partial copy.
 
     Raises:
-        Cancelled: `should_stop` returned true.
+        Cancelled: `should_stop` returned True.
         OSError: A file cannot be read or written. The error names it.
     """
     with FolderStack(source, needed=READ) as old, FolderStack(target, needed=WRITE) as new, Root(target) as links:

@@ -1,4 +1,4 @@
-"""The line of a driver in the table of drivers."""
+"""The entry of a driver in the table of drivers."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class DriverInfo:
-    """What is known of a driver without importing it.
+    """The facts about a driver that are known without importing it.
 
     Attributes:
-        name: its name in paths of the store, such as "vfs".
-        options: the names of its options, as in "mountopt" for "overlay.mountopt".
-        load: imports and returns its class.
-        former_names: names by which storage.conf may still call it.
+        name: Its name in paths of the store, such as "vfs".
+        options: The names of its options, as in "mountopt" for "overlay.mountopt".
+        load: Imports and returns its class.
+        former_names: Names by which storage.conf may still call it.
     """
 
     name: str

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 class NaiveDiffs(Driver):
     """A driver whose diffs are made from what `get` shows.
 
-    It follows containers/storage's NaiveDiffDriver (drivers/fsdiff.go). It does not wait for the next full second as
-    that does, because it compares times to the nanosecond if both trees have them.
+    It follows containers/storage's NaiveDiffDriver (drivers/fsdiff.go). Unlike that, it does not wait for
+    the next full second, because it compares times to the nanosecond if both trees have them.
     """
 
     ignore_chown_errors = False
-    """Whether unpacked files may keep the wrong owner; see `unpack`."""
+    """Whether unpacked files may keep the wrong owner (see `unpack`)."""
 
     def apply_diff(
         self,
@@ -116,7 +116,7 @@ class NaiveDiffs(Driver):
 
     @contextlib.contextmanager
     def _below(self, parent: str) -> Iterator[Path | None]:
-        """Make the parent's file system visible until the block ends; None if there is no parent."""
+        """Make the parent's file system visible until the block ends, or yield None if there is no parent."""
         if not parent:
             yield None
             return

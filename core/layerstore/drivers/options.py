@@ -19,10 +19,11 @@ IMAGE_STORES: Final = frozenset({"imagestore", "additionalimagestore", "addition
 class DriverOptions:
     """The options of one store.
 
-    mount_options: options of mount(8) for the mounts of layers, such as "nodev".
-    mount_program: the program that mounts instead of the kernel, such as /usr/bin/fuse-overlayfs; "" for the kernel.
-    ignore_chown_errors: whether files keep the wrong owner if the right one cannot be set.
-    image_stores: the graph roots of the additional image stores.
+    Attributes:
+        mount_options: Options of mount(8) for the mounts of layers, such as "nodev".
+        mount_program: The program that mounts instead of the kernel, such as /usr/bin/fuse-overlayfs, or "".
+        ignore_chown_errors: Whether files keep the wrong owner if the right one cannot be set.
+        image_stores: The graph roots of the additional image stores.
     """
 
     mount_options: tuple[str, ...] = ()

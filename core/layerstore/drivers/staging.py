@@ -127,10 +127,10 @@ def _delete(root: Path, token: str) -> None:
 
 
 def _try_lock(path: Path, flags: int) -> int | None:
-    """Open and write-lock a file without waiting, and return its descriptor; None if it is already locked.
+    """Open and write-lock a file without waiting. Return its descriptor, or None if it is already locked.
 
-    An open-file-description lock conflicts with the record locks of containers/storage. Unlike those, it survives
-    when this process closes another descriptor of the file.
+    An open-file-description lock conflicts with the record locks of containers/storage. Unlike those, it is
+    kept when this process closes another descriptor of the file.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | flags, 0o600)
     try:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 
 class FaultKind(StrEnum):
-    """What is wrong on disk; the values are those of `check.findings.Kind`."""
+    """What is wrong on disk. The values are those of `check.findings.Kind`."""
 
     NO_DIFF = "no-diff"
     LINK_FILE = "link-file"
@@ -36,7 +36,7 @@ class Fault:
 
 
 class Below(NamedTuple):
-    """The layers below a layer according to the records, the nearest first; `chain` is None if they are broken.
+    """The layers below a layer according to the records, the nearest first. `chain` is None if they are broken.
 
     `mapped` is true if one of the layers is a copy with other owners. Such a copy can be based on its original, but no
     record says so.
@@ -72,7 +72,7 @@ class Survey:
         return []
 
     def stray_link(self, name: str, recorded: Callable[[str], bool]) -> Fault | None:
-        """Return why a link is stale, None if it is in use or gone. `recorded` tells which layers have a record."""
+        """Return why a link is stale, None if it is in use or gone. `recorded` returns whether a layer has a record."""
         del name, recorded
         return None
 

@@ -73,7 +73,7 @@ class VfsDriver(NaiveDiffs):
             NotSupported: Options were given, and this driver has none.
             FileNotFoundError: The parent has no folder.
             FileExistsError: The layer already has a folder, which was not touched.
-            Cancelled: `should_stop` returned true.
+            Cancelled: `should_stop` returned True.
         """
         del writable, mount_label  # files lie on disk the same way in either case
         if options:
@@ -86,12 +86,12 @@ class VfsDriver(NaiveDiffs):
         Raises:
             FileNotFoundError: `layer_id` has no folder.
             FileExistsError: `new_id` already has a folder, which was not touched.
-            Cancelled: `should_stop` returned true.
+            Cancelled: `should_stop` returned True.
         """
         self._make(new_id, layer_id, NO_MAPS, should_stop)
 
     def replace(self, layer_id: str, new_id: str) -> None:
-        """Exchange the folders of two layers, atomically if the file system can; see `exchange_folders`."""
+        """Exchange the folders of two layers, atomically if the file system allows it (see `exchange_folders`)."""
         from layerstore.linux.atomic import exchange_folders
 
         exchange_folders(self.get(layer_id), self.get(new_id))
@@ -225,11 +225,11 @@ class VfsDriver(NaiveDiffs):
         return Stack(((layer_id, str(self.get(layer_id))),))
 
     def status(self) -> list[tuple[str, str]]:
-        """Return facts about the driver for people."""
+        """Return facts about the driver, for people to read."""
         return [("Layers", str(len(self.list_layers()))), ("Folder", str(self.layers_folder))]
 
     def _found(self, layer_id: str) -> Path:
-        """Return the layer's folder in this store or in an image store; the one in this store if neither exists."""
+        """Return the layer's folder in this store or in an image store. If neither exists, return the former."""
         own = self.folder_of(layer_id)
         folders = (own, *(home / "dir" / own.name for home in self._others))
         return next((folder for folder in folders if os.path.lexists(folder)), own)

@@ -1,4 +1,4 @@
-"""Lock files as containers/storage keeps them (pkg/lockfile): who may read or write, and who wrote last.
+"""Lock files as in containers/storage (pkg/lockfile): they control who may read or write, and record who wrote last.
 
 Readers and writers lock the whole file with record locks. The first 64 bytes of the file are a token that identifies
 the last write.

@@ -16,7 +16,7 @@ _FLOCK = struct.Struct("hhqqi4x")
 
 
 def try_lock(descriptor: int, kind: int) -> bool:
-    """Take a lock of this kind (F_RDLCK or F_WRLCK) without waiting, and return whether it was free.
+    """Acquire a lock of this kind (F_RDLCK or F_WRLCK) without waiting, and return whether that succeeded.
 
     The lock is released when the last descriptor of this open file description is closed.
 

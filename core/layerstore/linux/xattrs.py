@@ -1,7 +1,7 @@
 """Read and write extended attributes, and decide which of them count.
 
 Python has no `*xattr` call that takes the descriptor of a folder, so a name inside it is reached through /proc/self/fd.
-The kernel then starts at the folder that is open, whatever its path refers to by now.
+The kernel then starts at the open folder, even if its path refers to something else by now.
 
 The rules for which attributes count follow containers/storage (pkg/archive).
 """

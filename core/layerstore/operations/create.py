@@ -1,4 +1,4 @@
-"""Creates layers and applies diffs: record the layer as incomplete, do the work, clear the mark."""
+"""Creates layers and applies diffs: record the layer as incomplete, do the work, clear the flag."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class NewLayer:
-    """The arguments for a new layer; see `LayerStore.create`."""
+    """The arguments for a new layer (see `LayerStore.create`)."""
 
     id: str | None = None
     parent: str | None = None

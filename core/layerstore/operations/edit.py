@@ -12,7 +12,7 @@ from layerstore.records.records import Edit, check_names, without_flag
 
 
 def set_names(tx: Transaction, layer: Layer, names: Iterable[str]) -> None:
-    """Replace the names of a layer, taking them away from other layers; see `LayerStore.set_names`."""
+    """Replace the names of a layer, taking them away from other layers (see `LayerStore.set_names`)."""
     wanted = check_names(names)
     by_name = tx.records.by_name
     edits = {layer.id: Edit({"names": wanted or None})}

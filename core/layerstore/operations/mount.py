@@ -1,7 +1,7 @@
 """Mounts and unmounts layers.
 
 mountpoints.json counts the users of each mount, so that the first one to unmount does not break it for the others. The
-file records what was requested and the kernel's mount table what is there. `survey` compares the two.
+file records what was requested, the kernel's mount table what exists. `survey` compares the two.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def mount(tx: Transaction, layer: Layer, mount_label: str) -> Path:
             return Path(present.path)
         if not mounted:
             _refuse_elsewhere(backend, layer.id, "a second mount could damage its files")
-        # A stale entry, for example after a reboot, is overwritten.
+        # Overwrite a stale entry, for example after a reboot.
         path = tx.driver.get(layer.id, mount_label=mount_label or layer.mount_label, volatile=layer.volatile)
         try:
             backend.mounts_file.save(held, [MountPoint(layer.id, os.path.normpath(path), 1)])
@@ -63,7 +63,7 @@ def mount(tx: Transaction, layer: Layer, mount_label: str) -> Path:
 
 
 def unmount(tx: Transaction, ref_or_path: str, *, force: bool) -> bool:
-    """Count one user less, unmount after the last one or with `force`, and return whether the layer is still mounted.
+    """Count one user fewer, unmount after the last one or with `force`, and return whether the layer is still mounted.
 
     Unmounting a layer that is not mounted is not an error. A stale entry is removed.
 

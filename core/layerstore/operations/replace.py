@@ -1,4 +1,4 @@
-"""Replaces the content of a layer in one step that a crash leaves done or not done.
+"""Replaces the content of a layer in one step, which a crash cannot leave half done.
 
 The files of a layer and its record must change together. The new content is therefore prepared as a copy of the layer
 under its own ID, and a flag on the copy announces the exchange before it happens. After a crash, `recover.settle` finds
@@ -22,7 +22,7 @@ from layerstore.records.records import without_flag
 def replace_content(tx: Transaction, layer: Layer, copy: Layer, values: Mapping[str, Any]) -> None:
     """Give `layer` the files and tar-split of `copy`, and update its record with `values`, given by JSON key.
 
-    Whether or not this raises, the caller must then `recover.settle` and remove `copy`, which has the old content.
+    Even if this raises, the caller must then call `recover.settle` and remove `copy`, which has the old content.
     """
     intent = {"layer": layer.id, "inode": content_inode(tx, copy.id), "digest": values["diff-digest"]}
     tx.edit(copy.id, {"flags": {REPLACES_FLAG: intent}})
@@ -37,5 +37,5 @@ def take_tar_split(tx: Transaction, layer: Layer, copy: Layer) -> None:
 
 
 def content_inode(tx: Transaction, layer_id: str) -> int:
-    """Return the inode of a layer's folder, which tells whether two layers have been exchanged."""
+    """Return the inode of a layer's folder, which shows whether two layers have been exchanged."""
     return os.stat(tx.driver.diff_root(layer_id)).st_ino

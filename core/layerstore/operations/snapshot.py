@@ -34,7 +34,7 @@ class StoreSnapshot:
 
 
 def take(backend: Backend) -> StoreSnapshot:
-    """Return a snapshot of the store; see `LayerStore.read`."""
+    """Return a snapshot of the store (see `LayerStore.read`)."""
     with backend.reading() as records:
         before = stamp(backend)
         images, unread = backend.image_stores.survey()
@@ -45,7 +45,7 @@ def take(backend: Backend) -> StoreSnapshot:
 
 
 def stamp(backend: Backend) -> tuple[object, ...]:
-    """Return a value that changes with every write to the store; see `LayerStore.stamp`."""
+    """Return a value that changes with every write to the store (see `LayerStore.stamp`)."""
     return (
         backend.layers_lock.peek(),
         backend.record_files.stamp(),

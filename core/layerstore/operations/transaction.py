@@ -54,7 +54,7 @@ class Backend:
     _token: bytes | None = field(init=False, default=None)
     _driver: Driver | None = field(init=False, default=None)
     _loading: threading.Lock = field(init=False, default_factory=threading.Lock)
-    """Held while records are loaded, so that threads that find them changed load them once, not once each."""
+    """Held while records are loaded, so that several threads that need new records load them only once."""
 
     def __post_init__(self) -> None:
         self.graph_lock = LockFile(self.layout.graph_lock, timeout=self.lock_timeout)
@@ -151,7 +151,7 @@ class Backend:
             return self._joined[1]
 
     def problems(self) -> list[Problem]:
-        """Return the problems of the records and of the image stores; see `LayerStore.problems`."""
+        """Return the problems of the records and of the image stores (see `LayerStore.problems`)."""
         with self.reading() as records:
             images, unread = self.image_stores.survey()
             references = None
@@ -183,7 +183,7 @@ class Backend:
         return self._token
 
     def forget(self) -> None:
-        """Load the records again at the next use."""
+        """Load the records again when they are next used."""
         self._cached = self._joined = self._token = None
 
     def mounts(self) -> MountTable:
@@ -197,7 +197,7 @@ class Backend:
             raise
 
     def references(self, records: Records, images: UsersOfLayers | None = None) -> References:
-        """Read which images and containers use the layers; `images` are those of the image stores, if already read."""
+        """Read which images and containers use the layers. `images` are those of the image stores, if already read."""
         others = self.image_stores.users() if images is None else images
         return self.reference_files.load(Parents(records.layers), others=others)
 

@@ -109,7 +109,7 @@ class ImageStores:
 
     @contextmanager
     def reading(self, timeout: float | None = None) -> Iterator[list[Held | None]]:
-        """Hold the layers locks of all image stores for reading, so that no parent of a layer goes away.
+        """Hold the layers locks of all image stores for reading, so that no parent of a layer is deleted.
 
         An image store without a lock file, or on a file system without locks, is read without one. containers/storage
         does the same if it cannot create the file.

@@ -1,4 +1,4 @@
-"""The changes of a layer as a tree of folders with totals, stored in columns. Jobs build it; it imports no UI."""
+"""The changes of a layer as a tree of folders with totals, stored in columns. Imports neither Textual nor Rich."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from layertui.widgets.tree.order import preorder
 from layertui.widgets.tree.shape import ROOT, TreeShape, build_shape, prune
 
 UNCHANGED = 3
-"""The kind of a folder that did not change itself, and is listed only for what is in it."""
+"""The kind of a folder that did not change itself, and is listed only because of its content."""
 
 LETTERS = "MAD "
 """The letter of each kind, indexed by the kind."""
@@ -32,9 +32,9 @@ class ChangeFilter:
     """Which changes to show, and in which order.
 
     Attributes:
-        kinds: the kinds to show.
-        text: words that the path must contain, in any case.
-        by_size: whether each folder lists its largest entry first.
+        kinds: The kinds to show.
+        text: Words that the path must contain, in any case.
+        by_size: Whether each folder lists its largest entry first.
     """
 
     kinds: frozenset[ChangeKind] = ALL_KINDS
@@ -52,12 +52,12 @@ class ChangeSet:
     """All changes and the folders above them, in preorder. Every `ChangeTree` is a selection of these nodes.
 
     Attributes:
-        names: the last component of each path.
-        kinds: the `ChangeKind` of each node, or UNCHANGED.
-        sizes: the bytes of each changed file, without anything below it.
+        names: The last component of each path.
+        kinds: The `ChangeKind` of each node, or UNCHANGED.
+        sizes: The bytes of each changed file, without anything below it.
         folders: 1 for each folder, empty or not, and 0 for everything else.
-        shape: the parents and children.
-        count: the number of changes.
+        shape: The parents and children.
+        count: The number of changes.
     """
 
     names: Sequence[str]
@@ -80,13 +80,13 @@ class ChangeTree:
     Nodes are in preorder, sorted as the filter asks.
 
     Attributes:
-        whole: all changes.
-        nodes: the number of each node in `whole`.
-        shape: the parents and children.
+        whole: All changes.
+        nodes: The number of each node in `whole`.
+        shape: The parents and children.
         chosen: 1 for each node of `whole` that matches the filter itself, 0 for the others.
-        filter: the filter.
-        counts: the number of matching changes of each kind.
-        taken: running totals of the sizes that count.
+        filter: The filter.
+        counts: The number of matching changes of each kind.
+        taken: Running totals of the sizes that count.
     """
 
     whole: ChangeSet
@@ -112,7 +112,7 @@ class ChangeTree:
 
     @cached_property
     def kinds(self) -> Column[int]:
-        """The kinds, UNCHANGED for folders that are listed only for what is in them."""
+        """The kinds, UNCHANGED for folders that are listed only because of their content."""
         only_folders = self.chosen.translate(bytes([UNCHANGED]) + bytes(255))  # 0xFF for nodes that are not chosen
         return Picked(either(self.whole.kinds, only_folders), self.nodes)
 
@@ -143,7 +143,7 @@ class ChangeTree:
 
     @cached_property
     def _places(self) -> Sequence[int] | None:
-        """The node of each number in `whole`, ROOT for a hidden one; None if `nodes` is sorted and can be bisected."""
+        """The node of each number in `whole`, ROOT if hidden, or None if `nodes` is sorted and can be bisected."""
         if not self.filter.by_size:
             return None
         places = array("i", [ROOT]) * len(self.whole.names)
@@ -152,7 +152,7 @@ class ChangeTree:
         return places
 
     def deep_folders(self) -> Iterator[int]:
-        """Yield the folders below the top level that are not empty; a large tree starts with these folded."""
+        """Yield the folders below the top level that are not empty, which start folded in a large tree."""
         parents = self.shape.parents
         return (node for node in self.shape.inner if parents[node] != ROOT)
 
@@ -253,7 +253,7 @@ def _collect(changes: Iterable[Change], should_stop: Callable[[], bool]) -> Chan
 
 
 def _path_key(change: Change) -> str:
-    """Sort what is in a folder right after the folder: "/" itself sorts after characters such as "-"."""
+    """Return a key that sorts the content of a folder right after it: "/" itself sorts after characters such as "-"."""
     return change.path.replace("/", "\0")
 
 
@@ -337,7 +337,7 @@ def _with_word(whole: ChangeSet, word: str) -> bytearray:
 
 
 class _Above(dict[int, bool]):
-    """Whether the path of a folder ends with these components, the first of which may be the end of a name; by node."""
+    """Whether the path of each folder ends with these components, the first of which may be the end of a name."""
 
     def __init__(self, whole: ChangeSet, folders: Sequence[str]) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The Changes panel: what is compared, how much changed, and the tree of it."""
+"""The Changes panel: the compared layers, the number of changes, and the tree of changes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _NO_KIND = (
 
 
 class Compared(NamedTuple):
-    """A comparison: a layer, the one it is compared with, and why that one. The names are not escaped."""
+    """A comparison: a layer, the one it is compared with, and why it is that one. The names are not escaped."""
 
     title: str = ""
     base: str = ""
@@ -53,7 +53,7 @@ class Compared(NamedTuple):
 
 
 class ChangesSummary(Widget):
-    """Shows the number of changes of each kind, and what is compared. Hidden kinds are struck out."""
+    """Shows the number of changes of each kind, and the compared layers. Hidden kinds are struck out."""
 
     DEFAULT_CSS = """
     ChangesSummary {
@@ -118,7 +118,7 @@ class ChangesPanel(Panel):
     }
     """
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - as in Textual
         super().__init__(id=id)
         self.wanted = ChangeFilter()
         self._browser: Browser | None = None
@@ -279,7 +279,7 @@ class ChangesPanel(Panel):
         self.set_filter(replace(self.wanted, text=event.text))
 
     def on_changes_tree_kind_toggled(self, event: ChangesTree.KindToggled) -> None:
-        """Show or hide a kind; hiding the last one shows all of them again."""
+        """Show or hide a kind, or show all again instead of hiding the last one."""
         event.stop()
         kinds = self.wanted.kinds ^ {event.kind}
         self.set_filter(replace(self.wanted, kinds=kinds or frozenset(ChangeKind)))

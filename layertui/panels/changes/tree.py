@@ -74,13 +74,13 @@ class ChangesTree(VirtualTree):
             """The tree."""
             return self.tree
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - as in Textual
         super().__init__(id=id)
         self.tree_shown: ChangeTree | None = None
         self._folded_elsewhere: set[int] = set()  # in `whole`: hidden folders stay folded
 
     def show(self, tree: ChangeTree, *, start: bool) -> None:
-        """Show other changes, from the top with `start`; otherwise keep the cursor and the folds where possible."""
+        """Replace the changes. Start at the top with `start`, otherwise keep the cursor and folds where possible."""
         before, self.tree_shown = self.tree_shown, tree
         if start or before is None:
             self._folded_elsewhere.clear()
@@ -96,7 +96,7 @@ class ChangesTree(VirtualTree):
             self.show_nodes(tree.shape, _Paths(tree))
 
     def place(self, key: str) -> int | None:
-        """Return the node with this path, walking down from the root; None if there is none."""
+        """Return the node with this path, or None, by walking down from the root."""
         tree = self.tree_shown
         if tree is None:
             return None

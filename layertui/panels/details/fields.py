@@ -25,7 +25,7 @@ from layertui.widgets.line_view import LineView
 _LABEL = 10
 _BELOW = 2  # indentation of a path that is written below its label
 _MOST_LINES = 8
-_ROOMY = 12  # height of the panel from which a blank line separates groups
+_ROOMY = 12  # the least height of a panel with blank lines between groups
 _HEADING = -1
 
 
@@ -88,7 +88,7 @@ class FieldList(LineView, can_focus=True):
             """The list."""
             return self.fields
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - as in Textual
         super().__init__(id=id)
         self._groups: Sequence[Group] = ()
         self._fields: list[Field] = []
@@ -97,7 +97,7 @@ class FieldList(LineView, can_focus=True):
         self._styles: dict[str, Style] = {}
 
     def show_groups(self, groups: Sequence[Group], *, empty: str = "", start: bool = True) -> None:
-        """Show other fields. With `start`, move the cursor to the first one."""
+        """Replace the fields. With `start`, move the cursor to the first one."""
         before, cursor = self._rows, self.cursor
         self._groups, self._empty = groups, empty
         self._fields = [field for group in groups for field in group.fields]
@@ -199,7 +199,7 @@ class FieldList(LineView, can_focus=True):
         self.refresh()
 
     def on_click(self, event: events.Click) -> None:
-        """Move the cursor to the field; a double click copies it."""
+        """Move the cursor to the field, and copy it on a double click."""
         offset = event.get_content_offset(self)
         number = offset.y + self.scroll_offset.y if offset is not None else len(self._rows)
         if number < len(self._rows) and self._rows[number].field != _HEADING:
@@ -222,7 +222,7 @@ class FieldList(LineView, can_focus=True):
 
 
 def _field_rows(number: int, field: Field, width: int) -> list[_Row]:
-    """Wrap a value beside its label. A path goes below the label if only that avoids breaking one of its names."""
+    """Wrap a value beside its label. A path goes below the label if that avoids breaking one of its names."""
     room = max(width - _LABEL - 3, 8)
     text = safe(field.value[: width * _MOST_LINES * 4])
     parts = broken(text, room)

@@ -14,14 +14,14 @@ from layertui.panels.details.jobs import Places, places_job
 class DetailsPanel(Panel):
     """Shows the fields of the layer under the cursor."""
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - as in Textual
         super().__init__(id=id)
         self._browser: Browser | None = None
         self._places: dict[str, Places] = {}
         self._failed: set[str] = set()
         self._shown = ""
         self._stale = ""
-        """The layer that is looked up again, and shown as it was until then."""
+        """The layer that is being looked up again. Its old values are shown until then."""
         self._job: Job[Places] | None = None
 
     def compose(self) -> ComposeResult:

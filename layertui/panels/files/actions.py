@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from layertui.dialogs.extract import ExtractRequest
 
     class _Files(Protocol):
-        """The Files panel, as far as its actions work with it."""
+        """The part of the Files panel that its actions use."""
 
         layer_id: str
 
@@ -51,7 +51,7 @@ def copy_path(browser: Browser) -> None:
 
 def where(browser: Browser) -> None:
     """Show the layers in which the path under the cursor occurs."""
-    from layertui.dialogs.occurrences import OccurrencesDialog  # noqa: PLC0415 - late: few need it
+    from layertui.dialogs.occurrences import OccurrencesDialog  # noqa: PLC0415 - late, because it is rarely needed
     from layertui.panels.files.jobs import occurrences_job  # noqa: PLC0415
 
     layer_id, path = _files(browser).layer_id, _entry(browser).path
@@ -66,8 +66,8 @@ def where(browser: Browser) -> None:
 
 
 def extract(browser: Browser) -> None:
-    """Ask where to, and extract the file or folder under the cursor."""
-    from layertui.dialogs.extract import ExtractDialog  # noqa: PLC0415 - late: few need it
+    """Ask for the path, and extract the file or folder under the cursor."""
+    from layertui.dialogs.extract import ExtractDialog  # noqa: PLC0415 - late, because it is rarely needed
 
     layer_id, entry = _files(browser).layer_id, _entry(browser)
     dialog = ExtractDialog(entry, browser.title_of(layer_id), Path.cwd(), is_root=os.geteuid() == 0)
@@ -88,7 +88,7 @@ def _extract(browser: Browser, layer_id: str, path: str, request: ExtractRequest
 
 def show_extracted(browser: Browser, done: Extracted) -> None:
     """Report what was extracted, and what was skipped."""
-    from layertui.dialogs.extract import SkippedDialog  # noqa: PLC0415 - late: few need it
+    from layertui.dialogs.extract import SkippedDialog  # noqa: PLC0415 - late, because it is rarely needed
 
     numbers = f"{plural(done.files, 'file')}, {plural(done.folders, 'folder')}, {size_text(done.size)}"
     if done.skipped:
@@ -103,7 +103,7 @@ FILES_ACTIONS: Actions = (
     ),
     Action("files.toggle", "space", "Open", "Open the folder, or preview the file", "toggle_fold"),
     Action("files.extract", "x", "Extract", "Extract the file or folder", extract, refusal=_no_file, shown=True),
-    Action("files.where", "w", "Where", "Show in which layers this path occurs", where, refusal=_no_file, shown=True),
+    Action("files.where", "w", "Where", "Show the layers that contain this path", where, refusal=_no_file, shown=True),
     Action("files.copy", "y", "Copy path", "Copy the path", copy_path, refusal=_no_file, shown=True),
 )
 

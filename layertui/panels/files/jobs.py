@@ -97,7 +97,7 @@ def occurrences_job(store: LayerStore, layer_id: str, path: str) -> Job[Sequence
 def extract_job(
     store: LayerStore, layer_id: str, path: str, target: Path, *, overwrite: bool, owners: bool
 ) -> Job[Extracted]:
-    """Extract a file or a folder of a layer, all or nothing. The job only reads the store."""
+    """Extract a file or a folder of a layer atomically. The job only reads the store."""
 
     def work(job: Job[Extracted]) -> Extracted:
         done = store.extract(
@@ -117,7 +117,7 @@ def extract_job(
 
 
 def extract_tar_job(store: LayerStore, layer_id: str, path: str, target: Path, *, overwrite: bool) -> Job[int]:
-    """Write a tar of a file or a folder of a layer, all or nothing, and return its size. It only reads the store."""
+    """Write a tar of a file or a folder of a layer atomically, and return its size. The job only reads the store."""
 
     def work(job: Job[int]) -> int:
         size = store.extract_tar(

@@ -1,4 +1,4 @@
-"""The files of a layer as a tree in flat arrays. A folder that is not read yet holds one line that says so."""
+"""The files of a layer as a tree in flat arrays. A folder that has not been read yet holds a placeholder line."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class FileTree:
     """The nodes of a tree in preorder, each a file or a note about the folder that it is in.
 
     Attributes:
-        entries: the files, None for a note.
-        keys: their paths; the key of a note ends in a NUL.
-        notes: the texts of the notes by node.
-        shape: the parents and children.
-        unread: the folders that are not read yet.
+        entries: The files, None for a note.
+        keys: Their paths; the key of a note ends in a NUL.
+        notes: The texts of the notes by node.
+        shape: The parents and children.
+        unread: The folders that are not read yet.
         matched: 1 for each match of a search, 0 for the folders above it; empty without a search.
     """
 
@@ -51,10 +51,10 @@ class Found:
     """The result of a search.
 
     Attributes:
-        tree: the matches, and the folders above them.
-        matches: the number of matches.
-        looked: the number of files that were visited.
-        unreadable: the number of folders that could not be read.
+        tree: The matches, and the folders above them.
+        matches: The number of matches.
+        looked: The number of files that were visited.
+        unreadable: The number of folders that could not be read.
         complete: False if the search stopped at `MOST_MATCHES`.
     """
 
@@ -129,7 +129,7 @@ def _content(nodes: _Nodes, folder: Folder, node: int, by_size: bool) -> Iterato
 
 
 def read_folders(files: LayerFiles, paths: Sequence[str], should_stop: ShouldStop) -> dict[str, Folder]:
-    """List several folders, outer ones first. Skip folders that do not exist any more, except "/"."""
+    """List several folders, outer ones first. Skip folders that no longer exist, except "/"."""
     found: dict[str, Folder] = {}
     for path in sorted(paths):
         if should_stop():
@@ -157,7 +157,7 @@ def find_files(
 
     Raises:
         Cancelled: `should_stop` returned True.
-        LayerStoreError: the layer cannot be read.
+        LayerStoreError: The layer cannot be read.
     """
     matches = _matcher(text)
     nodes = _Nodes()
@@ -204,7 +204,7 @@ def _matcher(text: str) -> Callable[[FileEntry], bool]:
 
 
 def _with_origin(files: LayerFiles, entry: FileEntry, number: int) -> FileEntry:
-    """Look up the layer that a file comes from if the walk does not tell, for the first few hundred matches only."""
+    """Look up the layer of a file if the walk has not found it, for the first few hundred matches only."""
     if entry.layer is not None or number >= _MOST_ORIGINS:
         return entry
     try:

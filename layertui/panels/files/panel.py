@@ -41,13 +41,13 @@ class FilesPanel(Panel):
     Folders stay open when the cursor moves to another layer, so the user can follow a path through layers.
     """
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - as in Textual
         super().__init__(id=id)
         self._browser: Browser | None = None
         self._row: LayerRow | None = None
         self._known: OrderedDict[str, dict[str, Folder]] = OrderedDict()
         self._stale: set[str] = set()
-        """Layers whose folders are read again, and shown as they were until then."""
+        """Layers whose folders must be read again. The old ones are shown until then."""
         self._numbers = count(1)
         self._loads: list[Job[jobs.Folders]] = []
         self._search: Job[Found] | None = None
@@ -110,7 +110,7 @@ class FilesPanel(Panel):
         return unanswered and (self._pause is not None or to_come(self._search))
 
     def forget(self) -> None:
-        """Read everything that is shown once more."""
+        """Read everything that is shown again."""
         self._drop(self._known)
 
     def forget_changed(self, view: StoreView) -> None:
@@ -189,7 +189,7 @@ class FilesPanel(Panel):
             self._load(row.id, missing)
 
     def _stop(self) -> None:
-        """Cancel everything that runs: another layer is wanted."""
+        """Cancel all running jobs, because another layer is wanted."""
         for job in (*self._loads, self._search):
             if job is not None and not job.state.ended:
                 self.browser.jobs.cancel(job)

@@ -110,7 +110,7 @@ class PreviewView(LineView, can_focus=True):
     class Changed(Message):
         """More was read, or it is shown in another way."""
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - as in Textual
         super().__init__(id=id)
         self.preview: Preview | None = None
         self._sentences: list[str] = []
@@ -240,7 +240,7 @@ class PreviewView(LineView, can_focus=True):
     def _coloured(self, text: str, runs: Sequence[Run], base: Style, first: int, end: int) -> list[tuple[str, Style]]:
         """Return the characters from `first` to `end`, escaped and in the colours of `runs`.
 
-        The text is escaped as a whole before it is coloured, so what is escaped does not depend on the colours.
+        The text is escaped as a whole before it is coloured, so the escapes do not depend on the colours.
         """
         styles: list[str] = []
         for begin, stop, tone in runs:

@@ -1,4 +1,4 @@
-"""The content of a file, read piece by piece, as lines of text or of bytes. It imports no UI."""
+"""The content of a file, read piece by piece, as lines of text or of bytes. Imports neither Textual nor Rich."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ PIECE = 1 << 18
 """Bytes to read at a time after that."""
 
 LIMIT = 16 << 20
-"""Bytes of a file that a preview reads at most."""
+"""The most bytes of a file that a preview reads."""
 
 LONGEST = 4096
-"""Bytes of the longest line; longer ones are broken."""
+"""Bytes of the longest line. Longer lines are broken."""
 
 BYTES = 16
 """Bytes in a line of hex where there is room."""
@@ -46,10 +46,10 @@ class Start:
     """The beginning of a file.
 
     Attributes:
-        entry: the file.
-        end: what it leads to, if it is a link.
-        piece: the first bytes of the content.
-        problem: why there is no content: the link is broken, or the file cannot be read. "" otherwise.
+        entry: The file.
+        end: What it leads to, if it is a link.
+        piece: The first bytes of the content.
+        problem: Why there is no content: the link is broken, or the file cannot be read. "" otherwise.
     """
 
     entry: FileEntry
@@ -67,7 +67,7 @@ def start(files: LayerFiles, path: str) -> Start:
     """Read the beginning of a file. Symbolic links are followed inside the layer.
 
     Raises:
-        LayerStoreError: the file or the layer does not exist.
+        LayerStoreError: The file or the layer does not exist.
     """
     entry = files.stat(path)
     end = None
@@ -172,7 +172,7 @@ class Preview:
         return max(3, len(str(self._numbers[-1] or len(self._numbers)))) if self._numbers else 3
 
     def number(self, line: int) -> str:
-        """Return the number of a line, "" for a continuation; in hex, the offset of its first byte."""
+        """Return the number of a line, "" for a continuation, or in hex the offset of its first byte."""
         if self.hex:
             return f"{line * self.row_bytes:0{ADDRESS}x}"
         return str(self._numbers[line] or "")

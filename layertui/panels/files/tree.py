@@ -58,12 +58,12 @@ def modified(entry: FileEntry) -> datetime | None:
 
 @dataclass(frozen=True, slots=True)
 class Origins:
-    """What it takes to tell which layer a file comes from.
+    """The facts that determine which layer a file comes from.
 
     Attributes:
-        layer_id: the layer that is shown.
-        based: whether it has a parent.
-        title: returns what to call a layer, by its ID.
+        layer_id: The layer that is shown.
+        based: Whether it has a parent.
+        title: Returns what to call a layer, by its ID.
     """
 
     layer_id: str = ""
@@ -119,7 +119,7 @@ class FilesTree(VirtualTree):
             """The tree."""
             return self.tree
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - as in Textual
         super().__init__(id=id)
         self.tree_shown: FileTree = NO_FILES
         self.origins = Origins()
@@ -159,7 +159,7 @@ class FilesTree(VirtualTree):
 
     @property
     def entry(self) -> FileEntry | None:
-        """The file under the cursor; on a note, the folder that it is about."""
+        """The file under the cursor, or the folder that a note is about."""
         node = self.cursor_node
         if node < 0:
             return None

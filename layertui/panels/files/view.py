@@ -25,9 +25,9 @@ from layertui.text.format import age_text
 from layertui.widgets.cells import Line, base_style, cut_path, layered
 from layertui.widgets.tree.tree import VirtualTree
 
-_BESIDE = 130  # width of the panel from which the preview is beside the tree
-_BELOW = 20  # height of the panel from which the preview is below the tree
-_LOW = 9  # height up to which the path of the file gets no line of its own
+_BESIDE = 130  # the least width of a panel with the preview beside the tree
+_BELOW = 20  # the least height of a panel with the preview below the tree
+_LOW = 9  # the greatest height without a separate line for the path of the file
 _ORIGIN = len("from ") + 12  # least width of the origin: a short ID
 _FOLLOW = 0.12  # seconds that the cursor must rest before the preview follows
 
@@ -141,7 +141,7 @@ class FilesView(Vertical):
             """The view."""
             return self.view
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - as in Textual
         super().__init__(id=id)
         self.by_size = False
         self._path = ""
@@ -212,7 +212,7 @@ class FilesView(Vertical):
         facts.refresh()
 
     def on_virtual_tree_cursor_moved(self, event: VirtualTree.CursorMoved) -> None:
-        """Show the facts about the file, and let an open preview follow."""
+        """Show the facts about the file, and update an open preview."""
         if event.tree is not self.tree_widget:
             return
         self._show_facts()

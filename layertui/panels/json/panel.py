@@ -19,7 +19,7 @@ _BLOBS = 4
 _AROUND = 4  # cells of a line that are not indentation, key or value: the sign of the fold, and the blanks at the edge
 _VALUE_LINES = 4
 _LOOKED_AT = 2000  # lines that are searched for the longest value
-_LOW = 12  # height of the panel up to which the value gets half of it
+_LOW = 12  # the greatest height of a panel that gives half of it to the value
 
 
 class JsonPanel(Panel):
@@ -36,7 +36,7 @@ class JsonPanel(Panel):
     }
     """
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - as in Textual
         super().__init__(id=id)
         self._browser: Browser | None = None
         self._wanted: tuple[str, StoreView] | None = None

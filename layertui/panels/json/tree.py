@@ -55,7 +55,7 @@ class JsonTree(VirtualTree):
             """The tree."""
             return self.tree
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - as in Textual
         super().__init__(id=id)
         self.record: JsonText | None = None
 

@@ -26,7 +26,7 @@ GUTTER = 2
 _SIZE = 9
 _AGE = 5
 _LARGE = 100_000_000
-_ROOMY = 44  # cells of a label from which badges are not abbreviated
+_ROOMY = 44  # the least width of a label for badges without abbreviations
 _EDGE = 1  # blank cells beside the scroll bar
 _GUIDES = 4  # least width of the guides
 _LEAST = 8  # least width of a name, before badges are cut
@@ -61,7 +61,7 @@ def columns_for(width: int, *, ages: bool = True) -> Columns:
 
 
 def short_image(name: str) -> str:
-    """Return an image's name without the default registry, or its short ID if it has no name; escaped."""
+    """Return an image's escaped name without the default registry, or its short ID if it has no name."""
     for prefix in _PREFIXES:
         if name.startswith(prefix):
             return safe(name[len(prefix) :])
@@ -118,7 +118,7 @@ class LayerRows(VirtualTree):
     now: reactive[datetime] = reactive(lambda: datetime.now(UTC))
     """The time that ages are counted from."""
 
-    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002 - Textual's word
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002 - as in Textual
         super().__init__(id=id, classes=classes)
         self.listing: Listing | None = None
 
@@ -136,7 +136,7 @@ class LayerRows(VirtualTree):
     # Content
 
     def show(self, listing: Listing) -> None:
-        """Show other rows."""
+        """Replace the rows."""
         before, self.listing = self.listing, listing
         if before is not None and before.view is listing.view:
             numbers = before.rows.numbers

@@ -23,10 +23,10 @@ class Sizes:
         self._changed = changed
         self._found: dict[str, DiskUsage] = {}
         self._stale: set[str] = set()
-        """Layers to measure again when the cursor rests on them; their sizes stay until then."""
+        """Layers to measure again when the cursor rests on them. Their sizes stay until then."""
         self._failed: set[str] = set()
         self._wanted: list[str] = []
-        """Layers that are not measured yet; the last one is being measured."""
+        """Layers that are not measured yet. The last one is being measured."""
         self._job: Job[DiskUsage] | None = None
 
     @property
@@ -62,11 +62,11 @@ class Sizes:
             self._failed.add(layer_id)
             self._go_on(layer_id)
 
-        # the job's key cancels the job before, whose layer stays among the wanted ones
+        # the job's key cancels the previous job, whose layer is still wanted
         self._job = self._browser.submit(measure_job(self._browser.store, layer_id), found, failed)
 
     def _go_on(self, layer_id: str) -> None:
-        """Measure the next layer, if this one was being measured."""
+        """Measure the next layer if this one was being measured."""
         was_last = layer_id in self._wanted[-1:]
         if layer_id in self._wanted:
             self._wanted.remove(layer_id)

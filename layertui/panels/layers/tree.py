@@ -43,7 +43,7 @@ class LayerTree(LayerRows):
             """The tree."""
             return self.tree
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - as in Textual
         super().__init__(id=id)
         self.marks: frozenset[str] = frozenset()
 
@@ -57,7 +57,7 @@ class LayerTree(LayerRows):
         return [*badges, BASE] if row.id == self.base else badges
 
     def show(self, listing: Listing) -> None:
-        """Show other rows, and unmark layers that do not exist any more. A new filter moves the cursor to a match."""
+        """Replace the rows, and unmark layers that no longer exist. A new filter moves the cursor to a match."""
         filtered = listing.text != (self.listing.text if self.listing is not None else "")
         super().show(listing)
         node = self.cursor_node

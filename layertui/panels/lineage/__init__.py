@@ -25,5 +25,5 @@ LINEAGE = PanelInfo(
     "Show the layers below and above",
     _load,
     {"Lineage": (LINEAGE_ACTIONS, TREE_ACTIONS)},
-    (Sign("◀", "$text-warning", "the layer that a lineage is about"),),
+    (Sign("◀", "$text-warning", "the layer whose lineage is shown"),),
 )

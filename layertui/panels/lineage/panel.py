@@ -15,7 +15,7 @@ from layertui.panels.lineage.tree import LineageTree
 class LineagePanel(Panel):
     """Shows the ancestors and descendants of the layer under the cursor."""
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - as in Textual
         super().__init__(id=id)
         self._browser: Browser | None = None
         self._shown: tuple[str, StoreView] | None = None

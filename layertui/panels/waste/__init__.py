@@ -1,4 +1,4 @@
-"""The Waste panel: bytes that a layer and its ancestors carry, and that no container sees."""
+"""The Waste panel: bytes of a layer and its ancestors that no container sees."""
 
 from __future__ import annotations
 

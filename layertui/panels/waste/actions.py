@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from typing import Protocol
 
     class _Lines(Protocol):
-        """The Waste panel, as far as its actions work with it."""
+        """The part of the Waste panel that its actions use."""
 
         @property
         def layer_id(self) -> str | None:

@@ -26,7 +26,7 @@ from layertui.widgets.tree.tree import VirtualTree
 _CACHED = 16
 _MOST_ROWS = 500_000
 _POLL = 0.1  # seconds between two updates of the progress
-_LOW = 9  # height of the panel up to which the explanation is hidden
+_LOW = 9  # the greatest height of a panel without the explanation
 
 NOTHING = (
     "Nothing is wasted: every byte of this layer and its ancestors is visible in the final image.\n\n"
@@ -55,7 +55,7 @@ class WastePanel(Panel):
     }
     """
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - as in Textual
         super().__init__(id=id)
         self.by_layer = False
         self._browser: Browser | None = None
@@ -181,7 +181,7 @@ class WastePanel(Panel):
         self.refresh_bindings()
 
     def show_report(self, table: WasteTable, *, start: bool) -> None:
-        """Show a report in the chosen order; from the top with `start`."""
+        """Show a report in the chosen order, starting at the top with `start`."""
         if self.by_layer:
             table = by_layer(table.report)
         self._report = table.report

@@ -30,7 +30,7 @@ MEANING = "Bytes of files that a later layer replaces or deletes: stored, but ne
 
 
 def efficiency_text(report: WasteReport) -> str:
-    """Return the efficiency in percent, never rounded up to 100% if anything is wasted."""
+    """Return the efficiency in percent, never rounded up to 100% if bytes are wasted."""
     share = report.efficiency * 100
     return f"{min(share, 99.9) if report.wasted else share:.1f}%"
 
@@ -133,7 +133,7 @@ class WasteTree(VirtualTree):
         "waste--column",
     }
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - as in Textual
         super().__init__(id=id)
         self.table: WasteTable | None = None
         self.title: Callable[[str], str] = str
@@ -148,7 +148,7 @@ class WasteTree(VirtualTree):
 
     @property
     def layer_id(self) -> str | None:
-        """The layer of the line under the cursor; on a path, the lowest layer that has it."""
+        """The layer of the line under the cursor, for a path the lowest layer that has it."""
         node = self.cursor_node
         if self.table is None or node < 0:
             return None

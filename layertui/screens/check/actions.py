@@ -23,7 +23,7 @@ if TYPE_CHECKING:
             ...
 
     class Checking(Protocol):
-        """The check screen, as far as its actions work with it."""
+        """The part of the check screen that its actions use."""
 
         @property
         def findings(self) -> _Findings:

@@ -1,4 +1,4 @@
-"""The check screen: findings as they come, the details of each, and the way to a repair."""
+"""The check screen: findings as they come, the details of each, and their repair."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ class CheckScreen(WholeScreen[bool]):
         return self.query_one(JobsStrip).running
 
     def refusal(self, action_id: str) -> str:
-        """Return why an action makes no sense now, "" if it does."""
+        """Return why an action is not possible now, "" if it is."""
         action: Action[CheckScreen] | None = all_actions().get(action_id)
         return with_keys(action.refusal(self)) if action is not None and action.refusal is not None else ""
 
@@ -248,7 +248,7 @@ class CheckScreen(WholeScreen[bool]):
         self._jobs.submit(job, self, self._show_plan)
 
     def _show_plan(self, plan: RepairPlan) -> None:
-        """Show a plan. The dialog asks for sizes, which are measured meanwhile."""
+        """Show a plan. The dialog asks for sizes, which are measured while it is open."""
         dialog = RepairDialog(plan, self._replan, read_only=self._store.read_only)
         self.app.push_screen(dialog, self._repair)
 

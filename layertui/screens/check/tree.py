@@ -53,14 +53,14 @@ class FindingsTree(VirtualTree):
             """The tree."""
             return self.tree
 
-    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's word
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - as in Textual
         super().__init__(id=id)
         self.found: FindingList = build_findings(())
         self.marks: frozenset[str] = frozenset()
         self._placed: str | None = None
 
     def show(self, findings: Iterable[Finding]) -> None:
-        """Show other findings, keeping the marks where possible, and the cursor if the user moved it.
+        """Replace the findings, keeping the marks where possible, and the cursor if the user moved it.
 
         Otherwise the cursor stays on the first finding: the worst findings are on top, and may be found last.
         """

@@ -18,7 +18,7 @@ from layertui.panels.layers.actions.shell import SHELL
 
 def check(browser: Browser) -> None:
     """Check the store on a screen of its own."""
-    from layertui.screens.check.screen import CheckScreen  # noqa: PLC0415 - late: starting up does not wait for it
+    from layertui.screens.check.screen import CheckScreen  # noqa: PLC0415 - late, to keep startup fast
 
     def closed(repaired: bool) -> None:
         if repaired:
@@ -38,7 +38,7 @@ def _nothing_runs(browser: Browser) -> str:
 
 def _no_filter(browser: Browser) -> str:
     if browser.filter_has_focus:
-        return "You are typing into it"
+        return "You are already typing a filter"
     return "" if browser.view else "There are no layers"
 
 

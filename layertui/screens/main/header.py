@@ -23,7 +23,7 @@ _LISTED = 8  # problems in the tooltip
 
 
 class Following(Enum):
-    """Whether the screen follows changes of the store, as the header writes it."""
+    """Whether the screen follows changes of the store, as text for the header."""
 
     ON = "● following"
     READING = "◌ reading"

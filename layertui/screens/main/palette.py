@@ -29,7 +29,7 @@ MOTIONS = frozenset({"move", "page", "edge", "sibling", "out", "in", "sideways"}
 
 
 class _MainScreen(Protocol):
-    """The main screen, as far as the palette works with it."""
+    """The part of the main screen that the palette uses."""
 
     @property
     def keymap(self) -> Keymap:

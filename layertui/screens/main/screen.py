@@ -54,11 +54,11 @@ _NO_MATCH = "Nothing matches the filter.\n\n{layers.back} clears it."
 class LayersScreen(TypedScreen):
     """Shows a store and follows it: composes the screen, and keeps the focus and the selection.
 
-    What keys do is in the actions, and what is shown of a layer in the panels. Both work with a `Browser`.
+    The actions define what keys do, and the panels what is shown of a layer. Both use a `Browser`.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = bindings(MAIN_ACTIONS)
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012 - Textual types it so
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012 - typed so by Textual
     AUTO_FOCUS = "#layers"
     COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {LayerCommands}
 
@@ -114,7 +114,7 @@ class LayersScreen(TypedScreen):
         self.query_one(PanelTabs).active = PANELS[0].id
         self._tick()
         self.show_view(self._first)
-        del self._first  # its view may be large, and is replaced
+        del self._first  # free its view, which may be large and will be replaced
         self.set_interval(self._settings.view.follow, self._follow)
         self.set_interval(_AGES, self._tick)
 
@@ -135,7 +135,7 @@ class LayersScreen(TypedScreen):
         timeout: float | None = None,
         markup: bool = True,
     ) -> None:
-        """Show a message; on a low screen it replaces older ones that only inform."""
+        """Show a message, which on a low screen replaces older ones that only inform."""
         if self.has_class("-low"):
             for older in self.query("Toast.-information"):
                 older.display = False
@@ -145,7 +145,7 @@ class LayersScreen(TypedScreen):
 
     @property
     def state(self) -> StoreState:
-        """The state of the view, to be restored next time; the previous state until the list is shown."""
+        """The state of the view, to be restored next time, or the previous state until the list is shown."""
         if self._past is not None:
             return self._past
         tree = self.layer_tree
@@ -154,7 +154,7 @@ class LayersScreen(TypedScreen):
         return StoreState(str(self.panel.id), self.order.value, tree.cursor_key or "", tree.folded_keys, zoom)
 
     def _restore(self, past: StoreState) -> None:
-        """Restore the state of the view. Layers that do not exist any more are skipped."""
+        """Restore the state of the view. Layers that no longer exist are skipped."""
         self.layer_tree.restore(past.folded, past.cursor)
         if past.panel != self.panel.id and past.panel in self.panel_ids:
             self.show_panel(past.panel)
@@ -171,7 +171,7 @@ class LayersScreen(TypedScreen):
     # Actions
 
     def refusal(self, action_id: str) -> str:
-        """Return why an action makes no sense now, "" if it does."""
+        """Return why an action is not possible now, "" if it is."""
         action = all_actions().get(action_id)
         return self.browser.refusal(action) if action is not None else ""
 
@@ -191,7 +191,7 @@ class LayersScreen(TypedScreen):
     # Keys that wait
 
     def holds(self, key: str, *, behind: bool) -> bool:
-        """Let keys wait until the layers are there, and until a list or a panel shows the result of its filter.
+        """Delay keys until the layers are there, and until a list or a panel shows the result of its filter.
 
         They also wait a moment for a dialog that a look-up may open. Keys that end a long search overtake the others.
         """
@@ -242,7 +242,7 @@ class LayersScreen(TypedScreen):
             self.layer_tree.base = ""
 
     def show_listing(self, listing: Listing) -> None:
-        """Show other rows of the same view, or the same rows in another order."""
+        """Replace the rows with others of the same view, or with the same ones in another order."""
         self.layer_tree.show(listing)
         past, self._past = self._past, None
         if past is not None:
@@ -265,7 +265,7 @@ class LayersScreen(TypedScreen):
         def listed(listing: Listing) -> None:
             if listing.view is self.view:
                 self.show_listing(listing)
-            else:  # the store changed meanwhile
+            else:  # the store changed in the meantime
                 self.relist()
 
         self.jobs.submit(list_job(self.view, self.text, self.order), self, listed)
@@ -370,7 +370,7 @@ class LayersScreen(TypedScreen):
     # The list
 
     def on_virtual_tree_cursor_moved(self, event: LayerTree.CursorMoved) -> None:
-        """Let the panel follow once the cursor rests."""
+        """Update the panel once the cursor rests."""
         if event.tree is self.layer_tree:
             if self._settle is not None:
                 self._settle.stop()
@@ -499,7 +499,7 @@ class LayersScreen(TypedScreen):
         self.show_panel(event.panel_id)
 
     def focus_panel(self) -> None:
-        """Enter the panel that is shown; if the list has the whole screen, the panel gets it."""
+        """Enter the panel that is shown, zooming it if the list is zoomed."""
         if self.query("#list.-zoom"):
             self.zoom("panels")
         self.panel.focus_target.focus()

@@ -93,7 +93,7 @@ class VirtualTree(LineView, can_focus=True):
     class WidthChanged(_TreeMessage):
         """The width of the lines has changed."""
 
-    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002 - Textual's word
+    def __init__(self, *, id: str | None = None, classes: str | None = None) -> None:  # noqa: A002 - as in Textual
         super().__init__(id=id, classes=classes)
         self.folding = Folding(flat_shape(0))
         self._keys: Column[str] = ()

@@ -198,7 +198,7 @@ async def test_a_terminal_that_cannot_be_handed_over_is_explained(place: Place, 
         await browser.until(lambda: isinstance(browser.app.screen, ShellDialog))
         await browser.press("enter")
         await browser.until(lambda: isinstance(browser.app.screen, ConfirmDialog))
-        assert "This terminal cannot be handed to a shell" in screen_text(browser.app)
+        assert "A shell cannot run in this terminal" in screen_text(browser.app)
         assert [state.count for state in store.mounts()] == [1]
         await browser.press("enter")
         await browser.until(lambda: not store.mounts())

@@ -36,7 +36,7 @@ def upper_changes(
 
     Raises:
         NotSupported: A folder was moved by an overlay with `redirect_dir`. The error names it.
-        Cancelled: `should_stop` returned true.
+        Cancelled: `should_stop` returned True.
         OSError: A folder cannot be read.
     """
     with FolderStack(upper) as stack:
@@ -67,7 +67,7 @@ def inside(folders: Sequence[str], name: str) -> list[str]:
 
 
 def refuse_redirect(folder: int, path: str, marks: Marks) -> bool:
-    """Return whether an open folder of a layer hides what is below it.
+    """Return whether an open folder of a layer hides what is below it, and refuse one that was moved.
 
     Raises:
         NotSupported: The folder has another name in the layers below (redirect_dir).
@@ -96,7 +96,7 @@ class _Level(Level):
 
 
 class _UpperWalk:
-    """The state of one `upper_changes`; it walks without recursion."""
+    """The state of one `upper_changes`, which walks without recursion."""
 
     def __init__(self, stack: FolderStack, marks: Marks, should_stop: ShouldStop | None) -> None:
         self._stack = stack

@@ -32,7 +32,7 @@ _SETTLED = 60.0
 
 _FULL_ID = re.compile(r"[0-9a-f]{64}")
 _PROBE = re.compile(r".*-check-?\d*|compat\d*|.*lower\d+|.*probe.*")
-"""Folders in which containers/storage, without a lock, probes the kernel's features; it deletes them at once."""
+"""Short-lived folders in which containers/storage probes the kernel's features without a lock."""
 
 _SHORT = 16
 
@@ -200,7 +200,7 @@ class _LinkSurvey(Links):
             return ""
         path = self._home / FOLDER / name
         if not os.path.lexists(path):
-            return f"the link {FOLDER}/{name}, by which layers based on it find it, is missing"
+            return f"the link {FOLDER}/{name}, which layers based on it need, is missing"
         with contextlib.suppress(OSError):
             return f"the link {FOLDER}/{name} leads to {os.readlink(path)!r} instead of this layer"
         return f"{FOLDER}/{name} is not a symbolic link"
@@ -208,7 +208,7 @@ class _LinkSurvey(Links):
     def lower_fault(self, layer_id: str, chain: list[str] | None) -> str:
         """Return what is wrong with the layer's list of the layers below, "" if nothing is.
 
-        `chain` are the right layers, the nearest first; with None, any layers that exist are right.
+        `chain` are the right layers, the nearest first. If it is None, any layers that exist are right.
         """
         if chain is not None and (
             self._matches(layer_id, chain[0] if chain else "") or self._names_all(layer_id, chain)
@@ -225,8 +225,8 @@ class _LinkSurvey(Links):
             return "its list of the layers below is missing"
         wrong = next((place for place, pair in enumerate(zip(found, chain, strict=False)) if pair[0] != pair[1]), None)
         if wrong is None:
-            return f"its list has {len(found)} layers below it, but the records have {len(chain)}"
-        return f"its list has layer {found[wrong][:_SHORT]} where the records have {chain[wrong][:_SHORT]}"
+            return f"its list names {len(found)} layers below it, but the records name {len(chain)}"
+        return f"its list names layer {found[wrong][:_SHORT]} where the records name {chain[wrong][:_SHORT]}"
 
     def stray(self, name: str) -> _Stray | None:
         """Return why an entry of `l` is stale, None if it is in use or gone."""
@@ -275,7 +275,7 @@ class _LinkSurvey(Links):
 
     @cached_property
     def known_names(self) -> dict[str, str]:
-        """The name by which `l` leads to each layer. Of several names it is one that a `lower` file has."""
+        """The name of each layer in `l`. If a layer has several names, one that a `lower` file uses."""
         found: dict[str, str] = {}
         for name in self._names(self._home):
             layer_id = self.leads_to(name)
@@ -283,10 +283,10 @@ class _LinkSurvey(Links):
                 found[layer_id] = name
         return found
 
-    # Repairs; each needs the store's write lock
+    # Repairs, each of which needs the store's write lock
 
     def write_name(self, layer_id: str, children: list[str]) -> None:
-        """Give the layer the short name by which others know it, or a new one.
+        """Give the layer the short name that other layers use for it, or a new one.
 
         `children` are layers based on it. The first name in a child's list is the name of its parent.
         """
@@ -333,7 +333,7 @@ class _LinkSurvey(Links):
         return text == (f"{FOLDER}/{name}:{below}" if below else f"{FOLDER}/{name}")
 
     def _names_all(self, layer_id: str, chain: list[str]) -> bool:
-        """Return whether the list has the right names. Where `l` leads by them is a fault of the layers named."""
+        """Return whether the list has the right names. A name that leads elsewhere is a fault of the layer named."""
         return self._lower_text(layer_id) == ":".join(f"{FOLDER}/{self.name(below)}" for below in chain)
 
     def _name_in_children(self, children: list[str]) -> str | None:

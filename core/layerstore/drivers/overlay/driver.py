@@ -95,7 +95,7 @@ class OverlayDriver(NaiveDiffs):
 
     @classmethod
     def works(cls, graph_root: str | os.PathLike[str]) -> bool:
-        """Return whether this user can keep and mount layers below `graph_root`. Leaves nothing behind."""
+        """Return whether this user can store and mount layers below `graph_root`. Leaves nothing behind."""
         from layerstore.drivers.overlay.fuse import why_not
         from layerstore.drivers.overlay.probe import check_file_system
 
@@ -158,7 +158,7 @@ class OverlayDriver(NaiveDiffs):
         Raises:
             FileNotFoundError: `layer_id` has no folder.
             FileExistsError: `new_id` already has a folder, which was not touched.
-            Cancelled: `should_stop` returned true.
+            Cancelled: `should_stop` returned True.
         """
         from layerstore.drivers.copytree import copy_tree
 
@@ -175,7 +175,7 @@ class OverlayDriver(NaiveDiffs):
             raise
 
     def replace(self, layer_id: str, new_id: str) -> None:
-        """Exchange the files of two layers, atomically if the file system can; see `exchange_folders`.
+        """Exchange the files of two layers, atomically if the file system allows it (see `exchange_folders`).
 
         Their links stay, so layers based on either of them stay based on it.
 
@@ -221,7 +221,7 @@ class OverlayDriver(NaiveDiffs):
         recover(self.home)
 
     def _make(self, layer_id: str, lower: str, like: os.stat_result | None, owner: Owner) -> Path:
-        """Create the folders of a layer, and return the one for its files, with the owner and mode of `like`.
+        """Create the folders of a layer, and return the one for its files, which gets the owner and mode of `like`.
 
         `owner` is the root user of a container. It owns the layer's folder, and everything in it if `like` is None.
         """
@@ -285,7 +285,7 @@ class OverlayDriver(NaiveDiffs):
         """Unmount the layer. Does nothing if it is not mounted.
 
         Raises:
-            LayerInUse: A process has open files in it, or works in it.
+            LayerInUse: A process has open files or its working folder in it.
         """
         from layerstore.drivers.overlay import fuse
 
@@ -318,7 +318,7 @@ class OverlayDriver(NaiveDiffs):
 
     @contextlib.contextmanager
     def _visible(self, layer_id: str, *, read_only: bool = True) -> Iterator[Path]:
-        """Make a layer's file system visible until the block ends, with a mount of its own only if it needs one."""
+        """Make a layer's file system visible until the block ends, mounting it only if necessary."""
         from layerstore.drivers.overlay.mount_options import mount_of
         from layerstore.drivers.overlay.whiteouts import has_whiteouts
 
@@ -395,8 +395,8 @@ class OverlayDriver(NaiveDiffs):
     ) -> list[Change]:
         """Return how `layer_id` differs from `parent`, sorted by path.
 
-        If it is based on `parent`, its own folder tells the changes. Otherwise all files are compared, and only then do
-        owners, and so the maps, matter.
+        If it is based on `parent`, the changes are read from its own folder. Otherwise all files are compared, and only
+        then do owners, and so the maps, matter.
         """
         from layerstore.drivers.overlay.changes import upper_changes
 
@@ -479,11 +479,11 @@ class OverlayDriver(NaiveDiffs):
         return sorted(filter(is_layer_name, found))
 
     def diff_root(self, layer_id: str) -> Path:
-        """Return the folder of the layer's own files; raises what `Places.diff_root` does."""
+        """Return the folder of the layer's own files. Raises the errors of `Places.diff_root`."""
         return self._places.diff_root(layer_id)
 
     def diff_folders(self, layer_id: str, parent: str) -> list[Path]:
-        """Return the folders that can hold files of the layer's tar; raises what `Places.diff_folders` does."""
+        """Return the folders that can hold files of the layer's tar. Raises the errors of `Places.diff_folders`."""
         return self._places.diff_folders(layer_id, parent)
 
     def usage(
@@ -504,7 +504,7 @@ class OverlayDriver(NaiveDiffs):
         return DiskUsage(size, inodes)
 
     def paths(self, layer_id: str) -> dict[str, Path]:
-        """Return "diff" (the layer's own files), "merged" (where it is mounted), "work" and, if it is good, "link".
+        """Return "diff" (the layer's own files), "merged" (where it is mounted), "work" and, if it is valid, "link".
 
         "diff1" and so on are folders that containers/storage moved aside for copies with other owners. "composefs" is
         the image with the file names, if the layer has one.
@@ -512,7 +512,7 @@ class OverlayDriver(NaiveDiffs):
         return self._places.paths(layer_id)
 
     def stack(self, layer_id: str) -> Stack:
-        """Return the folders of the layer and of the layers below it; raises what `get` does for these."""
+        """Return the folders of the layer and of the layers below it. Raises the errors of `get` about them."""
         return Stack(self._places.stack(layer_id), self._places.marks)
 
     @property
@@ -523,7 +523,7 @@ class OverlayDriver(NaiveDiffs):
     # Facts and checks
 
     def status(self) -> list[tuple[str, str]]:
-        """Return facts about the driver for people."""
+        """Return facts about the driver, for people to read."""
         from layerstore.drivers.overlay.fuse import PROGRAM
         from layerstore.drivers.overlay.mount import file_system_of
 

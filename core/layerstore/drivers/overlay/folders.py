@@ -15,7 +15,7 @@ from layerstore.linux.atomic import write_file
 from layerstore.linux.folders import remove_tree
 
 PRIVATE = 0o700
-"""The mode of all folders of a layer but the one with its files."""
+"""The mode of all folders of a layer except the one with its files."""
 
 _FLAG = ".has-mount-program"
 
@@ -29,7 +29,7 @@ def staging(home: Path) -> Iterator[Path]:
 
 
 def recover(home: Path) -> None:
-    """Delete what a crash left of such folders. Needs the store's write lock."""
+    """Delete folders of `staging` that a crash left. Needs the store's write lock."""
     temporary.recover(home / TEMPORARY)
     _tidy(home)
 
@@ -37,7 +37,7 @@ def recover(home: Path) -> None:
 def _tidy(home: Path) -> None:
     """Delete the folder of temporary folders, which containers/storage before 1.59 mistakes for a broken layer.
 
-    It stays if another process works in it, or if a newer containers/storage uses the store: that one knows the folder
+    It stays if another process works in it, or if a newer containers/storage uses the store: that knows the folder
     and starts to unpack into it without holding the write lock. It creates `tmp` among the records first, and never
     deletes that.
     """
@@ -48,7 +48,7 @@ def _tidy(home: Path) -> None:
 
 
 def is_flagged(home: Path) -> bool:
-    """Return whether containers/storage has noted that a program mounts the layers below `home`."""
+    """Return whether the store is marked as one whose layers a program mounts."""
     try:
         return (home / _FLAG).read_bytes().strip() == b"true"
     except FileNotFoundError:
@@ -56,13 +56,13 @@ def is_flagged(home: Path) -> bool:
 
 
 def flag(home: Path) -> None:
-    """Note that a program mounts the layers below `home` from now on."""
+    """Mark the store as one whose layers a program mounts."""
     if not is_flagged(home):
         write_file(str(home / _FLAG), b"true")
 
 
 def flag_file(home: Path) -> Path:
-    """Return the file that holds this note."""
+    """Return the file that is this mark."""
     return home / _FLAG
 
 
@@ -116,7 +116,7 @@ def make_folder(folder: Path, mode: int, owner: tuple[int, int]) -> None:
 
 
 def forget_volatile(work: Path) -> None:
-    """Delete the mark by which the kernel refuses to mount again after a volatile mount that a crash ended."""
+    """Delete the mark of a volatile mount that a crash ended, because the kernel would refuse to mount again."""
     try:
         folder = os.open(work / "work" / "incompat", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except FileNotFoundError:
@@ -129,7 +129,7 @@ def forget_volatile(work: Path) -> None:
 
 @contextlib.contextmanager
 def movable(folder: Path) -> Iterator[None]:
-    """Let the owner of a folder move it to another parent, which needs write permission on the folder itself."""
+    """Give the owner of a folder write permission on it, which moving it to another parent needs."""
     mode = stat.S_IMODE(os.stat(folder).st_mode)
     if os.geteuid() == 0 or mode & stat.S_IWUSR:
         yield

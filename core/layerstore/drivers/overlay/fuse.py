@@ -47,7 +47,7 @@ def refuse_forced(diff: Path) -> None:
     The root folder `diff` of such a layer has the attribute too. A layer with tar-split can still be exported.
 
     Raises:
-        NotSupported: This is such a layer.
+        NotSupported: The layer is of this kind.
     """
     if OVERRIDE in xattrs.names(str(diff)):
         text = f"{diff}: owners and modes are in attributes ({OVERRIDE}, from force_mask in storage.conf)"
@@ -68,7 +68,7 @@ def why_not(program: str = "") -> str:
 
 
 def find_program(home: Path, named: str = "") -> str:
-    """Return the path of the mount program for the layers below `home`; `named` is the one in storage.conf.
+    """Return the path of the mount program for the layers below `home`: the one `named` in storage.conf or the default.
 
     Raises:
         NotSupported: The program cannot be used; the text says why.
@@ -106,7 +106,7 @@ class FuseMount:
     def aside(self) -> Iterator[Path]:
         """Mount it until the block ends, and yield a path that is valid in this process.
 
-        For a moment the mount is visible on a new folder that only this user may enter. Raises what `attach` does.
+        For a moment the mount is visible on a new folder that only this user may enter. Raises the errors of `attach`.
         """
         with tempfile.TemporaryDirectory(prefix="layerstore-") as target:
             self._run(Path(target))
@@ -175,7 +175,7 @@ class Mounter:
     marks: Marks
 
     def attach(self, overlay: OverlayMount, target: Path) -> None:
-        """Mount on the folder `target`; raises what `OverlayMount.attach` and `FuseMount.attach` do."""
+        """Mount on the folder `target`. Raises the errors of `OverlayMount.attach` and `FuseMount.attach`."""
 
         def attach(mount: OverlayMount | FuseMount) -> None:
             if isinstance(mount, FuseMount) and mount.overlay.upper:
@@ -203,10 +203,10 @@ class Mounter:
 
 
 def unmount(target: Path, *, lazily: bool = False) -> bool:
-    """Unmount a folder, whoever mounted it, and return whether it was mounted.
+    """Unmount a folder that the kernel or a program mounted, and return whether it was mounted.
 
     Raises:
-        OSError: It cannot be unmounted; EBUSY if a process has open files in it, or works in it.
+        OSError: It cannot be unmounted. EBUSY means that a process has open files or its working folder in it.
     """
     try:
         return overlay_mount.unmount(target, lazily=lazily)

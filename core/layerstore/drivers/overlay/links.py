@@ -34,7 +34,7 @@ _MAX_BYTES = 1 << 20
 
 
 class Lower(NamedTuple):
-    """A layer below: its short name, its ID, and whether `l` has a good link of that name.
+    """A layer below: its short name, its ID, and whether `l` has a valid link of that name.
 
     `home` is the driver's folder in the image store that has the layer, "" for the driver's own folder.
     """
@@ -199,7 +199,7 @@ class Links:
             return []
 
     def _linked(self, name: str) -> Lower | None:
-        """Return the layer to which a link of this name leads, in the first store that has a good link."""
+        """Return the layer to which a link of this name leads, in the first store that has a valid link."""
         for home in self._homes:
             layer = self._target(name, home)
             if layer is not None:

@@ -26,7 +26,7 @@ _FEATURES = ("index", "metacopy", "redirect_dir")
 """Features that some kernels enable by default. A store must not use them: they make a layer depend on others."""
 
 _PLAIN = re.compile(r"[^\\:,\"]+")
-"""Paths that need no escape in mount options. The rules for escapes differ between kernels."""
+"""Paths that need no escape in mount options. The rules for escaping differ between kernels."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class OverlayMount:
     def aside(self) -> Iterator[Path]:
         """Mount it where no other process sees it until the block ends, and yield a path that is valid in this process.
 
-        The mount ends with the process at the latest. Raises what `attach` does.
+        The mount ends with the process at the latest. Raises the errors of `attach`.
         """
         with contextlib.ExitStack() as stack:
             with _explained(self.home, self.home):
@@ -213,7 +213,7 @@ def unmount(target: Path, *, lazily: bool = False) -> bool:
     """Unmount the folder `target`, and return whether it was mounted. For `lazily` see `syscalls.unmount`.
 
     Raises:
-        OSError: It cannot be unmounted; EBUSY if a process has open files in it, or works in it.
+        OSError: It cannot be unmounted. EBUSY means that a process has open files or its working folder in it.
     """
     try:
         syscalls.unmount(str(target), lazily=lazily)

@@ -41,7 +41,7 @@ def pack_upper(
     Raises:
         NotSupported: The content of a file or folder is in another layer (metacopy, redirect_dir), or as for
             `archive.pack.pack_tree`.
-        Cancelled: `should_stop` returned true.
+        Cancelled: `should_stop` returned True.
         OSError: A file cannot be read, or changed while it was read. The error names it.
     """
     return pack_tree(upper, packer=_UpperPacker(lowers, marks, maps, should_stop))

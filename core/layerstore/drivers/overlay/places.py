@@ -47,7 +47,7 @@ class Places:
         return self.home / layer_id
 
     def found(self, layer_id: str) -> Path:
-        """Return the layer's folder in this store or in an image store; the one in this store if neither exists."""
+        """Return the layer's folder in this store or in an image store. If neither exists, return the former."""
         return self.links.home_of(self.folder(layer_id).name) / layer_id
 
     def is_own(self, layer_id: str) -> bool:

@@ -105,7 +105,7 @@ def bind(folder: str) -> None:
 def unmount(target: str, *, lazily: bool = False) -> None:
     """Unmount the topmost mount at a path.
 
-    With `lazily`, the mount leaves the path at once and ends when nothing uses it any more.
+    With `lazily`, the mount leaves the path at once and ends when nothing uses it any longer.
     """
     libc.umount2(os.fsencode(target), libc.UMOUNT_NOFOLLOW | (libc.MNT_DETACH if lazily else 0))
 

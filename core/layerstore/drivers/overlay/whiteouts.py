@@ -1,7 +1,7 @@
 """Whiteouts on disk as the kernel's overlay reads them.
 
-A character device 0/0 hides the file of its name in the layers below. A folder whose attribute `overlay.opaque` is "y"
-hides everything below it (Linux, Documentation/filesystems/overlayfs.rst). The attributes are in the `trusted`
+A character device 0/0 hides the file with the same name in the layers below. A folder whose attribute `overlay.opaque`
+is "y" hides everything below it (Linux, Documentation/filesystems/overlayfs.rst). The attributes are in the `trusted`
 namespace, or in `user` for mounts with `userxattr`, which need no privileges.
 """
 
@@ -30,7 +30,7 @@ _FUSE_OPAQUE = "user.fuseoverlayfs.opaque"
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """The attributes by which an overlay marks files; `namespace` is "trusted" or "user".
+    """The attributes with which an overlay marks files. `namespace` is "trusted" or "user".
 
     With `fuse`, the marks of fuse-overlayfs count too: it reads the attributes of every namespace that it may see, and
     files called `.wh.NAME`.
@@ -51,7 +51,7 @@ class Marks:
 
     @property
     def opaque(self) -> str:
-        """The attribute of an opaque folder; its value is "y"."""
+        """The attribute of an opaque folder, which has the value "y"."""
         return f"{self.namespace}.overlay.opaque"
 
     @property
@@ -207,7 +207,7 @@ class OverlayWhiteouts(PlainWhiteouts):
 
 
 def without_root(entries: Iterable[TarEntry]) -> Iterator[TarEntry]:
-    """Yield all entries but those for the root, named "." or "./", as containers/storage does for overlay.
+    """Yield all entries except those for the root, named "." or "./", as containers/storage does for overlay.
 
     The root keeps the owner and mode of the layer below.
     """
@@ -242,7 +242,7 @@ def _touch(folder: int, name: bytes) -> None:
 
 
 def _folders(folder: int, *, named: bool) -> list[str] | None:
-    """Return the subfolders of a folder; None if it contains a whiteout."""
+    """Return the subfolders of a folder, or None if it contains a whiteout."""
     folders: list[str] = []
     with os.scandir(folder) as entries:
         for entry in entries:

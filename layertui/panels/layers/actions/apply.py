@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def apply(browser: Browser) -> None:
     """Ask for a tar, and make it the diff of the layer under the cursor."""
-    from layertui.dialogs.apply import Affected, ApplyDialog  # noqa: PLC0415 - late: starting up does not wait for it
+    from layertui.dialogs.apply import Affected, ApplyDialog  # noqa: PLC0415 - late, to keep startup fast
     from layertui.jobs.write import apply_job  # noqa: PLC0415
 
     row = browser.layer

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def compare_from(browser: Browser) -> None:
-    """Compare with the layer under the cursor, or with parents again; compare two layers if exactly two are marked."""
+    """Compare with the layer under the cursor, with parents again, or two layers if exactly two are marked."""
     row, marked = browser.layer, browser.marked
     if len(marked) == 2 and browser.base not in browser.marks:
         compare_marked(browser)
@@ -43,7 +43,7 @@ def _compare(browser: Browser, layer: LayerRow, base: LayerRow) -> None:
     browser.go_to_layer(layer.id)
     browser.show_panel(CHANGES.id)
     browser.show_layer()
-    keys = with_keys("{layer.swap} swaps them, {layer.compare-from} ends it")
+    keys = with_keys("{layer.swap} swaps them, {layer.compare-from} stops comparing")
     browser.say(f"{layer.title} against {base.title}: {keys}")
 
 
@@ -60,7 +60,7 @@ def _not_two(browser: Browser) -> str:
 def _not_compared(browser: Browser) -> str:
     if _compared(browser) is not None:
         return ""
-    return "No layer is compared with a layer other than its parent: {layer.compare-from} chooses one"
+    return "Layers are compared with their parents: {layer.compare-from} chooses another layer"
 
 
 COMPARE = Action(

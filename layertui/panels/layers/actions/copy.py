@@ -8,7 +8,7 @@ from layertui.panels.base import Browser
 
 def copy(browser: Browser) -> None:
     """Ask what to copy of the layer under the cursor, and copy it."""
-    from layertui.dialogs.copy_menu import CopyMenu  # noqa: PLC0415 - late: starting up does not wait for it
+    from layertui.dialogs.copy_menu import CopyMenu  # noqa: PLC0415 - late, to keep startup fast
 
     browser.ask(CopyMenu(browser.layer.layer), lambda choice: browser.copy(choice[1], choice[0]))
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def create(browser: Browser) -> None:
     """Ask for the new layer's parent, content and names, and create it."""
-    from layertui.dialogs.create import CreateDialog  # noqa: PLC0415 - late: starting up does not wait for it
+    from layertui.dialogs.create import CreateDialog  # noqa: PLC0415 - late, to keep startup fast
     from layertui.jobs.write import create_job  # noqa: PLC0415
 
     def go(request: CreateRequest) -> None:

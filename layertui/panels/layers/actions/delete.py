@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
 
 def delete(browser: Browser) -> None:
-    """Show what would be deleted and what prevents it; delete the marked layers, or the one under the cursor."""
-    from layertui.dialogs.delete import DeleteDialog  # noqa: PLC0415 - late: starting up does not wait for it
+    """Show what would be deleted and what prevents it, then delete the marked layers or the one under the cursor."""
+    from layertui.dialogs.delete import DeleteDialog  # noqa: PLC0415 - late, to keep startup fast
     from layertui.jobs.read import inhabitants_job, measure_plan_job  # noqa: PLC0415
     from layertui.jobs.write import delete_job  # noqa: PLC0415
     from layertui.model.deletion import build_delete_plan  # noqa: PLC0415

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def edit_names(browser: Browser) -> None:
     """Edit the names of the layer under the cursor."""
-    from layertui.dialogs.names import NamesDialog  # noqa: PLC0415 - late: starting up does not wait for it
+    from layertui.dialogs.names import NamesDialog  # noqa: PLC0415 - late, to keep startup fast
     from layertui.jobs.write import names_job  # noqa: PLC0415
 
     row = browser.layer
@@ -26,7 +26,7 @@ def edit_names(browser: Browser) -> None:
 
 def edit_flags(browser: Browser) -> None:
     """Edit the flags of the layer under the cursor."""
-    from layertui.dialogs.flags import FlagsDialog  # noqa: PLC0415 - late: starting up does not wait for it
+    from layertui.dialogs.flags import FlagsDialog  # noqa: PLC0415 - late, to keep startup fast
     from layertui.jobs.write import flags_job  # noqa: PLC0415
 
     row = browser.layer
@@ -39,7 +39,7 @@ def edit_flags(browser: Browser) -> None:
 
 def edit_metadata(browser: Browser) -> None:
     """Edit the metadata of the layer under the cursor."""
-    from layertui.dialogs.metadata import MetadataDialog  # noqa: PLC0415 - late: starting up does not wait for it
+    from layertui.dialogs.metadata import MetadataDialog  # noqa: PLC0415 - late, to keep startup fast
     from layertui.jobs.write import metadata_job  # noqa: PLC0415
 
     row = browser.layer

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 
 def export(browser: Browser) -> None:
-    """Ask how and where to, and export the layer under the cursor."""
-    from layertui.dialogs.export import ExportDialog  # noqa: PLC0415 - late: starting up does not wait for it
+    """Ask for the format and the path, and export the layer under the cursor."""
+    from layertui.dialogs.export import ExportDialog  # noqa: PLC0415 - late, to keep startup fast
     from layertui.jobs.read import export_job  # noqa: PLC0415
 
     row, view = browser.layer, browser.view

@@ -16,4 +16,4 @@ MARK: Action[Browser] = Action(
 )
 
 LIST_ACTIONS: Actions = (MARK,)
-"""What works only while the list of layers has the focus."""
+"""Actions that work only while the list of layers has the focus."""

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 
 def mount(browser: Browser) -> None:
-    """Mount the layer under the cursor; show and copy the path."""
-    from layertui.jobs.write import mount_job  # noqa: PLC0415 - late: starting up does not wait for it
+    """Mount the layer under the cursor, and show and copy the path."""
+    from layertui.jobs.write import mount_job  # noqa: PLC0415 - late, to keep startup fast
 
     def mounted(path: Path) -> None:
         browser.copy_silently(str(path))
@@ -53,8 +53,8 @@ def unmount_marked(browser: Browser) -> None:
 
 
 def unmount_rows(browser: Browser, rows: Sequence[LayerRow], *, force: bool = False, after_shell: bool = False) -> None:
-    """Unmount layers, after asking if anybody would notice."""
-    from layertui.dialogs.confirm import ConfirmDialog  # noqa: PLC0415 - late: starting up does not wait for it
+    """Unmount layers, after a confirmation if containers or processes use them."""
+    from layertui.dialogs.confirm import ConfirmDialog  # noqa: PLC0415 - late, to keep startup fast
     from layertui.jobs.read import mount_users_job  # noqa: PLC0415
     from layertui.jobs.write import unmount_job  # noqa: PLC0415
     from layertui.model.unmounting import unmount_warning  # noqa: PLC0415
@@ -106,7 +106,7 @@ def clear_stale(browser: Browser) -> None:
 
 def _ask_to_clear(browser: Browser, row: LayerRow | None) -> None:
     """Ask whether to clear the stale mount of a layer, or all stale mounts."""
-    from layertui.dialogs.confirm import ConfirmDialog  # noqa: PLC0415 - late: starting up does not wait for it
+    from layertui.dialogs.confirm import ConfirmDialog  # noqa: PLC0415 - late, to keep startup fast
     from layertui.jobs.write import clear_stale_job  # noqa: PLC0415
 
     stale = [state for state in browser.view.stale_mounts if row is None or state.id == row.id]
@@ -183,7 +183,7 @@ UNMOUNT_ALL = Action(
     "layer.unmount-all",
     "",
     "Unmount for all users",
-    "Unmount the layer, however often it was mounted",
+    "Unmount the layer, whatever its mount count",
     unmount_all,
     needs=_WRITABLE_LAYER,
     refusal=_not_mounted,

@@ -20,7 +20,7 @@ def open_shell(browser: Browser) -> None:
 
     Root chooses between the layer's own shell and the host's.
     """
-    from layertui.jobs.read import find_shell_job  # noqa: PLC0415 - late: starting up does not wait for it
+    from layertui.jobs.read import find_shell_job  # noqa: PLC0415 - late, to keep startup fast
 
     row = browser.layer
 
@@ -35,7 +35,7 @@ def open_shell(browser: Browser) -> None:
 
 
 def _choose(browser: Browser, row: LayerRow, inside: str) -> None:
-    from layertui.dialogs.shell import ShellDialog  # noqa: PLC0415 - late: starting up does not wait for it
+    from layertui.dialogs.shell import ShellDialog  # noqa: PLC0415 - late, to keep startup fast
     from layertui.jobs.write import mount_for_shell_job  # noqa: PLC0415
 
     def start(chosen: str) -> None:
@@ -46,8 +46,8 @@ def _choose(browser: Browser, row: LayerRow, inside: str) -> None:
 
 
 def _run(browser: Browser, row: LayerRow, mount: ShellMount, *, inside: str) -> None:
-    """Hand the terminal to the shell, take it back, and deal with the mount."""
-    from layertui.jobs import shell  # noqa: PLC0415 - late: starting up does not wait for it
+    """Hand the terminal to the shell, take it back, and unmount the layer or ask about it."""
+    from layertui.jobs import shell  # noqa: PLC0415 - late, to keep startup fast
 
     call = shell.ShellCall(row.id, browser.title_of(row.id), mount.path, inside)
     problem = ""
@@ -67,8 +67,8 @@ def _run(browser: Browser, row: LayerRow, mount: ShellMount, *, inside: str) -> 
 
 
 def _ask_to_unmount(browser: Browser, row: LayerRow, problem: str) -> None:
-    """Ask whether to unmount what was mounted for a shell, and report a problem with that shell."""
-    from layertui.dialogs.confirm import ConfirmDialog  # noqa: PLC0415 - late: starting up does not wait for it
+    """Ask whether to unmount a layer that was mounted for a shell, and report a problem with the shell."""
+    from layertui.dialogs.confirm import ConfirmDialog  # noqa: PLC0415 - late, to keep startup fast
 
     def go(agreed: bool) -> None:
         if agreed:
