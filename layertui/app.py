@@ -41,6 +41,8 @@ from layertui.widgets.text import typable
 from layertui.widgets.textual_private import CrashingApp
 
 if TYPE_CHECKING:
+    from textual.command import Provider
+
     from layerstore import DriverStore, LayerStore
     from layertui.jobs.opening import OpenedStore, OpenStore
     from layertui.screens.main.screen import LayersScreen
@@ -57,6 +59,12 @@ _HUNG_UP = 129  # the exit status that a shell reports for a program ended by SI
 
 def _now() -> datetime:
     return datetime.now(UTC)
+
+
+def _commands() -> type[Provider]:
+    from layertui.screens.main.palette import Commands  # noqa: PLC0415 - the first frame does not wait for it
+
+    return Commands
 
 
 _THRESHOLDS = (20_000, 10, 10)  # while nothing is drawn: more than a frame needs, for threads that allocate a lot
@@ -103,6 +111,7 @@ class LayertuiApp(CrashingApp[None]):
     TITLE = "layertui"
     going = False
     CSS_PATH = "app.tcss"
+    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {_commands}
     VERTICAL_BREAKPOINTS = [(0, "-low"), (30, "-high")]  # noqa: RUF012 - typed so by Textual
     BINDINGS: ClassVar[list[BindingType]] = bindings(APP_ACTIONS)
 

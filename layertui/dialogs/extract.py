@@ -114,7 +114,8 @@ class ExtractDialog(FormDialog[ExtractRequest]):
 
     def _note(self) -> str:
         if self._entry.kind is FileKind.FOLDER:
-            return "Times, modes, links and attributes are kept. Files that cannot be read or created are skipped."
+            kept = "Times, modes, links and attributes are kept."
+            return f"{kept} Files that cannot be read or created are skipped and listed."
         if self._entry.kind is FileKind.LINK:
             return "The link itself is extracted, not its target."
         return "Time, mode and attributes are kept."

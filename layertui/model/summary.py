@@ -108,10 +108,10 @@ def _sizes(view: StoreView, row: LayerRow, details: Details) -> Iterator[Field]:
         yield Field("On disk", exact_size(details.size) + inodes, str(details.size))
     elif row.size is None:
         yield Field("On disk", "measuring…", tone="dim")
-    total = exact_size(row.total) + ("" if row.total_is_exact else ", plus layers of unknown size")
+    unknown = "" if row.total_is_exact else ", without those of unknown size"
     depth = len(view.ancestors(row.id))
     if depth:
-        yield Field("Total", f"{total} in {plural(depth + 1, 'layer')}", str(row.total))
+        yield Field("Total", f"{exact_size(row.total)} in {plural(depth + 1, 'layer')}{unknown}", str(row.total))
     if row.children:
         above = len(view.subtree(row.id)) - 1
         text = plural(len(row.children), "child", "children")

@@ -39,7 +39,7 @@ from layertui.panels.details.fields import FieldList
 from layertui.panels.layers.actions.marks import LIST_ACTIONS
 from layertui.screens.actions import PLACES
 from layertui.screens.main.actions import MAIN_ACTIONS
-from layertui.screens.main.palette import LEFT_OUT, MOTIONS, LayerCommands
+from layertui.screens.main.palette import LEFT_OUT, MOTIONS, Commands
 from layertui.screens.main.screen import LayersScreen
 from layertui.settings import Settings, SettingsError, config_path, load_settings, theme_names
 from layertui.theme import CONTRAST, DARK, THEMES, usual_theme
@@ -321,7 +321,7 @@ async def test_an_action_without_a_key_is_only_in_the_palette(file: Path, store:
         await browser.press("d", "6", "G")
         assert isinstance(app.screen, LayersScreen)
         assert (browser.screen.panel.id, browser.tree.cursor_line) == ("summary", 0)
-        commands = LayerCommands(browser.screen)
+        commands = Commands(browser.screen)
         assert {(title, key) for title, key, _, _ in commands._commands()} >= {("Delete", ""), ("Export", "e")}
         await browser.press("question_mark", "slash", *"delete the")
         shown = "\n".join(line.plain for line in app.screen.query_one(HelpLines).lines)
@@ -406,8 +406,9 @@ async def test_the_configured_theme_and_order_are_used(file: Path, store: LayerS
 async def test_the_palette_has_every_action_with_its_key(store: LayerStore, place: Place) -> None:
     async with browsing(place.open) as browser:
         await browser.press("2")
-        provider = LayerCommands(browser.screen)
+        provider = Commands(browser.screen)
         hits = [hit async for hit in provider.discover()]
+        assert str(hits[0].prompt) == "Mount  m", "Enter runs the first entry, which must not be Quit"
         told = {str(hit.prompt) for hit in hits}
         assert "Mount  m" in told
         assert "Added  A" in told

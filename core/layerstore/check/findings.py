@@ -56,7 +56,7 @@ class Kind(StrEnum):
     UNCHECKED = "unchecked"
 
 
-_HINTS = {Kind.CONTENT: "apply the layer's tar again (LayerStore.apply_diff), which restores its files"}
+_HINTS = {Kind.CONTENT: "apply the layer's tar again, which restores its files"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Protocol, cast
 
-from textual.command import DiscoveryHit, Hit, Hits, Provider
+from textual.command import DiscoveryHit, Hit, Hits
 from textual.content import Content
 from textual.dom import DOMNode
+from textual.system_commands import SystemCommandsProvider
 
 from layertui.keys.actions import APP_ACTIONS, TREE_ACTIONS, Actions
 from layertui.keys.keymap import Keymap, all_actions, first_key
@@ -47,24 +48,34 @@ class _MainScreen(Protocol):
         ...
 
 
-class LayerCommands(Provider):
-    """Finds actions by their labels and help, and runs them on the widget that they belong to."""
+class Commands(SystemCommandsProvider):
+    """Finds the actions of the main screen by their labels and help, and after them the commands of every screen.
+
+    One provider yields both: Textual asks several in an order that differs from start to start, and the first entry is
+    what Enter runs.
+    """
 
     async def search(self, query: str) -> Hits:
-        """Yield the actions that match."""
+        """Yield the actions and commands that match."""
         matcher = self.matcher(query)
         for title, key, run, sentence in self._commands():
             score = max(matcher.match(title), matcher.match(sentence) * 0.8)
             if score > 0:
                 yield Hit(score, _with_key(matcher.highlight(title), key), run, text=title, help=sentence)
+        async for hit in super().search(query):
+            yield hit
 
     async def discover(self) -> Hits:
-        """Yield all actions."""
+        """Yield all actions and commands."""
         for title, key, run, sentence in self._commands():
             yield DiscoveryHit(_with_key(Content(title), key), run, text=title, help=sentence)
+        async for hit in super().discover():
+            yield hit
 
     def _commands(self) -> Iterator[tuple[str, str, Callable[[], object], str]]:
-        """Yield the label, the key, the function and the help of each action."""
+        """Yield the label, the key, the function and the help of each action of the main screen, none elsewhere."""
+        if not hasattr(self.screen, "layer_tree"):
+            return
         screen = cast("_MainScreen", self.screen)
         known, focus = all_actions(), screen.panel.focus_target
         in_panel = tuple(

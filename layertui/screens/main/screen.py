@@ -9,7 +9,6 @@ from typing import Any, ClassVar, Literal
 
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.command import Provider
 from textual.containers import Horizontal, Vertical
 from textual.timer import Timer
 from textual.widgets import ContentSwitcher, Static
@@ -31,7 +30,6 @@ from layertui.panels.layers.sizes import Sizes
 from layertui.panels.layers.tree import LayerTree, LayerTreeHeader
 from layertui.screens.main.actions import MAIN_ACTIONS
 from layertui.screens.main.header import Following, HeaderBar
-from layertui.screens.main.palette import LayerCommands
 from layertui.session import StoreState
 from layertui.settings import Settings
 from layertui.text.safe import safe
@@ -60,7 +58,6 @@ class LayersScreen(TypedScreen):
     BINDINGS: ClassVar[list[BindingType]] = bindings(MAIN_ACTIONS)
     HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012 - typed so by Textual
     AUTO_FOCUS = "#layers"
-    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {LayerCommands}
 
     def __init__(
         self,

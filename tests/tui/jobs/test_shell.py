@@ -81,7 +81,7 @@ def test_the_shell_runs_in_the_layer_and_returns_to_the_browser(
         program.read(1)  # the terminal drops keys that arrive before the signals are handled
         tell(program, "echo still-$((20+3))", "still-23")
         tell(program, "touch made-here; exit", "exit")
-        program.read_until("again?")
+        program.read_until("was mounted for the shell")
         assert program.ended(0.1) is None, "only the shell gets ctrl+c"
         assert (tmp_path / "g/vfs/dir" / ("f" * 64) / "made-here").exists()
         program.press("\r")
@@ -102,7 +102,7 @@ def test_an_earlier_mount_keeps_its_count(tmp_path: Path) -> None:
         program.read_until("Still mounted by others")
         program.read_until("1 mount")
         assert store.get("the-layer").mount_count == 1
-        assert b"again?" not in program.output
+        assert b"was mounted for the shell" not in program.output
         assert b"all users" not in program.output, "a mount of others is not ours to unmount"
         program.press("q")
         assert program.ended(10) == 0
@@ -115,7 +115,7 @@ def test_a_mount_made_meanwhile_stays(tmp_path: Path) -> None:
         store.mount("the-layer")
         store.mount("the-layer")
         tell(program, "exit", "exit")
-        program.read_until("again?")
+        program.read_until("was mounted for the shell")
         program.press("\r")
         program.read_until("Still mounted by others")
         program.read_until("2 mounts")
@@ -133,7 +133,7 @@ def test_the_terminal_is_taken_back_from_a_killed_shell(tmp_path: Path) -> None:
     with running(tmp_path) as program:
         start(program)
         os.write(program.terminal, b"kill -9 $$\n")
-        program.read_until("again?")
+        program.read_until("was mounted for the shell")
         program.press(ESCAPE, "q")
         assert program.ended(10) == 0
 
@@ -164,7 +164,7 @@ def test_root_can_run_the_shell_of_the_layer(tmp_path: Path) -> None:
         start(program, "c")
         tell(program, 'read -r line < /only-here; echo "<$line|$LAYERTUI_LAYER|$HOME>"', f"<inside|{'f' * 64}|/root>")
         tell(program, "exit", "exit")
-        program.read_until("again?")
+        program.read_until("was mounted for the shell")
         program.press("\r")
         program.read_until("Unmounted")
         assert not [state for state in store.mounts() if state.count]

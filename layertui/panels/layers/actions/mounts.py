@@ -85,7 +85,7 @@ def _report_unmounted(browser: Browser, rows: Sequence[LayerRow], still: int, ot
     if still and others is not None:
         browser.say(f"Still mounted by others ({plural(others, 'mount')} counted)")
     elif still:
-        browser.say(f"{plural(still, 'layer')} still mounted, more than once: " + with_keys("{layer.unmount-all}"))
+        browser.say(f"{plural(still, 'layer')} still mounted ({with_keys('{layer.unmount-all}')})")
     else:
         browser.say(f"Unmounted {plural(len(rows), 'layer')}")
     browser.reload()

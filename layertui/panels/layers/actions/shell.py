@@ -74,7 +74,7 @@ def _ask_to_unmount(browser: Browser, row: LayerRow, problem: str) -> None:
         if agreed:
             unmount_rows(browser, [row], after_shell=True)
 
-    title = f"Unmount {row.short_id} again?"
+    title = f"Unmount {row.short_id}?"
     body = with_keys(
         "The layer was mounted for the shell. If it stays mounted, its files are at the same path until "
         "{layer.unmount} unmounts it."
