@@ -7,8 +7,11 @@ from __future__ import annotations
 
 from rich.text import Text
 from textual.app import App, ReturnType
+from textual.command import CommandPalette
+from textual.css.query import NoMatches
 from textual.geometry import Size
 from textual.scroll_view import ScrollView
+from textual.worker import WorkerFailed
 
 
 def update_scrollbars(view: ScrollView, virtual_size: Size) -> None:
@@ -30,8 +33,22 @@ class CrashingApp(App[ReturnType]):
         raise NotImplementedError
 
     def _handle_exception(self, error: Exception) -> None:
+        if self._palette_was_closed(error):
+            return
         self._last_words = self.crashed(error)
         super()._handle_exception(error)
+
+    def _palette_was_closed(self, error: Exception) -> bool:
+        """Return whether a worker of the palette failed because the palette was closed before the worker started.
+
+        That happens when its text and Enter arrive at once. Textual would end the program.
+        """
+        return (
+            isinstance(error, WorkerFailed)
+            and isinstance(error.error, NoMatches)
+            and "CommandPalette" in str(error.error)
+            and not CommandPalette.is_open(self)
+        )
 
     def _fatal_error(self) -> None:
         self.panic(Text(self._last_words))

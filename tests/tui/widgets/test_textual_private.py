@@ -6,12 +6,16 @@ import ast
 import inspect
 from pathlib import Path
 
+import pytest
 from textual.app import App, ComposeResult
+from textual.css.query import NoMatches
 from textual.screen import Screen
 from textual.scroll_view import ScrollView
+from textual.worker import WorkerFailed
 
 import layertui
 from layertui.widgets.line_view import LineView
+from layertui.widgets.textual_private import CrashingApp
 
 
 def test_a_scroll_view_can_update_its_scroll_bars() -> None:
@@ -32,6 +36,26 @@ async def test_the_scroll_bar_appears_and_disappears_with_the_number_of_lines() 
             await pilot.pause()
             assert view.show_vertical_scrollbar is shown
             assert view.virtual_size.height == count
+
+
+class Crashing(CrashingApp[None]):
+    def crashed(self, error: Exception) -> str:
+        return "it crashed"
+
+
+async def test_a_palette_that_was_closed_before_its_worker_started_does_not_end_the_program() -> None:
+    app = Crashing()
+
+    async def run() -> None:
+        async with app.run_test() as pilot:
+            app._handle_exception(WorkerFailed(NoMatches("No nodes match 'CommandList' on CommandPalette()")))
+            await pilot.pause()
+            assert app.return_code is None
+            app._handle_exception(WorkerFailed(NoMatches("No nodes match 'Static' on Screen()")))
+
+    with pytest.raises(WorkerFailed, match="Static"):
+        await run()
+    assert app.return_code == 1
 
 
 def test_private_names_of_textual_are_used_in_one_module_only() -> None:
