@@ -47,7 +47,7 @@ class CrashingApp(App[ReturnType]):
             isinstance(error, WorkerFailed)
             and isinstance(error.error, NoMatches)
             and "CommandPalette" in str(error.error)
-            and not CommandPalette.is_open(self)
+            and not any(isinstance(screen, CommandPalette) for screen in self.screen_stack[-1:])
         )
 
     def _fatal_error(self) -> None:
