@@ -129,7 +129,7 @@ class Job(Generic[Result]):
         return (self.ended or time.monotonic()) - self.started
 
 
-_ON_ITS_WAY = 1.0  # seconds after the end of a job in which its result is delivered, if it is delivered at all
+_ON_ITS_WAY = 3.0  # seconds after the end of a job in which its result is delivered, if it is delivered at all
 
 
 def to_come(job: Job[Any] | None) -> bool:
