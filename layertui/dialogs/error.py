@@ -16,6 +16,7 @@ from textual.widgets import Button, Static
 
 from layertui.dialogs.dialog import Dialog
 from layertui.dialogs.explain import explain
+from layertui.log import log_file as current_log_file
 from layertui.text.safe import safe
 from layertui.widgets.lines import LinesView
 from layertui.widgets.text import MUTED, safe_lines
@@ -43,7 +44,7 @@ class ErrorDialog(Dialog[None]):
         self._error = error
         self._explanation = explain(error)
         super().__init__(self._explanation.headline, danger=True)
-        self._log_file = log_file
+        self._log_file = log_file or current_log_file()
 
     def compose_body(self) -> ComposeResult:
         """Yield the text, the remedy and the facts."""

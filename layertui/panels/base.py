@@ -338,9 +338,8 @@ class Browser:
     def show_error(self, error: BaseException) -> None:
         """Show an error in a dialog."""
         from layertui.dialogs.error import ErrorDialog  # noqa: PLC0415 - late, to keep startup fast
-        from layertui.log import log_file  # noqa: PLC0415
 
-        self._screen.app.push_screen(ErrorDialog(error, log_file()))
+        self._screen.app.push_screen(ErrorDialog(error))
 
     def ask(self, dialog: Screen[Result], then: Callable[[Result], object] | None = None) -> None:
         """Show a dialog, and call `then` with the decision, unless the dialog is closed without one."""
@@ -375,6 +374,11 @@ class Browser:
     ) -> Job[Result]:
         """Start a job for the main screen. `then` takes its result. An error goes to `failed`, or is shown."""
         return self.jobs.submit(job, self._screen, then, failed)
+
+    def cancel(self, job: Job[Any] | None) -> None:
+        """Cancel a job, if there is one and it has not ended."""
+        if job is not None and not job.state.ended:
+            self.jobs.cancel(job)
 
     def look_up(self, job: Job[Result], then: Callable[[Result], object]) -> None:
         """Start a job whose result may open a dialog, for which keys typed ahead wait a moment."""

@@ -217,8 +217,8 @@ class ChangesPanel(Panel):
 
     def hide(self) -> None:
         """Stop comparing."""
-        if self._job is not None and self._browser is not None and not self._job.state.ended:
-            self._browser.jobs.cancel(self._job)
+        if self._browser is not None:
+            self._browser.cancel(self._job)
 
     def forget(self) -> None:
         """Compare again."""

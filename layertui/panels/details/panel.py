@@ -65,8 +65,8 @@ class DetailsPanel(Panel):
 
     def hide(self) -> None:
         """Stop looking up where the layer is."""
-        if self._job is not None and self._browser is not None and not self._job.state.ended:
-            self._browser.jobs.cancel(self._job)
+        if self._browser is not None:
+            self._browser.cancel(self._job)
 
     def forget(self) -> None:
         """Look everything up again."""

@@ -191,8 +191,7 @@ class FilesPanel(Panel):
     def _stop(self) -> None:
         """Cancel all running jobs, because another layer is wanted."""
         for job in (*self._loads, self._search):
-            if job is not None and not job.state.ended:
-                self.browser.jobs.cancel(job)
+            self.browser.cancel(job)
 
     # Folders
 
@@ -342,8 +341,7 @@ class FilesPanel(Panel):
 
     def _end_search(self) -> None:
         entry = self.view.tree_widget.entry
-        if self.running is not None:
-            self.browser.jobs.cancel(self.running)
+        self.browser.cancel(self._search)
         self.view.show_search("")
         opened, self._browsed = self._browsed, None
         if opened is not None and self.layer_id in self._known:

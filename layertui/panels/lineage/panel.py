@@ -49,8 +49,8 @@ class LineagePanel(Panel):
 
     def hide(self) -> None:
         """Stop looking for the lineage."""
-        if self._job is not None and self._browser is not None and not self._job.state.ended:
-            self._browser.jobs.cancel(self._job)
+        if self._browser is not None:
+            self._browser.cancel(self._job)
 
     def forget(self) -> None:
         """Find the lineage again."""

@@ -23,7 +23,6 @@ from layertui.keys.actions import Action, bindings
 from layertui.keys.keymap import all_actions
 from layertui.keys.sentences import key_of, with_keys
 from layertui.keys.typed_ahead import WholeScreen
-from layertui.log import log_file
 from layertui.model.view import StoreView
 from layertui.screens.check.actions import CHECK_ACTIONS
 from layertui.screens.check.model import TITLES
@@ -158,7 +157,7 @@ class CheckScreen(WholeScreen[bool]):
 
     def on_job_failed(self, event: JobFailed) -> None:
         """Show the error."""
-        self.app.push_screen(ErrorDialog(event.error, log_file()))
+        self.app.push_screen(ErrorDialog(event.error))
 
     def _show(self) -> None:
         self.findings.show(self._findings)
